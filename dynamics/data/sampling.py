@@ -1,0 +1,71 @@
+"""Which examples step t sees: functions (key, data, t) -> Batch that keep no state, so a run can resume anywhere."""
+
+from typing import Callable, Literal
+
+import jax
+import jax.numpy as jnp
+
+from dynamics.schema import Range
+from dynamics.types import Array, Batch, Data, Key
+
+ROUNDS = 6  # of the Feistel network below
+
+
+def sampler(
+  *, size: Range(int, least=0) = 0, draw: Literal['epochs', 'independent'] = 'epochs'
+) -> Callable[[Key, Data, Array], Batch]:
+  """Minibatches of `size`; 0 is the full batch, in which nothing is drawn or reordered.
+
+  Args:
+    size: examples a step.
+    draw: 'epochs' passes through the training set in a fresh order each epoch and drops its last, short batch;
+      'independent' draws every example anew, with replacement.
+  """
+
+  def batch(key, data, t):
+    n = data.train.y.shape[0]
+    if not size:
+      return data.train
+    if size > n:
+      raise ValueError(f'batch.size is {size}, but there are only {n} training examples')
+    if draw == 'independent':
+      rows = jax.random.bits(jax.random.fold_in(key, t), (size,), jnp.uint32) % jnp.uint32(n)
+    else:
+      epoch, place = t // (n // size), t % (n // size)
+      rows = shuffled(jax.random.fold_in(key, epoch), place * size + jnp.arange(size, dtype=jnp.int32), n)
+    return Batch(data.train.x[rows], data.train.y[rows])
+
+  return batch
+
+
+def shuffled(key: Key, places: Array, n: int) -> Array:
+  """Where a random order of 0..n-1 has these places: (k,) int32 to (k,) int32, without drawing the whole order.
+
+  A Feistel network on a grid a x b >= n is a bijection of the grid; walking on from the few cells beyond n makes it one
+  of 0..n-1. Cost: O(k) instead of the O(n log n) of a permutation at each step.
+  """
+  b = max(1, int(n**0.5))
+  a = -(-n // b)
+  constants = jax.random.bits(key, (ROUNDS,), jnp.uint32)
+
+  def once(i):
+    row, column = i // b, i % b
+    for r in range(ROUNDS):
+      if r % 2:
+        column = (column + _mix(row ^ constants[r]) % b) % b
+      else:
+        row = (row + _mix(column ^ constants[r]) % a) % a
+    return row * b + column
+
+  def walk(i):
+    return jnp.where(i >= n, once(i), i)
+
+  first = once(places.astype(jnp.uint32))
+  return jax.lax.while_loop(lambda i: jnp.any(i >= n), walk, first).astype(jnp.int32)
+
+
+def _mix(h: Array) -> Array:
+  """A full avalanche of 32 bits: every input bit flips every output bit half of the time."""
+  h = (h ^ (h >> 16)) * jnp.uint32(0x7FEB352D)
+  h = (h ^ (h >> 15)) * jnp.uint32(0x846CA68B)
+  return h ^ (h >> 16)

@@ -1,0 +1,24 @@
+"""Random splits of a table into training and test rows, and noise on its labels."""
+
+import jax
+import jax.numpy as jnp
+
+from dynamics import trees
+from dynamics.types import Array, Batch, Data, Hyper, Key
+
+
+def split(key: Key, table: Batch, train: int) -> Data:
+  """`train` rows drawn without replacement, and the rest."""
+  order = jax.random.permutation(trees.named_key(key, 'split'), table.y.shape[0])
+  take = lambda rows: Batch(table.x[rows], table.y[rows])
+  return Data(take(order[:train]), take(order[train:]))
+
+
+def noisy(key: Key, labels: Array, classes: int, hyper: Hyper) -> Array:
+  """Labels (n,) of which a share `label_noise` (a hyper value) is redrawn uniformly, the true class included."""
+  if 'label_noise' not in hyper:
+    return labels
+  key = trees.named_key(key, 'label_noise')
+  redrawn = jax.random.randint(trees.named_key(key, 'label'), labels.shape, 0, classes, jnp.int32)
+  flip = jax.random.uniform(trees.named_key(key, 'flip'), labels.shape, jnp.float32) < hyper['label_noise']
+  return jnp.where(flip, redrawn, labels)

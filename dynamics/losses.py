@@ -1,0 +1,105 @@
+"""Losses of single examples, with the dtype of their arithmetic under control.
+
+`make(dtype=...)` gives `loss(outputs (n, k), targets) -> (n,)` in that dtype. Only the outputs are cast: the network
+before them keeps its own dtype, and so do the gradients that come back to it.
+"""
+
+from typing import Callable, Literal
+
+import jax
+import jax.numpy as jnp
+
+from dynamics.types import Array
+
+Loss = Callable[[Array, Array], Array]
+Dtype = Literal['float16', 'bfloat16', 'float32', 'float64']
+
+__all__ = ['cross_entropy', 'hinge', 'mean_squared_error', 'stablemax']
+
+
+def cross_entropy(*, dtype: Dtype = 'float32') -> Loss:
+  """-log softmax(z)_y, shifted by the largest logit as everyone does. Targets: (n,) labels.
+
+  In this form the loss is exactly 0 once the other exponentials vanish beside 1 in `dtype`: softmax collapse.
+  """
+  cast = _caster(dtype)
+
+  def loss(outputs, targets):
+    z = cast(outputs)
+    shifted = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+    return jnp.log(jnp.sum(jnp.exp(shifted), axis=-1, dtype=z.dtype)) - _pick(shifted, targets)
+
+  return loss
+
+
+def stablemax(*, dtype: Dtype = 'float64') -> Loss:
+  """-log s(z_y) / sum_j s(z_j), with s(x) = x + 1 for x >= 0 and 1 / (1 - x) below. Targets: (n,) labels.
+
+  Source: 2501.04697, equations 7 and 8; the authors' runs use float64.
+  """
+  cast = _caster(dtype)
+
+  def loss(outputs, targets):
+    z = cast(outputs)
+    # The branch that is not taken must not divide by zero, or its gradient is NaN.
+    s = jnp.where(z >= 0, z + 1, 1 / (1 - jnp.minimum(z, 0)))
+    return jnp.log(jnp.sum(s, axis=-1, dtype=z.dtype)) - jnp.log(_pick(s, targets))
+
+  return loss
+
+
+def mean_squared_error(*, dtype: Dtype = 'float32') -> Loss:
+  """(1/2) sum_k (z_k - y_k)^2. Targets: (n, k) floats, or (n,) labels, taken as one-hot."""
+  cast = _caster(dtype)
+
+  def loss(outputs, targets):
+    z = cast(outputs)
+    labels = jnp.issubdtype(targets.dtype, jnp.integer)
+    y = jax.nn.one_hot(targets, z.shape[-1], dtype=z.dtype) if labels else cast(targets)
+    return jnp.sum(jnp.square(z - y), axis=-1, dtype=z.dtype) / 2
+
+  return loss
+
+
+def hinge(*, dtype: Dtype = 'float32', margin: float = 1.0) -> Loss:
+  """max(0, margin - gap): the gap is z_y - max of the others for k > 1, and (2y - 1) z for one output. Labels (n,)."""
+  cast = _caster(dtype)
+
+  def loss(outputs, targets):
+    z = cast(outputs)
+    if z.shape[-1] == 1:
+      gap = z[:, 0] * (2 * targets - 1).astype(z.dtype)
+    else:
+      mine = jax.nn.one_hot(targets, z.shape[-1], dtype=bool)
+      gap = _pick(z, targets) - jnp.max(jnp.where(mine, -jnp.inf, z), axis=-1)
+    return jnp.maximum(margin - gap, 0)
+
+  return loss
+
+
+def predict(outputs: Array) -> Array:
+  """The class of each row, (n,) int32: the largest logit, or the sign of a single output."""
+  if outputs.shape[-1] == 1:
+    return (outputs[:, 0] > 0).astype(jnp.int32)
+  return jnp.argmax(outputs, axis=-1).astype(jnp.int32)
+
+
+def correct(outputs: Array, targets: Array) -> Array:
+  """(n,) bool. Float targets (n, k) count by their own class. A row with a NaN is wrong, whatever its argmax."""
+  labels = targets if jnp.issubdtype(targets.dtype, jnp.integer) else predict(targets)
+  return (predict(outputs) == labels) & jnp.all(jnp.isfinite(outputs), axis=-1)
+
+
+def mean(losses: Array) -> Array:
+  """The mean over examples, summed in float32 at least: half-precision sums would absorb the small terms."""
+  return jnp.mean(losses.astype(jnp.promote_types(losses.dtype, jnp.float32)))
+
+
+def _caster(dtype: Dtype):
+  if dtype == 'float64' and not jax.config.jax_enable_x64:
+    raise ValueError("a float64 loss needs jax.config.update('jax_enable_x64', True) before anything runs")
+  return lambda x: x.astype(jnp.dtype(dtype))
+
+
+def _pick(z: Array, labels: Array) -> Array:
+  return jnp.take_along_axis(z, labels[:, None], axis=-1)[:, 0]

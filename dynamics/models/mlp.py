@@ -1,0 +1,85 @@
+"""Dense networks on features, and on tokens as if each were a one-hot vector."""
+
+from typing import Callable, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dynamics.schema import Range
+from dynamics.types import Array
+
+Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'erf', 'identity']
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+  'relu': jax.nn.relu,
+  'tanh': jnp.tanh,
+  'gelu': jax.nn.gelu,
+  'silu': jax.nn.silu,
+  'softplus': jax.nn.softplus,
+  'erf': jax.lax.erf,
+  'identity': lambda x: x,
+}
+
+
+class MLP(nn.Module):
+  """(n, d) floats, or (n, l) tokens below `vocabulary`, to (n, outputs).
+
+  Tokens stand for the sum of their one-hot vectors, so the first layer is the sum of l rows of a (vocabulary, width)
+  kernel: the same function as the product with the (n, vocabulary) matrix, which is never formed in the forward pass.
+  """
+
+  widths: tuple[int, ...]
+  outputs: int
+  activation: Activation = 'relu'
+  bias: bool = True
+  vocabulary: int | None = None
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    names = ['input', *(f'hidden_{i}' for i in range(1, len(self.widths)))][: len(self.widths)] + ['readout']
+    for name, width in zip(names, (*self.widths, self.outputs), strict=True):
+      if jnp.issubdtype(x.dtype, jnp.integer):
+        x = RowSum(self.vocabulary, width, self.bias, name=name)(x)
+      else:
+        x = x.reshape((x.shape[0], -1)) if x.ndim != 2 else x
+        x = nn.Dense(width, self.bias, dtype=x.dtype, name=name)(x)
+      x = ACTIVATIONS[self.activation](x) if name != 'readout' else x
+    return x
+
+
+class RowSum(nn.Module):
+  """A dense layer on the sum of one-hot vectors: (n, l) tokens to (n, features)."""
+
+  vocabulary: int
+  features: int
+  bias: bool
+
+  @nn.compact
+  def __call__(self, tokens: Array) -> Array:
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), (self.vocabulary, self.features), jnp.float32)
+    out = sum_rows(kernel, tokens)
+    return out + self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32) if self.bias else out
+
+
+def sum_rows(kernel: Array, tokens: Array) -> Array:
+  """sum_l kernel[tokens[:, l]]: (v, h), (n, l) -> (n, h)."""
+  return jnp.sum(kernel[tokens], axis=1)
+
+
+def mlp(
+  *,
+  widths: tuple[Range(int, least=1), ...] = (64,),
+  activation: Activation = 'relu',
+  bias: bool = True,
+  outputs: int,
+  vocabulary: int | None = None,
+) -> nn.Module:
+  """A dense network with hidden layers of these widths."""
+  return MLP(widths, outputs, activation, bias, vocabulary)
+
+
+def linear(
+  *, widths: tuple[Range(int, least=1), ...] = (), bias: bool = False, outputs: int, vocabulary: int | None = None
+) -> nn.Module:
+  """A linear network: a product of matrices, one for no hidden widths."""
+  return MLP(widths, outputs, 'identity', bias, vocabulary)

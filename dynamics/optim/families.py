@@ -1,0 +1,115 @@
+"""The base optimisers, and the chain that a run uses around one of them."""
+
+import inspect
+from typing import Callable, Literal, NamedTuple
+
+import jax.numpy as jnp
+import optax
+
+from dynamics.inits import Rule, describe, over
+from dynamics.optim.perpendicular import perpendicular as project
+from dynamics.schema import Range
+from dynamics.types import Hyper
+
+Positive = Range(float, above=0.0)
+NotNegative = Range(float, least=0.0)
+Decay = Range(float, least=0.0, below=1.0)
+
+
+class Family(NamedTuple):
+  """`make(**scalars)`: an optax transformation whose scalars may be traced; its arguments are the hyper values it reads.
+
+  `normalised`: the update's size does not follow the gradient's (adam), which parametrisations must know.
+  """
+
+  make: Callable[..., optax.GradientTransformation]
+  normalised: bool
+
+
+def _sgd(*, lr: Positive, weight_decay: NotNegative = 0.0):
+  return optax.chain(optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(lr))
+
+
+def _momentum(*, lr: Positive, beta1: Decay = 0.9, weight_decay: NotNegative = 0.0):
+  return optax.chain(optax.add_decayed_weights(weight_decay), optax.trace(beta1), optax.scale_by_learning_rate(lr))
+
+
+def _adam(*, lr: Positive, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: NotNegative = 1e-8, weight_decay: NotNegative = 0.0):
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay), optax.scale_by_adam(beta1, beta2, eps), optax.scale_by_learning_rate(lr)
+  )
+
+
+def _adamw(*, lr: Positive, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: NotNegative = 1e-8, weight_decay: NotNegative = 0.0):
+  return optax.chain(
+    optax.scale_by_adam(beta1, beta2, eps), optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(lr)
+  )
+
+
+sgd = Family(_sgd, normalised=False)  # w <- w - lr (g + weight_decay w)
+momentum = Family(_momentum, normalised=False)  # m <- beta1 m + g + weight_decay w; w <- w - lr m
+adam = Family(_adam, normalised=True)  # weight decay added to the gradient: an L2 penalty
+adamw = Family(_adamw, normalised=True)  # weight decay decoupled from the moments
+
+
+def optimizer(
+  family: Family,
+  *,
+  rule: Rule | None = None,
+  perpendicular: Literal['off', 'rescaled', 'plain'] = 'off',
+  clip: Range(float, least=0.0) = 0.0,
+  warmup: Range(int, least=0) = 0,
+  schedule: Literal['constant', 'cosine'] = 'constant',
+  steps: int = 0,
+) -> Callable[[Hyper], optax.GradientTransformation]:
+  """hyper -> the chain of a run: clip, project, base optimiser, schedule, the rule's learning rates.
+
+  Args:
+    family: the base optimiser; it reads the hyper values that its arguments name.
+    rule: a parametrisation, whose c multiplies each leaf's update.
+    perpendicular: 'rescaled' is the form of the authors' code, 'plain' that of their equation.
+    clip: the largest global gradient norm; 0 is no limit.
+    warmup: steps over which the learning rate rises linearly to its value.
+    schedule: 'constant', or 'cosine' down to 0 at `steps`.
+    steps: the length of the run; used by 'cosine' alone.
+  """
+  names = tuple(inspect.signature(family.make).parameters)
+
+  def build(hyper):
+    missing = [n for n in required(family) if n not in hyper]
+    if missing:
+      raise ValueError(f'the optimiser needs hyper value {missing[0]!r}; it was given {", ".join(hyper)}')
+    parts = [optax.clip_by_global_norm(clip)] if clip else []
+    parts += [project(rescale=perpendicular == 'rescaled')] if perpendicular != 'off' else []
+    parts += [family.make(**{n: hyper[n] for n in names if n in hyper})]
+    if warmup or schedule == 'cosine':
+      parts += [optax.scale_by_schedule(_factor(warmup, schedule, steps))]
+    parts += [_by_rule(rule, family.normalised)] if rule else []
+    return optax.chain(*parts)
+
+  return build
+
+
+def required(family: Family) -> list[str]:
+  """The hyper values without a default."""
+  return [n for n, p in inspect.signature(family.make).parameters.items() if p.default is inspect.Parameter.empty]
+
+
+def _factor(warmup: int, schedule: str, steps: int):
+  def factor(count):
+    t = count.astype(jnp.float32)
+    rise = jnp.minimum(1.0, (t + 1.0) / max(warmup, 1))
+    fall = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(t / max(steps, 1), 1.0))) if schedule == 'cosine' else 1.0
+    return rise * fall
+
+  return factor
+
+
+def _by_rule(rule: Rule, normalised: bool) -> optax.GradientTransformation:
+  def update(updates, params):
+    scale = lambda leaf, u: u * jnp.asarray(rule(leaf, normalised).c, u.dtype)
+    return over(scale, describe(params), updates)
+
+  return optax.stateless(update)
+
+

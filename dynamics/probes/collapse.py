@@ -1,0 +1,44 @@
+"""Softmax collapse: examples on which the arithmetic of the loss has gone silent."""
+
+from typing import Callable
+
+import jax
+import jax.numpy as jnp
+
+from dynamics.losses import Loss
+from dynamics.types import Array, Probe, stateless
+
+
+def collapse(apply: Callable[..., Array], loss: Loss) -> Probe:
+  """The share of training examples that no longer teach anything because of rounding.
+
+  Reading: zero_loss, the share of examples whose loss is exactly 0 in the loss's dtype (): for cross-entropy the
+    examples whose softmax denominator has been rounded to 1; zero_gradient, the share whose gradient with respect to all
+    outputs is exactly 0 (); zero_target_gradient, the share in which that of the true class alone is 0 (); logit_gap,
+    the largest distance between the two largest outputs of an example (), in units of an output.
+  Cost: one forward pass and the loss's own gradient on the training examples.
+  Oracle: exact rational arithmetic of the rounded terms (numpy in the same dtype, term by term).
+  Source: 2501.04697, definition 2 and figure 2.
+  """
+
+  def read(view, key):
+    data = view.data.train
+    outputs = apply(view.variables, data.x)
+    losses, pull = jax.vjp(lambda z: loss(z, data.y), outputs)
+    (gradient,) = pull(jnp.ones_like(losses))
+    top = jax.lax.top_k(outputs, min(2, outputs.shape[-1]))[0]
+    true = gradient[:, 0] if outputs.shape[-1] == 1 else _true_class(gradient, data.y)
+    share = lambda flags: jnp.mean(flags.astype(jnp.float32))
+    return {
+      'zero_loss': share(losses == 0),
+      'zero_gradient': share(jnp.all(gradient == 0, axis=-1)),
+      'zero_target_gradient': share(true == 0),
+      'logit_gap': jnp.max(jnp.abs(top[:, 0] - top[:, -1]) if outputs.shape[-1] > 1 else jnp.abs(top[:, 0])),
+    }
+
+  return stateless(read)
+
+
+def _true_class(gradient: Array, targets: Array) -> Array:
+  labels = targets if jnp.issubdtype(targets.dtype, jnp.integer) else jnp.argmax(targets, axis=-1)
+  return jnp.take_along_axis(gradient, labels[:, None], axis=-1)[:, 0]

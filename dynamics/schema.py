@@ -1,0 +1,130 @@
+"""Config fields are the arguments of functions: names, types, ranges and defaults are read off their signatures.
+
+No jax here. Every error is one sentence that names the field, the value and what would be right.
+"""
+
+import difflib
+import inspect
+import numbers
+from typing import Any, Callable, Literal, Mapping, NamedTuple, get_args, get_origin
+
+
+class ConfigError(ValueError):
+  """A config that cannot be run. Its text is for the user: one sentence."""
+
+
+class Range(NamedTuple):
+  """A number of `kind` within bounds: used as the annotation of an argument."""
+
+  kind: type
+  least: float | None = None
+  most: float | None = None
+  above: float | None = None
+  below: float | None = None
+
+  def words(self) -> str:
+    bounds = {'at least': self.least, 'at most': self.most, 'above': self.above, 'below': self.below}
+    return ' and '.join(f'{word} {bound:g}' for word, bound in bounds.items() if bound is not None)
+
+  def holds(self, value) -> bool:
+    return (
+      value == value
+      and (self.least is None or value >= self.least)
+      and (self.most is None or value <= self.most)
+      and (self.above is None or value > self.above)
+      and (self.below is None or value < self.below)
+    )
+
+
+KINDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a word', tuple: 'a tuple'}
+
+
+def fields(*functions: Callable) -> dict[str, inspect.Parameter]:
+  """The keyword-only arguments of functions: what a config may set. Several functions may share one."""
+  return {
+    name: parameter
+    for function in functions
+    for name, parameter in inspect.signature(function).parameters.items()
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+  }
+
+
+def resolve(given: Mapping[str, Any], allowed: Mapping[str, inspect.Parameter], where: str, leave: tuple = ()) -> dict[str, Any]:
+  """`given` checked against arguments and filled up with their defaults.
+
+  Args:
+    given: the fields of one block of a config.
+    allowed: from `fields`.
+    where: the block's path, for the sentences: 'data'.
+    leave: arguments that the caller supplies and a config must not.
+
+  Raises:
+    ConfigError: a name, type or value that does not fit, or a field without default that is missing.
+  """
+  allowed = {name: parameter for name, parameter in allowed.items() if name not in leave}
+  for name in given:
+    if name not in allowed:
+      raise ConfigError(unknown(f'{where}.{name}', name, allowed, where))
+  out = {}
+  for name, parameter in allowed.items():
+    if name in given:
+      out[name] = check(f'{where}.{name}', given[name], parameter.annotation)
+    elif parameter.default is inspect.Parameter.empty:
+      raise ConfigError(f'{where}.{name} is missing: it has no default, so the config must set it.')
+    else:
+      out[name] = parameter.default
+  return out
+
+
+def check(path: str, value: Any, kind: Any) -> Any:
+  """`value` as `kind`, or a sentence. Whole numbers pass as floats and lists as tuples; nothing else is converted."""
+  if isinstance(kind, Range):
+    value = check(path, value, kind.kind)
+    if not kind.holds(value):
+      raise ConfigError(f'{path} is {value}; it must be {kind.words()}.')
+    return value
+  if get_origin(kind) is Literal:
+    if value not in get_args(kind):
+      raise ConfigError(f'{path} is {value!r}; {_nearest(value, get_args(kind))}.')
+    return value
+  if get_origin(kind) is tuple or kind is tuple:
+    if not isinstance(value, (tuple, list)):
+      raise ConfigError(f'{path} is {value!r}, which is {_kind(value)}; it must be a tuple, such as (1, 2).')
+    inner = get_args(kind)[0] if get_args(kind) else Any
+    return tuple(check(f'{path}[{i}]', v, inner) for i, v in enumerate(value))
+  if kind is Any or kind is inspect.Parameter.empty:
+    return value
+  fits = {
+    bool: isinstance(value, bool),
+    int: isinstance(value, numbers.Integral) and not isinstance(value, bool),
+    float: isinstance(value, numbers.Real) and not isinstance(value, bool),
+    str: isinstance(value, str),
+  }
+  if not fits[kind]:
+    raise ConfigError(f'{path} is {value!r}, which is {_kind(value)}; it must be {KINDS[kind]}.')
+  return kind(value)
+
+
+def choose(path: str, name: Any, options: Mapping[str, Any]) -> Any:
+  """The option of a name, or a sentence with the nearest one."""
+  if name not in options:
+    raise ConfigError(f'{path} is {name!r}; {_nearest(name, options)}.')
+  return options[name]
+
+
+def unknown(path: str, name: str, valid, where: str = '') -> str:
+  """The sentence for a field that does not exist."""
+  block = f' of {where}' if where else ''
+  return f'{path} is no field{block}; {_nearest(name, valid)}.'
+
+
+def _nearest(name: Any, valid) -> str:
+  valid = [str(v) for v in valid]
+  near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+  if near:
+    return f'did you mean {near[0]!r}? (there are: {", ".join(valid)})'
+  return f'it must be one of: {", ".join(valid)}' if valid else 'it takes none'
+
+
+def _kind(value: Any) -> str:
+  return KINDS.get(type(value), f'of type {type(value).__name__}')

@@ -1,0 +1,87 @@
+"""Study: all that one compiled program needs. Schedules: when a probe is read."""
+
+import math
+from typing import Callable, Mapping, NamedTuple
+
+from dynamics.types import Data, Hyper, Key, Problem, Probe
+
+Times = tuple[int, ...]  # steps at which a probe is read, increasing
+
+
+class Study(NamedTuple):
+  """One experiment, without files, flags or seeds.
+
+  `data` is drawn once: from `data_seed` for all members together, or, with `own_data`, from each member's own key and
+  hyper values (a teacher a member, a split a member, label noise as a sweep).
+  """
+
+  problem: Problem
+  optimizer: Callable[[Hyper], 'optax.GradientTransformation']  # noqa: F821
+  data: Callable[[Key, Hyper], Data]
+  probes: Mapping[str, Probe]
+  schedule: Mapping[str, Times]
+  steps: int
+  own_data: bool = False
+  data_seed: int = 0
+
+
+def every(n: int, steps: int) -> Times:
+  """0, n, 2n, ... up to and with `steps` where n divides it."""
+  if n < 1:
+    raise ValueError(f'every: n is {n}; it must be at least 1')
+  return tuple(range(0, steps + 1, n))
+
+
+def log_spaced(points: int, steps: int) -> Times:
+  """0, then at most `points` steps spread evenly in log t from 1 to `steps`, doubles dropped."""
+  if points < 1 or steps < 1:
+    return (0,)
+  ratio = math.log(steps) / max(points - 1, 1)
+  return tuple(sorted({0, *(round(math.exp(ratio * i)) for i in range(points)), steps}))
+
+
+def linear(points: int, steps: int) -> Times:
+  """`points` equal stretches from 0 to `steps`: points + 1 times."""
+  return tuple(sorted({round(steps * i / points) for i in range(points + 1)})) if points else ()
+
+
+def log_then_linear(points: int, until: int, step: int, steps: int) -> Times:
+  """Log-spaced up to `until`, then every `step`."""
+  return union(log_spaced(points, min(until, steps)), tuple(range(until, steps + 1, step)))
+
+
+def at_end(steps: int) -> Times:
+  return (steps,)
+
+
+def union(*times: Times) -> Times:
+  return tuple(sorted(set().union(*times)))
+
+
+def spread(steps: int, *, log_points: int = 32, linear_points: int = 0, stride: int = 0, end: bool = True) -> Times:
+  """The schedule of a config: the union of what is asked for; 0 leaves a part out.
+
+  Args:
+    steps: the length of the run.
+    log_points: readings evenly spaced in log t, with step 0.
+    linear_points: readings evenly spaced in t, with step 0.
+    stride: a reading every `stride` steps, with step 0.
+    end: a reading at the last step.
+  """
+  parts = [at_end(steps) if end else ()]
+  parts += [log_spaced(log_points, steps)] if log_points else []
+  parts += [linear(linear_points, steps)] if linear_points else []
+  parts += [every(stride, steps)] if stride else []
+  return union(*parts)
+
+
+def due(study: Study) -> dict[int, list[str]]:
+  """step -> the probes to read there, in order of time."""
+  wrong = [t for times in study.schedule.values() for t in times if not 0 <= t <= study.steps]
+  if wrong:
+    raise ValueError(f'a schedule asks for step {wrong[0]}, outside of 0..{study.steps}')
+  unknown = sorted(set(study.schedule) - set(study.probes))
+  if unknown:
+    raise ValueError(f'a schedule names {unknown[0]!r}, but the probes are {", ".join(study.probes)}')
+  times = union(*study.schedule.values()) if study.schedule else ()
+  return {t: [name for name in study.probes if t in study.schedule.get(name, ())] for t in times}
