@@ -5,7 +5,7 @@ for its data, its start, its steps and every probe: however many members, seeds 
 """
 
 import time
-from typing import Callable, Iterator, Mapping, NamedTuple
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -183,12 +183,19 @@ def join(seeds, hyper: Mapping[str, object]) -> Members:
 
 
 def events(
-  study: Study, members: Members, programs: Programs, *, resume: tuple[int, State] | None = None, stretch: float = 0.5
+  study: Study,
+  members: Members,
+  programs: Programs,
+  *,
+  resume: tuple[int, State] | None = None,
+  stops: Iterable[int] = (),
+  stretch: float = 0.5,
 ) -> Iterator[Event]:
   """Trains and probes, and yields after each stretch of steps; `stretch` is its length in seconds, about.
 
   Args:
     resume: (step, state) of an earlier event, after whose readings the run goes on.
+    stops: further steps at which an event is wanted.
     stretch: the stretches only decide how often the caller is heard; no bit of the result depends on them.
   """
   moments = due(study)
@@ -203,7 +210,7 @@ def events(
   jax.block_until_ready((data, state))
   spent = {'start': clock.lap()}
   length = 1  # steps a stretch, doubled or halved towards `stretch` seconds
-  for target in sorted({*moments, study.steps}):
+  for target in sorted({*moments, *(t for t in stops if t > step), study.steps}):
     while True:
       last = min(target, step + length)
       if last > step:

@@ -23,7 +23,7 @@ CIFAR = tuple(f'data_batch_{i}' for i in range(1, 6)) + ('test_batch',)
 
 def images(
   *,
-  name: Literal['digits', 'mnist', 'fashion_mnist', 'cifar10'] = 'digits',
+  source: Literal['digits', 'mnist', 'fashion_mnist', 'cifar10'] = 'digits',
   train: Range(int, least=1) = 1437,
   test: Range(int, least=1) = 360,
   flat: bool = True,
@@ -39,13 +39,13 @@ def images(
     FileNotFoundError: files that are not there; the text names folder, files and variable.
     ValueError: more rows asked for than there are.
   """
-  seen, unseen = load(name)
+  seen, unseen = load(source)
   pooled = unseen is None
   rows = len(seen[1])
   if pooled and train + test > rows:
-    raise ValueError(f'{name} has {rows} images; train {train} and test {test} are more')
+    raise ValueError(f'{source} has {rows} images; train {train} and test {test} are more')
   if not pooled and (train > rows or test > len(unseen[1])):
-    raise ValueError(f'{name} has {rows} and {len(unseen[1])} images; train is {train} and test {test}')
+    raise ValueError(f'{source} has {rows} and {len(unseen[1])} images; train is {train} and test {test}')
 
   def draw(key, hyper):
     if pooled:

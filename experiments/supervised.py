@@ -1,0 +1,173 @@
+"""The family of experiments on labelled examples: a config in, a Study out."""
+
+from typing import Any, Literal, Mapping
+
+import jax
+
+from dynamics import data, inits, losses, models, optim, probes, study
+from dynamics.data.sampling import sampler
+from dynamics.inits import laws, rules
+from dynamics.optim.families import NotNegative, Positive
+from dynamics.plan import Config
+from dynamics.problem import supervised
+from dynamics.schema import ConfigError, Range, check, choose, fields, resolve, unknown
+from dynamics.types import Task
+
+REVISION = 1  # raise it when a change of code changes the numbers: stored runs of the old code are then not found
+
+LAWS = {law.__name__: law for law in (laws.gaussian, laws.truncated, laws.uniform, laws.orthogonal)}
+RULES = {rule.__name__: rule for rule in (rules.standard, rules.ntk, rules.mean_field, rules.mup)}
+BLOCKS = {'data': data, 'model': models, 'loss': losses, 'optimizer': optim}  # a block's `name` is a function there
+
+
+def settings(
+  *,
+  steps: Range(int, least=1),
+  seeds: tuple[Range(int, least=0, below=2**32), ...] = (0,),
+  own_data: bool = False,
+  data_seed: Range(int, least=0, below=2**32) = 0,
+  layout: Literal['vmap', 'map'] = 'vmap',
+  data_parallel: Range(int, least=1) = 1,
+  milestones: tuple[Range(int, least=0), ...] = (),
+) -> None:
+  """The fields at the top of a config, beside its blocks.
+
+  Args:
+    steps: how long to train.
+    seeds: one member each, times the hyper values of the sweep.
+    own_data: each member draws its data from its own seed and hyper values; else all share those of `data_seed`.
+    data_seed: the seed of shared data.
+    layout: members side by side ('vmap') or one after the other ('map').
+    data_parallel: devices over which each batch is split.
+    milestones: steps whose checkpoints are kept for good, beside the newest two.
+  """
+
+
+def traced(*, init_scale: NotNegative = 1.0, alpha: Positive = 1.0, label_noise: Range(float, least=0.0, most=1.0) = 0.0):
+  """The hyper values of every run, beside the optimiser's: on the initial weights, the outputs and the labels."""
+
+
+def initial(*, law: Literal[tuple(LAWS)] = 'gaussian', rule: Literal[tuple(RULES)] = 'standard') -> inits.Init:
+  """Law and rule of the initial weights."""
+  return inits.independent(LAWS[law], RULES[rule])
+
+
+def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
+  """A config without sweep, checked, with every default filled in, and the revision of this family.
+
+  Raises:
+    ConfigError: one sentence on the first thing that is wrong.
+  """
+  known = [*BLOCKS, 'init', 'batch', 'schedule', 'probes', 'hyper', *fields(settings)]
+  for name, value in config.items():
+    if name not in known:
+      raise ConfigError(unknown(name, name, known))
+    if name not in fields(settings) and not isinstance(value, Mapping):
+      raise ConfigError(f'{name} is {value!r}; it must be a block of fields, such as dict(name=...).')
+  given = {name: dict(config[name]) for name in known if isinstance(config.get(name), Mapping)}
+  out = resolve({n: v for n, v in config.items() if n in fields(settings)}, fields(settings), 'config')
+  if len(set(out['seeds'])) < len(out['seeds']) or not out['seeds']:
+    raise ConfigError(f'config.seeds is {out["seeds"]}; it must hold at least one seed, and each only once.')
+  late = [t for t in out['milestones'] if t > out['steps']]
+  if late:
+    raise ConfigError(f'config.milestones has {late[0]}, but the run ends at step {out["steps"]}.')
+  supplied = {'model': ('outputs', 'vocabulary'), 'optimizer': ('rule', 'steps')}
+  for block in BLOCKS:
+    out[block] = _named(block, given.get(block, {}), supplied.get(block, ()))
+  out['init'] = resolve(given.get('init', {}), fields(initial), 'init')
+  out['batch'] = resolve(given.get('batch', {}), fields(sampler), 'batch')
+  out['schedule'] = resolve(given.get('schedule', {}), fields(study.spread), 'schedule')
+  out['probes'] = _probes(given.get('probes', {}), out['schedule'])
+  family = getattr(optim, out['optimizer']['name'])
+  out['hyper'] = resolve(given.get('hyper', {}), fields(family.make, traced), 'hyper')
+  return out, REVISION
+
+
+def build(config: Config) -> study.Study:
+  """The study of a resolved config. Cheap: nothing is compiled and no large array is made.
+
+  Raises:
+    ConfigError: values that do not go together; FileNotFoundError: data that are not on this disk.
+  """
+  options = {block: {k: v for k, v in config[block].items() if k != 'name'} for block in BLOCKS}
+  task, loss, module = make_task(config), None, None
+  try:
+    loss = getattr(losses, config['loss']['name'])(**options['loss'])
+    module = getattr(models, config['model']['name'])(**options['model'], outputs=task.outputs, vocabulary=task.vocabulary)
+  except ValueError as error:
+    raise ConfigError(f'{error}.') from error
+  rule = RULES[config['init']['rule']]
+  shapes = jax.eval_shape(task.draw, jax.random.key(0), {'label_noise': jax.ShapeDtypeStruct((), 'float32')})
+  rows = shapes.train.y.shape[0]
+  size = config['batch']['size'] or rows
+  if size > rows:
+    raise ConfigError(f'batch.size is {size}, but there are only {rows} training examples.')
+  if size % config['data_parallel']:
+    raise ConfigError(f'data_parallel is {config["data_parallel"]}, which does not divide the batch of {size} examples.')
+  problem = supervised(
+    module,
+    jax.ShapeDtypeStruct((1, *shapes.train.x.shape[1:]), shapes.train.x.dtype),
+    loss,
+    init=initial(**config['init']),
+    rule=rule,
+    batch=sampler(**config['batch']),
+  )
+  family = getattr(optim, config['optimizer']['name'])
+  on = {name: block for name, block in config['probes'].items() if block['on']}
+  made = {name: getattr(probes, name)(problem.apply, loss, **_own(block)) for name, block in on.items()}
+  times = {name: study.spread(config['steps'], **block['schedule']) for name, block in on.items()}
+  optimizer = optim.optimizer(family, rule=None if rule is rules.standard else rule, steps=config['steps'], **options['optimizer'])
+  return study.Study(
+    problem, optimizer, task.draw, made, times, config['steps'], config['own_data'], config['data_seed']
+  )
+
+
+def make_task(config: Config) -> Task:
+  """The task of a resolved config."""
+  options = {k: v for k, v in config['data'].items() if k != 'name'}
+  try:
+    return getattr(data, config['data']['name'])(**options)
+  except (ValueError, FileNotFoundError) as error:
+    raise ConfigError(f'data: {error}.') from error
+
+
+def wide(config: Config) -> bool:
+  """Whether the run needs 64-bit mode."""
+  return config['loss']['dtype'] == 'float64'
+
+
+def _named(block: str, given: dict, supplied: tuple[str, ...]) -> Config:
+  if 'name' not in given:
+    raise ConfigError(f'{block}.name is missing; it must be one of: {", ".join(_options(block))}.')
+  made = choose(f'{block}.name', given.pop('name'), _options(block))
+  allowed = fields(optim.optimizer) if isinstance(made, optim.Family) else fields(made)
+  name = next(n for n, option in _options(block).items() if option is made)
+  return {'name': name, **resolve(given, allowed, block, leave=supplied)}
+
+
+def _options(block: str) -> dict[str, Any]:
+  """What a block's `name` may be: the public functions of its package, or the optimiser families."""
+  public = {name: getattr(BLOCKS[block], name) for name in BLOCKS[block].__all__}
+  return {n: v for n, v in public.items() if isinstance(v, optim.Family)} if block == 'optimizer' else public
+
+
+def _probes(given: dict, schedule: Config) -> Config:
+  out = {}
+  for name in given:
+    choose(f'probes.{name}', name, dict.fromkeys(probes.__all__))
+    if not isinstance(given[name], Mapping):
+      raise ConfigError(f'probes.{name} is {given[name]!r}; it must be a block, such as dict(on=True).')
+  for name in probes.__all__:
+    block = dict(given.get(name, {}))
+    own = {**schedule, **block.pop('schedule', {})}
+    on = check(f'probes.{name}.on', block.pop('on', name in given or not given), bool)
+    out[name] = {
+      'on': on,
+      'schedule': resolve(own, fields(study.spread), f'probes.{name}.schedule'),
+      **resolve(block, fields(getattr(probes, name)), f'probes.{name}'),
+    }
+  return out
+
+
+def _own(block: Config) -> Config:
+  return {k: v for k, v in block.items() if k not in ('on', 'schedule')}
