@@ -4,7 +4,8 @@
 before them keeps its own dtype, and so do the gradients that come back to it.
 """
 
-from typing import Callable, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp

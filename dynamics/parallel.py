@@ -6,7 +6,7 @@ costs less a call; `backend='pmap'` runs the same body under `pmap` itself and i
 """
 
 import math
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np

@@ -8,7 +8,8 @@ cell; every other field is static, and each of its values is a cell of its own.
 import hashlib
 import itertools
 import json
-from typing import Any, Callable, Iterator, Mapping, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from dynamics.schema import ConfigError, unknown
 
@@ -59,9 +60,7 @@ def identity(cell: Cell) -> str:
 
 def canonical(cell: Cell) -> str:
   """What the digest is of. Floats in `repr`, which tells any two apart."""
-  return json.dumps(
-    {'config': cell.config, 'seeds': cell.seeds, 'hyper': cell.hyper, 'revision': cell.revision}, sort_keys=True
-  )
+  return json.dumps({'config': cell.config, 'seeds': cell.seeds, 'hyper': cell.hyper, 'revision': cell.revision}, sort_keys=True)
 
 
 def flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

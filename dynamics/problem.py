@@ -1,7 +1,7 @@
 """Joins a flax module, a task, a loss and an init to a Problem."""
 
 import inspect
-from typing import Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
@@ -23,7 +23,7 @@ def supervised(
   init: Init | None = None,
   rule: Rule = standard,
   roles: Mapping[str, str] | None = None,
-  batch: Sampler = sampler(),
+  batch: Sampler | None = None,
 ) -> Problem:
   """The problem of fitting `module` to labelled examples.
 
@@ -35,7 +35,7 @@ def supervised(
     init: draws all parameters; None keeps the module's own initialisers.
     rule: the parametrisation; its a multiplies the parameters that the module sees. Give the optimiser the same one.
     roles: for `dynamics.inits.describe`, where names do not tell the layers' places.
-    batch: the sampler; see `dynamics.data.sampling`.
+    batch: from `dynamics.data.sampling.sampler`; None is the full batch.
 
   Where the hyper values hold `alpha`, the outputs are multiplied by it.
   """
@@ -71,4 +71,4 @@ def supervised(
     each = loss(outputs, examples.y)
     return losses.mean(each), Aux(outputs, each, state)
 
-  return Problem(initialise, apply, training_loss, batch)
+  return Problem(initialise, apply, training_loss, batch or sampler())

@@ -6,7 +6,8 @@ No jax here. Every error is one sentence that names the field, the value and wha
 import difflib
 import inspect
 import numbers
-from typing import Any, Callable, Literal, Mapping, NamedTuple, get_args, get_origin
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 
 class ConfigError(ValueError):

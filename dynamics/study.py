@@ -1,9 +1,10 @@
 """Study: all that one compiled program needs. Schedules: when a probe is read."""
 
 import math
-from typing import Callable, Mapping, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from dynamics.types import Data, Hyper, Key, Problem, Probe
+from dynamics.types import Data, Hyper, Key, Probe, Problem
 
 Times = tuple[int, ...]  # steps at which a probe is read, increasing
 

@@ -5,7 +5,8 @@ for its data, its start, its steps and every probe: however many members, seeds 
 """
 
 import time
-from typing import Callable, Iterable, Iterator, Mapping, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp

@@ -11,7 +11,8 @@ A *static* choice (width, steps, optimiser, probes) changes the program. A *hype
 init scale, ...) is a traced scalar: all members that differ only in hyper values and seed share one program.
 """
 
-from typing import Any, Callable, Mapping, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 

@@ -4,7 +4,7 @@ import ast
 import importlib.util
 import pathlib
 import traceback
-from typing import Sequence
+from collections.abc import Sequence
 
 import ml_collections
 

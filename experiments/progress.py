@@ -1,7 +1,7 @@
 """What a running job shows: step, rate, time left and the last readings. Lines in a file, one moving line in a terminal."""
 
 import time
-from typing import Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from rich.console import Console

@@ -15,10 +15,10 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Callable, Iterator, NamedTuple, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from dynamics.schema import ConfigError
-
 
 PROGRAMS = 3  # data, start and advance; and one a probe
 

@@ -1,12 +1,12 @@
 """Runs on disk, addressed by content. The only module that knows orbax.
 
-  results/<identity>/
-    run.json           config, members, versions, device, layout, git state, every command that worked on it
-    checkpoints/<step> orbax, the newest two and the milestones
-    tables/<probe>/    Parquet parts
-    done.json          written last, when everything before it is on disk and has been read back
-    damaged/           checkpoints that could not be read, kept for a look
-    lock               held by the process that works on the run
+results/<identity>/
+  run.json           config, members, versions, device, layout, git state, every command that worked on it
+  checkpoints/<step> orbax, the newest two and the milestones
+  tables/<probe>/    Parquet parts
+  done.json          written last, when everything before it is on disk and has been read back
+  damaged/           checkpoints that could not be read, kept for a look
+  lock               held by the process that works on the run
 """
 
 import contextlib
@@ -17,7 +17,8 @@ import json
 import os
 import pathlib
 import shutil
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import absl.logging
 import jax

@@ -1,6 +1,7 @@
 """The family of experiments on labelled examples: a config in, a Study out."""
 
-from typing import Any, Literal, Mapping
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import jax
 
@@ -116,10 +117,9 @@ def build(config: Config) -> study.Study:
   on = {name: block for name, block in config['probes'].items() if block['on']}
   made = {name: getattr(probes, name)(problem.apply, loss, **_own(block)) for name, block in on.items()}
   times = {name: study.spread(config['steps'], **block['schedule']) for name, block in on.items()}
-  optimizer = optim.optimizer(family, rule=None if rule is rules.standard else rule, steps=config['steps'], **options['optimizer'])
-  return study.Study(
-    problem, optimizer, task.draw, made, times, config['steps'], config['own_data'], config['data_seed']
-  )
+  scaled = None if rule is rules.standard else rule
+  optimizer = optim.optimizer(family, rule=scaled, steps=config['steps'], **options['optimizer'])
+  return study.Study(problem, optimizer, task.draw, made, times, config['steps'], config['own_data'], config['data_seed'])
 
 
 def make_task(config: Config) -> Task:

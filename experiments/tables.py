@@ -7,7 +7,7 @@ is 'name/i'. Parquet written from numpy holds NaN as NULL; `finite` is False on 
 import os
 import pathlib
 import re
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import jax
@@ -37,9 +37,7 @@ def rows(step: int, reading) -> dict[str, np.ndarray]:
   named = {path: np.asarray(leaf) for path, leaf in trees.by_path(reading).items()}
   members = len(next(iter(named.values())))
   flat = {path: leaf.reshape(members, -1) for path, leaf in named.items()}
-  columns = {
-    column: flat[path][:, i] for path, leaf in named.items() for i, (column, _) in enumerate(_columns(path, leaf))
-  }
+  columns = {column: flat[path][:, i] for path, leaf in named.items() for i, (column, _) in enumerate(_columns(path, leaf))}
   finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
   head = {'step': np.full(members, step, np.int64), 'member': np.arange(members, dtype=np.int32), 'finite': finite}
   return {**head, **columns}

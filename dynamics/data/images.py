@@ -18,7 +18,7 @@ from dynamics.types import Batch, Data, Task
 
 FOLDER = 'DYNAMICS_DATA'  # the environment variable with the folder that holds mnist/, fashion_mnist/, cifar10/
 IDX = ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte', 't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte')
-CIFAR = tuple(f'data_batch_{i}' for i in range(1, 6)) + ('test_batch',)
+CIFAR = (*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch')
 
 
 def images(

@@ -1,6 +1,7 @@
 """Which examples step t sees: functions (key, data, t) -> Batch that keep no state, so a run can resume anywhere."""
 
-from typing import Callable, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp

@@ -4,7 +4,7 @@
 products; `independent` is the joint init of independent leaves.
 """
 
-from typing import Callable
+from collections.abc import Callable
 
 import jax.numpy as jnp
 

@@ -3,7 +3,8 @@
 import fnmatch
 import math
 import re
-from typing import Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 

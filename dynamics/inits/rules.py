@@ -7,7 +7,8 @@ The abc symmetry: (a, b, c) -> (a s, b / s, c / s^2), or c / s where normalised,
 as it is. It is tested.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from dynamics.inits.leaves import Leaf
 

@@ -1,6 +1,7 @@
 """Dense networks on features, and on tokens as if each were a one-hot vector."""
 
-from typing import Callable, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -36,8 +37,8 @@ class MLP(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
-    names = ['input', *(f'hidden_{i}' for i in range(1, len(self.widths)))][: len(self.widths)] + ['readout']
-    for name, width in zip(names, (*self.widths, self.outputs), strict=True):
+    for i, width in enumerate((*self.widths, self.outputs)):
+      name = 'readout' if i == len(self.widths) else f'hidden_{i}' if i else 'input'
       if jnp.issubdtype(x.dtype, jnp.integer):
         x = RowSum(self.vocabulary, width, self.bias, name=name)(x)
       else:

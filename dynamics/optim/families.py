@@ -1,7 +1,8 @@
 """The base optimisers, and the chain that a run uses around one of them."""
 
 import inspect
-from typing import Callable, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -111,5 +112,3 @@ def _by_rule(rule: Rule, normalised: bool) -> optax.GradientTransformation:
     return over(scale, describe(params), updates)
 
   return optax.stateless(update)
-
-

@@ -1,6 +1,6 @@
 """Naive loss minimisation: does the gradient only scale the logits up?"""
 
-from typing import Callable
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,7 @@ from dynamics.schema import Range
 from dynamics.types import Array, Probe, stateless
 
 
-def alignment(
-  apply: Callable[..., Array], loss: Loss, *, stretch: Range(float, above=0.0) = 0.01, leaves: bool = True
-) -> Probe:
+def alignment(apply: Callable[..., Array], loss: Loss, *, stretch: Range(float, above=0.0) = 0.01, leaves: bool = True) -> Probe:
   """The descent direction against the direction of naive loss minimisation, in which all weights grow in proportion.
 
   Reading: cosine, of -gradient and w (), on the whole training set; with `leaves` that of each parameter array under

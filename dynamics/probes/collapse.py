@@ -1,6 +1,6 @@
 """Softmax collapse: examples on which the arithmetic of the loss has gone silent."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
 """How far the weights have gone, and how large they are."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import jax.numpy as jnp
 

@@ -1,6 +1,7 @@
 """Meters of the training steps themselves: read inside the loop, at every step."""
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 

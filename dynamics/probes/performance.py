@@ -1,6 +1,6 @@
 """How well the network does: loss and accuracy on the training and the test examples."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import jax.numpy as jnp
 
