@@ -36,7 +36,7 @@ def cross_entropy(*, dtype: Dtype = 'float32') -> Loss:
 def stablemax(*, dtype: Dtype = 'float64') -> Loss:
   """-log s(z_y) / sum_j s(z_j), with s(x) = x + 1 for x >= 0 and 1 / (1 - x) below. Targets: (n,) labels.
 
-  Source: 2501.04697, equations 7 and 8; the authors' runs use float64.
+  Source: 2501.04697 (StableMax); the authors' runs use float64.
   """
   cast = _caster(dtype)
 

@@ -33,7 +33,7 @@ def orthogonal(key: Key, leaf: Leaf) -> Array:
 
   The factor makes the mean square entry 1. Under the standard rule a square matrix is then orthogonal, and a layer that
   widens has singular values sqrt(fan_out / fan_in), so that it keeps the scale of its inputs' entries.
-  Source: 1312.6120, section 3.
+  Source: 1312.6120.
   """
   rows, columns = (leaf.shape[0], leaf.fan_out) if leaf.fan_in == 1 else (leaf.fan_in, leaf.fan_out)
   tall = jax.random.normal(key, (max(rows, columns), min(rows, columns)), jnp.float32)

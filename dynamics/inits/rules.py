@@ -1,4 +1,4 @@
-"""Rules: the parametrisation of a leaf as three numbers, after 2011.14522, section 3.
+"""Rules: the parametrisation of a leaf as three numbers, after 2011.14522 (abc-parametrisations).
 
 theta = a w is what the network sees, w is what is trained, std(w) = b at step 0, and w's learning rate is c times the
 run's. `normalised` says whether the optimiser divides by the gradient's size (adam) or not (sgd): c depends on it.
@@ -30,12 +30,12 @@ def standard(leaf: Leaf, normalised: bool) -> ABC:
 
 
 def ntk(leaf: Leaf, normalised: bool) -> ABC:
-  """a = 1/sqrt(fan_in), b = 1. Source: 1806.07572, section 3."""
+  """a = 1/sqrt(fan_in), b = 1. Source: 1806.07572."""
   return ABC(leaf.fan_in**-0.5, 1.0, 1.0)
 
 
 def mean_field(leaf: Leaf, normalised: bool) -> ABC:
-  """One hidden layer, f = (1/width) sum_i v_i phi(w_i x), learning rate times width. Source: 1804.06561, eq. 1-3.
+  """One hidden layer, f = (1/width) sum_i v_i phi(w_i x), learning rate times width. Source: 1804.06561.
 
   Raises:
     ValueError: a hidden-to-hidden weight; with iid weights the limit is degenerate there.

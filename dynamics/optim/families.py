@@ -68,7 +68,7 @@ def optimizer(
   Args:
     family: the base optimiser; it reads the hyper values that its arguments name.
     rule: a parametrisation, whose c multiplies each leaf's update.
-    perpendicular: 'rescaled' is the form of the authors' code, 'plain' that of their equation.
+    perpendicular: 'rescaled' is the form of the authors' code, 'plain' the bare projection.
     clip: the largest global gradient norm; 0 is no limit.
     warmup: steps over which the learning rate rises linearly to its value.
     schedule: 'constant', or 'cosine' down to 0 at `steps`.

@@ -12,8 +12,8 @@ TINY = 1e-30  # keeps 0/0 out where a weight or a projected gradient is exactly 
 def perpendicular(rescale: bool = True) -> optax.GradientTransformation:
   """g <- g - (<w, g> / <w, w>) w for each leaf w; with `rescale` then stretched to the length g had.
 
-  The rescaling is in the authors' code and not in the paper's equation. It needs the parameters in `update`.
-  Source: 2501.04697, equation 11.
+  The rescaling is in the authors' code. It needs the parameters in `update`.
+  Source: 2501.04697 (perpendicular gradient).
   """
 
   def project(g, w):

@@ -20,7 +20,7 @@ def alignment(apply: Callable[..., Array], loss: Loss, *, stretch: Range(float, 
     gradient is exactly zero.
   Cost: one gradient and one forward pass on the training examples.
   Oracle: numpy on a dense Jacobian; for a homogeneous network unchanged is 1 exactly.
-  Source: 2501.04697, definition 3 and figure 3: for a homogeneous network w is the direction.
+  Source: 2501.04697, figure 3; for a homogeneous network w is the direction of naive loss minimisation.
   """
 
   def read(view, key):

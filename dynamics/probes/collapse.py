@@ -18,7 +18,7 @@ def collapse(apply: Callable[..., Array], loss: Loss) -> Probe:
     the largest distance between the two largest outputs of an example (), in units of an output.
   Cost: one forward pass and the loss's own gradient on the training examples.
   Oracle: exact rational arithmetic of the rounded terms (numpy in the same dtype, term by term).
-  Source: 2501.04697, definition 2 and figure 2.
+  Source: 2501.04697, figure 2 (softmax collapse).
   """
 
   def read(view, key):

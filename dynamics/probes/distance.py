@@ -17,7 +17,7 @@ def distance(apply: Callable[..., Array], loss: Loss, *, leaves: bool = True) ->
     are NaN for an array that is or was zero.
   Cost: three passes over the parameters; no memory.
   Oracle: numpy in float64 on the flattened vectors.
-  Source: 1705.08741, section 3 (distance); relative: 1812.07956.
+  Source: 1705.08741 (distance over training), 1812.07956 (relative change).
   """
 
   def compare(w, w0):

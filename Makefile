@@ -1,0 +1,40 @@
+# make demo: the first experiment, from nothing to a figure.   make test: the test suite.   Each sets up .venv itself.
+PYTHON ?= python3
+RUN := .venv/bin/python
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-slow lint bench figures
+
+demo: .venv/lab
+	$(RUN) -m paper_figures demo
+
+test: .venv/test
+	$(RUN) -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/test
+	$(RUN) -m pytest -n 2
+
+lint: .venv/test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+bench: .venv/bench
+	$(RUN) -m benchmarks
+
+# All figures and verdicts that need no slow run; `make figures ARGS=--slow` makes those runs too.
+figures: .venv/lab
+	$(RUN) -m paper_figures $(ARGS)
+
+.venv/lab: setup.cfg constraints.txt
+	@echo "setting up .venv (about a minute)"
+	$(PYTHON) -m venv .venv
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/test: .venv/lab
+	$(INSTALL) --editable .[test]
+	@touch $@
+
+.venv/bench: .venv/lab
+	$(INSTALL) --editable .[bench]
+	@touch $@

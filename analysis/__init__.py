@@ -1,0 +1,1 @@
+"""Tables, statistics and claims. No jax, and no knowledge of how a run was made beyond its cell."""

@@ -1,0 +1,66 @@
+"""Tidy tables of runs: python -m analysis.export --config=configs/NAME.py --probe=NAME [--config.FIELD=VALUE ...]
+
+  --probe NAME        which probe's table
+  --format csv        or parquet (default: csv)
+  --to FILE           where to write (default: standard output)
+  --out DIR           where results lie (default: results)
+
+One row a member and time; seed, hyper values and swept fields as columns. The runs are found by the content of the config.
+"""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import duckdb
+
+from analysis import tables
+from dynamics.schema import ConfigError
+
+
+def main(argv: Sequence[str]) -> int:
+  """Exit status 0, or 2 with a sentence: a mistake in the command, or runs that are missing."""
+  if any(word in ('--help', '-h') for word in argv):
+    print(__doc__)
+    return 0
+  from experiments import config  # a command line: the only place here that may resolve a config
+
+  try:
+    cells, rest = config.read(argv)
+    options = _parse(rest)
+    wanted = [word for word in argv if word.startswith('--config')]
+    make = ' '.join(['python -m experiments.run', *wanted, *([f'--out {options.out}'] if options.out != 'results' else [])])
+    table = tables.load(cells, options.probe, pathlib.Path(options.out), make)
+  except (ConfigError, tables.Missing) as error:
+    print(f'error: {error}', file=sys.stderr)
+    return 2
+  if options.format == 'csv':
+    text = table.to_csv(options.to or None, index=False)
+    print(text or '', end='')
+    return 0
+  target = options.to or '/dev/stdout'
+  with duckdb.connect() as connection:
+    connection.register('readings', table)
+    connection.execute(f"COPY (SELECT * FROM readings) TO '{target}' (FORMAT parquet)")
+  return 0
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+  def refuse(message):
+    raise ConfigError(f'{message}.')
+
+  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  parser.error = refuse  # argparse would print its usage and leave
+  parser.add_argument('--probe', required=True)
+  parser.add_argument('--format', choices=('csv', 'parquet'), default='csv')
+  parser.add_argument('--to', default='')
+  parser.add_argument('--out', default='results')
+  found, unknown = parser.parse_known_args(list(words))
+  if unknown:
+    raise ConfigError(f'{unknown[0]} is no argument here; there are --config, --probe, --format, --to and --out.')
+  return found
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,37 @@
+"""A user's own flax module and arrays: 16 members in one program, two probes, one figure."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dynamics import losses, optim, probes, study, train
+from dynamics.problem import supervised
+from dynamics.types import Batch, Data
+
+
+class Net(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(2)(nn.tanh(nn.Dense(32)(x)))
+
+
+x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+y = (x[:, 0] * x[:, 1] > 0).astype(np.int32)
+data = Data(train=Batch(jnp.asarray(x[:200]), jnp.asarray(y[:200])), test=Batch(jnp.asarray(x[200:]), jnp.asarray(y[200:])))
+
+loss = losses.cross_entropy()
+problem = supervised(Net(), data.train.x, loss)
+instruments = {'performance': probes.performance(problem.apply, loss), 'distance': probes.distance(problem.apply, loss)}
+times = dict.fromkeys(instruments, study.log_spaced(30, 1000))
+xor = study.Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: data, instruments, times, steps=1000)
+
+rates = np.repeat([0.01, 0.03, 0.1, 0.3], 4)  # four learning rates, four seeds each: 16 members
+result = train.run(xor, seeds=list(range(4)) * 4, hyper={'lr': rates})
+
+table = result.tables['distance']
+for lr in np.unique(rates):
+  plt.plot(table['step'], table['relative'][:, rates == lr].mean(axis=1), label=f'learning rate {lr:g}')
+plt.gca().set(xlabel='step', ylabel='|w - w0| / |w0|', xscale='symlog')
+plt.legend()
+plt.savefig('own_model.png')

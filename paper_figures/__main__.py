@@ -1,0 +1,160 @@
+"""Figures and verdicts: python -m paper_figures [PAPER ...]
+
+  PAPER            a file of paper_figures/ (default: all); demo is the small one of `make demo`
+  --list           papers, whether their runs exist, and what they cost
+  --slow           also make runs that take long
+  --draw_only      make no runs; draw and judge what is there
+  --gallery        also write the ledger and thumbnails of the figures into docs/gallery
+  --out DIR        where results lie (default: results)
+  --to DIR         where figures go (default: figures)
+
+Missing runs are made first. Each figure is written as PDF and PNG, with the CSV behind it and the hashes of its runs.
+"""
+
+import argparse
+import functools
+import importlib
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from dynamics.schema import ConfigError, choose
+
+HERE = pathlib.Path(__file__).parent
+GALLERY = HERE.parent / 'docs' / 'gallery'
+PARTS = {'__init__', '__main__', 'paper', 'output'}  # files that are no paper
+
+
+def main(argv: Sequence[str]) -> int:
+  """Exit status: 0 all drawn, 2 a mistake, 3 some runs are missing, 130 stopped."""
+  if any(word in ('--help', '-h') for word in argv):
+    print(__doc__)
+    return 0
+  try:
+    options = _parse(argv)
+    papers = {name: importlib.import_module(f'paper_figures.{name}') for name in options.papers}
+    if options.list:
+      print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
+      return 0
+    statuses = [rebuild(name, paper, options) for name, paper in papers.items()]
+  except (ConfigError, RuntimeError) as error:
+    if isinstance(error, RuntimeError) and type(error).__name__ != 'StoreError':
+      raise
+    print(f'error: {error}', file=sys.stderr)
+    return 2
+  return max(statuses)
+
+
+def names() -> list[str]:
+  """All papers."""
+  return sorted(path.stem for path in HERE.glob('*.py') if path.stem not in PARTS)
+
+
+@functools.cache
+def cells_of(config: str) -> tuple:
+  from experiments import config as configs
+
+  return tuple(configs.cells(config))
+
+
+def wanted(paper) -> list[str]:
+  """The configs of a paper, each once."""
+  asked = [c for figure in paper.FIGURES for c in figure.configs] + [c for claim in paper.CLAIMS for c in claim.configs]
+  return list(dict.fromkeys(asked))
+
+
+def listing(name: str, paper, options) -> list[str]:
+  """What `--list` says of a paper."""
+  from analysis import tables
+  from experiments import progress
+
+  lines = [f'{name}: {paper.__doc__.splitlines()[0]}']
+  for config in wanted(paper):
+    cells = cells_of(config)
+    there = tables.done(cells, options.out)
+    seconds = sum(
+      sum(tables.summary(cell, options.out)['seconds'].values()) for cell, done in zip(cells, there, strict=True) if done
+    )
+    cost = f'took {progress.duration(seconds)}' if all(there) else run_time(config)
+    slow = ', slow' if config in paper.SLOW else ''
+    lines.append(f'  {config}: {sum(there)} of {len(cells)} runs there{slow}; {cost}')
+  return lines
+
+
+def run_time(config: str) -> str:
+  """The line 'Run time: ...' of a config's docstring."""
+  lines = pathlib.Path(config).read_text().splitlines()
+  return next((line.strip() for line in lines if line.strip().startswith('Run time:')), 'run time not stated')
+
+
+def rebuild(name: str, paper, options) -> int:
+  """Makes what is missing, draws, judges and writes."""
+  from analysis import tables
+
+  status = make(paper, options)
+  if status:
+    return status
+  from paper_figures import output
+
+  available = {c for c in wanted(paper) if all(tables.done(cells_of(c), options.out))}
+  command = lambda config: f'python -m experiments.run --config={config}'
+
+  @functools.cache
+  def get(config, probe):
+    return tables.load(cells_of(config), probe, options.out, command(config))
+
+  missing = [c for c in wanted(paper) if c not in available]
+  for config in missing:
+    print(f'{config}: not run; {run_time(config)} make it with: {command(config)}')
+  drawn = []
+  for figure in paper.FIGURES:
+    if set(figure.configs) <= available:
+      drawn.append(output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None))
+      print(f'figure: {drawn[-1]}')
+  verdicts = [output.verdict(claim, get, cells_of, set(claim.configs) <= available) for claim in paper.CLAIMS]
+  print(output.table(verdicts))
+  print(f'ledger: {output.ledger(name, paper, verdicts, options.to)}')
+  if options.gallery:
+    print(f'ledger: {output.ledger(name, paper, verdicts, GALLERY)}')
+  return 3 if missing else 0
+
+
+def make(paper, options) -> int:
+  """Runs what is not there."""
+  from analysis import tables
+
+  if options.draw_only:
+    return 0
+  configs = [c for c in wanted(paper) if options.slow or c not in paper.SLOW]
+  missing = [c for c in configs if not all(tables.done(cells_of(c), options.out))]
+  if not missing:
+    return 0
+  from experiments import run
+
+  for config in missing:
+    print(f'{config}: {run_time(config)}')
+    if not run.run_cells(cells_of(config), run.Options(out=options.out)).finished:
+      return 130
+  return 0
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  def refuse(message):
+    raise ConfigError(f'{message}.')
+
+  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  parser.error = refuse  # argparse would print its usage and leave
+  parser.add_argument('papers', nargs='*')
+  for flag in ('--list', '--slow', '--draw_only', '--gallery'):
+    parser.add_argument(flag, action='store_true')
+  parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('results'))
+  parser.add_argument('--to', type=pathlib.Path, default=pathlib.Path('figures'))
+  options = parser.parse_args(list(argv))
+  for paper in options.papers:
+    choose('paper', paper, dict.fromkeys(names()))
+  options.papers = options.papers or [name for name in names() if name != 'demo']
+  return options
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv[1:]))

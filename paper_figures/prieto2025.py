@@ -1,0 +1,304 @@
+"""Grokking at the Edge of Numerical Stability (Prieto, Barsbey, Mediano, Birdal 2025), arXiv 2501.04697."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from analysis.claims import Claim
+from analysis.statistics import first_time
+from analysis.tables import cube
+from paper_figures.paper import Figure, Get, canvas, curve, seeds_of, select
+
+ARMS = 'configs/prieto2025_fig1.py'
+DTYPES = 'configs/prieto2025_fig2.py'
+STABLEMAX = 'configs/prieto2025_stablemax.py'
+REFERENCE = 'configs/prieto2025_stablemax_reference.py'
+MULTIPLY = 'configs/prieto2025_multiply.py'
+TRANSFORMER = 'configs/prieto2025_transformer.py'
+SLOW = (STABLEMAX, REFERENCE)  # made on demand only
+
+ONSET = 0.05  # share of examples with zero loss at which collapse has begun
+BUDGET = 300  # steps of the perpendicular gradient in the authors' scripts
+
+# An arm of figure 1 is told by these columns.
+PLAIN = {'loss__name': 'cross_entropy', 'optimizer__perpendicular': 'off', 'weight_decay': 0.0}
+DECAY = {'loss__name': 'cross_entropy', 'optimizer__perpendicular': 'off', 'weight_decay': 1.0}
+PROJECTED = {'loss__name': 'cross_entropy', 'optimizer__perpendicular': 'rescaled'}
+STABLE = {'loss__name': 'stablemax'}
+
+
+# ---- statistics: one number a seed --------------------------------------------------------------------------------
+
+
+def each_seed(table: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
+  """(t,) steps and (seed, t) values."""
+  arrays = cube(table)
+  return arrays['step'].to_numpy(), arrays[reading].transpose('seed', 'step').to_numpy()
+
+
+def last(table: pd.DataFrame, reading: str) -> np.ndarray:
+  return each_seed(table, reading)[1][:, -1]
+
+
+def fitted(table: pd.DataFrame) -> np.ndarray:
+  """(seed,) the first step at which every training example is right."""
+  steps, accuracy = each_seed(table, 'train_accuracy')
+  return np.array([first_time(steps, values, 1.0) for values in accuracy])
+
+
+def after_fit(arm: dict, reading: str, reduce) -> np.ndarray:
+  """A claim's statistic: `reduce` over the readings of `alignment` from the first time the training set is learned."""
+
+  def statistic(get: Get) -> np.ndarray:
+    begun = fitted(select(get(ARMS, 'performance'), **arm))
+    steps, values = each_seed(select(get(ARMS, 'alignment'), **arm), reading)
+    return np.array([reduce(v[steps >= t]) if np.isfinite(t) else math.nan for v, t in zip(values, begun, strict=True)])
+
+  return statistic
+
+
+def onset(get: Get, dtype: str, level: float = ONSET) -> np.ndarray:
+  """(seed,) the first step at which a share `level` of the examples has zero loss; inf for never."""
+  steps, share = each_seed(select(get(DTYPES, 'collapse'), loss__dtype=dtype), 'zero_loss')
+  return np.array([first_time(steps, values, level) for values in share])
+
+
+def later(get: Get, first: str, second: str) -> np.ndarray:
+  """How many times later collapse begins in `second` than in `first`; 1 where it begins in neither."""
+  a, b = onset(get, first), onset(get, second)
+  with np.errstate(invalid='ignore'):
+    return np.where(np.isinf(a) & np.isinf(b), 1.0, b / a)
+
+
+def drift(get: Get, dtype: str) -> np.ndarray:
+  """(seed,) the largest change of test accuracy after half of the examples have zero loss; NaN where they never have."""
+  begun = onset(get, dtype, 0.5)
+  steps, accuracy = each_seed(select(get(DTYPES, 'performance'), loss__dtype=dtype), 'test_accuracy')
+  change = lambda values, t: np.ptp(values[steps >= t]) if np.isfinite(t) else math.nan
+  return np.array([change(v, t) for v, t in zip(accuracy, begun, strict=True)])
+
+
+CLAIMS = [
+  Claim(
+    'prieto2025/1a',
+    'With the gradient projected perpendicular to the weights, a network without weight decay generalises',
+    'figures 1 and 6',
+    (ARMS,),
+    lambda get: last(select(get(ARMS, 'performance'), **PROJECTED), 'test_accuracy'),
+    0.99,
+    1.0,
+    f'test accuracy at step {BUDGET}',
+  ),
+  Claim(
+    'prieto2025/1b',
+    'The same run without the projection does not generalise in five times the steps',
+    'figures 1 and 6',
+    (ARMS,),
+    lambda get: last(select(get(ARMS, 'performance'), **PLAIN), 'test_accuracy'),
+    0.0,
+    0.05,
+    f'test accuracy at step {5 * BUDGET}',
+  ),
+  Claim(
+    'prieto2025/2a',
+    'Softmax collapse begins later the finer the arithmetic of the loss: float16 before float32',
+    'figure 2',
+    (DTYPES,),
+    lambda get: later(get, 'float16', 'float32'),
+    1.05,
+    math.inf,
+    f'onset (zero loss on {ONSET:.0%} of examples) in float32 over onset in float16',
+  ),
+  Claim(
+    'prieto2025/2b',
+    'With a float64 loss there is no collapse in the budget',
+    'figure 2',
+    (DTYPES,),
+    lambda get: each_seed(select(get(DTYPES, 'collapse'), loss__dtype='float64'), 'zero_loss')[1].max(axis=1),
+    0.0,
+    ONSET,
+    'largest share of examples with zero loss',
+  ),
+  Claim(
+    'prieto2025/2c',
+    'Once half of the examples have collapsed in float16, test accuracy stands still',
+    'figure 2',
+    (DTYPES,),
+    lambda get: drift(get, 'float16'),
+    0.0,
+    0.01,
+    'largest change of test accuracy afterwards',
+  ),
+  Claim(
+    'prieto2025/2d',
+    'Once half of the examples have collapsed in float32, test accuracy stands still',
+    'figure 2',
+    (DTYPES,),
+    lambda get: drift(get, 'float32'),
+    0.0,
+    0.01,
+    'largest change of test accuracy afterwards',
+  ),
+  Claim(
+    'prieto2025/3a',
+    'After the training set is learned the gradient points along naive loss minimisation',
+    'figure 3',
+    (ARMS,),
+    after_fit(PLAIN, 'cosine', np.median),
+    0.5,
+    1.0,
+    'median over readings of cos(-gradient, weights)',
+  ),
+  Claim(
+    'prieto2025/3b',
+    'A step of naive loss minimisation changes no prediction',
+    'abstract and figure 3',
+    (ARMS,),
+    after_fit(PLAIN, 'unchanged', np.min),
+    1.0,
+    1.0,
+    'smallest share of unchanged predictions',
+  ),
+  Claim(
+    'prieto2025/3c',
+    'A step of naive loss minimisation lowers the loss',
+    'abstract and figure 3',
+    (ARMS,),
+    after_fit(PLAIN, 'loss_change', np.max),
+    -math.inf,
+    -1e-12,
+    'largest change of the training loss',
+  ),
+  Claim(
+    'prieto2025/4',
+    'With StableMax in place of softmax a network without weight decay generalises',
+    'figures 1 and 4',
+    (STABLEMAX,),
+    lambda get: each_seed(get(STABLEMAX, 'performance'), 'test_accuracy')[1].max(axis=1),
+    0.9,
+    1.0,
+    'best test accuracy in the budget (p = 59, 60% of the table)',
+  ),
+]
+
+
+# ---- figures ------------------------------------------------------------------------------------------------------
+
+
+def accuracy_panels(get: Get, config: str, arms: dict[str, dict], title: str, chance: float) -> Canvas:
+  """Training and test accuracy over steps, a panel an arm."""
+  table = get(config, 'performance')
+  figure, axes = canvas(len(arms), sharey=True)
+  for ax, (name, arm) in zip(axes[0], arms.items(), strict=True):
+    ax.set_xscale('log')
+    rows = select(table, **arm)
+    curve(ax, rows, 'train_accuracy', 'train', linestyle='--')
+    curve(ax, rows, 'test_accuracy', 'test')
+    ax.axhline(chance, color='gray', linewidth=0.8, linestyle=':', label='chance')
+    ax.set(title=name, xlabel='step', ylim=(-0.03, 1.03))
+  axes[0, 0].set_ylabel('accuracy (share)')
+  figure.suptitle(f'{title}; median and range of {seeds_of([table])}', fontsize=9)
+  return figure
+
+
+def accuracy(get: Get) -> Canvas:
+  arms = {'softmax': PLAIN, 'softmax, weight decay 1': DECAY, 'perpendicular gradient': PROJECTED, 'StableMax': STABLE}
+  figure = accuracy_panels(get, ARMS, arms, 'a + b mod 113, 40% of the table, MLP 226-200-200-113, full batch', 1 / 113)
+  for ax in figure.axes[2:3]:
+    ax.axvline(110, color='black', linewidth=0.8, label="authors' code: test 95%")
+  for ax in figure.axes:
+    ax.legend(loc='center left')
+  return figure
+
+
+def collapse(get: Get) -> Canvas:
+  table, scores = get(DTYPES, 'collapse'), get(DTYPES, 'performance')
+  figure, axes = canvas(3)
+  share, gap, loss = axes[0]
+  dtypes = ('float16', 'float32', 'float64')
+  for dtype in dtypes:
+    rows = select(table, loss__dtype=dtype)
+    for ax, some, reading in ((share, rows, 'zero_loss'), (gap, rows, 'logit_gap')):
+      curve(ax, some, reading, dtype)
+    curve(loss, select(scores, loss__dtype=dtype), 'train_loss', dtype)
+  for dtype, digits, colour in (('float16', 11, 'C0'), ('float32', 24, 'C1'), ('float64', 53, 'C2')):
+    # All other logits at this distance: their sum is half a unit in the last place of 1.
+    limit = math.log(112) + digits * math.log(2)
+    gap.axhline(limit, color=colour, linewidth=0.8, linestyle=':', label=f'absorbed in {dtype}')
+  share.axhline(ONSET, color='gray', linewidth=0.8, linestyle=':', label=f'onset: {ONSET:.0%}')
+  share.set(title='softmax collapse', xlabel='step', ylabel='examples with zero loss (share)')
+  gap.set(title='confidence', xlabel='step', ylabel='largest logit gap (nats)')
+  loss.set(title='training loss', xlabel='step', ylabel='loss (nats)', yscale='log')
+  for ax in axes[0]:
+    ax.legend()
+  figure.suptitle(f'Cross-entropy by the dtype of its arithmetic; median and range of {seeds_of([table])}', fontsize=9)
+  return figure
+
+
+def alignment(get: Get) -> Canvas:
+  table = get(ARMS, 'alignment')
+  figure, axes = canvas(3)
+  cosine, same, change = axes[0]
+  arms = {'softmax': PLAIN, 'softmax, weight decay 1': DECAY, 'perpendicular gradient': PROJECTED, 'StableMax': STABLE}
+  for ax in axes[0]:
+    ax.set_xscale('log')
+  for name, arm in arms.items():
+    rows = select(table, **arm)
+    curve(cosine, rows, 'cosine', name)
+    curve(same, rows, 'unchanged', name)
+    curve(change, rows, 'loss_change', name)
+  cosine.axhline(0.5, color='gray', linewidth=0.8, linestyle=':', label='claim 3: over 0.5')
+  cosine.set(title='direction of the raw gradient', xlabel='step', ylabel='cos(-gradient, weights)')
+  same.set(title='after scaling the weights by 1.01', xlabel='step', ylabel='predictions unchanged (share)', ylim=(0.9, 1.005))
+  change.set(title='after scaling the weights by 1.01', xlabel='step', ylabel='change of training loss (nats)')
+  change.set_yscale('symlog', linthresh=1e-4)
+  cosine.legend(loc='lower right')
+  figure.suptitle(f'Naive loss minimisation, a + b mod 113; median and range of {seeds_of([table])}', fontsize=9)
+  return figure
+
+
+# Test accuracy of the authors' PyTorch code, one seed, p = 113, 40% of the table, StableMax, lr 0.01.
+AUTHORS = ((5_000, 0.0022), (10_000, 0.0084), (16_500, 0.0282))
+
+
+def stablemax(get: Get) -> Canvas:
+  judged, long = get(STABLEMAX, 'performance'), get(REFERENCE, 'performance')
+  figure, axes = canvas(2, height=2.8)
+  left, right = axes[0]
+  for name, ax, table in (('p = 59, 60% of the table', left, judged), ('p = 113, 40% of the table', right, long)):
+    for beta2, rows in table.groupby('beta2'):
+      curve(ax, rows, 'test_accuracy', f'test, beta2 = {beta2:g}')
+    ax.set(title=f'{name}; {seeds_of([table])}', xlabel='step', ylabel='accuracy (share)')
+  left.axhline(0.9, color='gray', linewidth=0.8, linestyle=':', label='claim 4: over 0.9')
+  right.plot(*zip(*AUTHORS, strict=True), 'k+', label="authors' code, beta2 = 0.999, 1 seed")
+  right.set_yscale('log')
+  for ax in axes[0]:
+    ax.legend()
+  figure.suptitle('StableMax without weight decay, a + b, MLP, float64 loss; median and range over seeds', fontsize=9)
+  return figure
+
+
+def multiply(get: Get) -> Canvas:
+  arms = {'softmax': PLAIN, 'softmax, weight decay 1': DECAY, 'perpendicular gradient': PROJECTED}
+  figure = accuracy_panels(get, MULTIPLY, arms, 'a b mod 113, 40% of the table, MLP 226-200-200-113', 1 / 113)
+  figure.axes[0].legend(loc='center left')
+  return figure
+
+
+def transformer(get: Get) -> Canvas:
+  arms = {'softmax': PLAIN, 'softmax, weight decay': {**DECAY, 'weight_decay': 1.5}, 'perpendicular gradient': PROJECTED}
+  figure = accuracy_panels(get, TRANSFORMER, arms, 'a + b, one-layer transformer, d = 128, 4 heads', 1 / 113)
+  figure.axes[0].legend(loc='center left')
+  return figure
+
+
+FIGURES = [
+  Figure('prieto2025_accuracy', (ARMS,), accuracy, 'Four ways to train without, or with, a way out of collapse (figures 1, 6).'),
+  Figure('prieto2025_collapse', (DTYPES,), collapse, 'Softmax collapse by the dtype of the loss (figure 2).'),
+  Figure('prieto2025_alignment', (ARMS,), alignment, 'Alignment with naive loss minimisation (figure 3).'),
+  Figure('prieto2025_stablemax', (STABLEMAX, REFERENCE), stablemax, 'StableMax, given its budget (figures 1, 4).'),
+  Figure('prieto2025_multiply', (MULTIPLY,), multiply, 'The same for multiplication.'),
+  Figure('prieto2025_transformer', (TRANSFORMER,), transformer, 'The same for a one-layer transformer (figure 6).'),
+]
