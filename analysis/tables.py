@@ -12,8 +12,6 @@ import xarray as xr
 
 from dynamics.plan import Cell, identity
 
-LABELS = ('cell', 'member', 'step', 'finite')  # columns that are no readings
-
 
 class Missing(LookupError):
   """Runs that are not there. Its text says which command makes them."""
@@ -54,7 +52,12 @@ def one(cell: Cell, probe: str, folder: pathlib.Path, make: str) -> pd.DataFrame
   with duckdb.connect() as connection:
     columns = connection.execute('SELECT * FROM read_parquet(?)', [[str(p) for p in parts]]).fetchnumpy()
   # Parquet holds NaN as NULL, which comes back masked.
-  readings = {name: _filled(values) for name, values in columns.items()}
+  return labelled(cell, {name: _filled(values) for name, values in columns.items()})
+
+
+def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+  """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them."""
+  readings = dict(columns)
   member = readings.pop('member')
   labels = {
     'cell': np.full(len(member), identity(cell)),

@@ -10,6 +10,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from dynamics.trees import wide
 from dynamics.types import Array
 
 Loss = Callable[[Array, Array], Array]
@@ -92,8 +93,8 @@ def correct(outputs: Array, targets: Array) -> Array:
 
 
 def mean(losses: Array) -> Array:
-  """The mean over examples, summed in float32 at least: half-precision sums would absorb the small terms."""
-  return jnp.mean(losses.astype(jnp.promote_types(losses.dtype, jnp.float32)))
+  """The mean over examples, summed in float32 at least."""
+  return jnp.mean(wide(losses))
 
 
 def _caster(dtype: Dtype):

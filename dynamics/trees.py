@@ -47,6 +47,10 @@ def named_key(key: Key, name: str) -> Key:
   return jax.random.fold_in(key, int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'big'))
 
 
+def wide(x: Array) -> Array:
+  """At least float32: half-precision sums would absorb their small terms."""
+  return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
+
+
 def _leaf_dot(a: Array, b: Array) -> Array:
-  wide = jnp.promote_types(a.dtype, jnp.float32)
-  return jnp.sum(a.astype(wide) * b.astype(wide))
+  return jnp.sum(wide(a) * wide(b))

@@ -115,7 +115,9 @@ def rebuild(name: str, paper, options) -> int:
   print(output.table(verdicts))
   print(f'ledger: {output.ledger(name, paper, verdicts, options.to)}')
   if options.gallery:
-    print(f'ledger: {output.ledger(name, paper, verdicts, GALLERY)}')
+    output.ledger(name, paper, verdicts, GALLERY)
+    everything = [importlib.import_module(f'paper_figures.{n}') for n in names()]
+    print(f'gallery: {output.gallery(everything, GALLERY)}')
   return 3 if missing else 0
 
 

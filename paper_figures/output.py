@@ -66,7 +66,7 @@ def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib
   """Writes ledger.csv and ledger.md, in which this paper's rows take the place of its old ones."""
   folder.mkdir(parents=True, exist_ok=True)
   path = folder / 'ledger.csv'
-  old = list(csv.DictReader(path.open(newline=''))) if path.is_file() else []
+  old = list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
   title = ' '.join(paper.__doc__.splitlines()[0].split())
   rows = [row for row in old if not row['claim'].startswith(f'{name}/')]
   rows += [{'paper': title, **claims.row(v)} for v in verdicts]
@@ -78,6 +78,19 @@ def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib
   path.write_text(text.getvalue())
   (folder / 'ledger.md').write_text(_markdown(rows))
   return folder / 'ledger.md'
+
+
+def gallery(papers: Sequence, folder: pathlib.Path) -> pathlib.Path:
+  """Writes README.md: the thumbnails that are there with their captions, then the ledger."""
+  lines = ['# Gallery', '', 'Made by `python -m paper_figures --gallery`; what a verdict means is in `analysis/claims.py`.', '']
+  for paper in papers:
+    shown = [made for made in paper.FIGURES if (folder / f'{made.name}.png').is_file()]
+    lines += [f'## {paper.__doc__.splitlines()[0]}', ''] if shown else []
+    for made in shown:
+      lines += [f'![{made.name}]({made.name}.png)', '', f'{made.caption} From {", ".join(f"`{c}`" for c in made.configs)}.', '']
+  path = folder / 'README.md'
+  path.write_text('\n'.join(lines) + '\n' + (folder / 'ledger.md').read_text())
+  return path
 
 
 def _markdown(rows: Sequence[dict]) -> str:

@@ -1,0 +1,123 @@
+"""Every figure draws from a synthetic table, every claim reads one, and what is written can be found again."""
+
+import functools
+import importlib
+import json
+import math
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import claims, tables
+from dynamics import train
+from experiments import config as configs
+from experiments import supervised
+from experiments import tables as schemas
+from paper_figures import __main__ as command
+from paper_figures import output
+
+PAPERS = command.names()
+
+
+@functools.cache
+def cells_of(config):
+  return configs.cells(config)
+
+
+@functools.cache
+def synthetic(config, probe):
+  """A table with the columns, times and labels of the real one, and random readings between 0 and 1."""
+  rng, made = np.random.default_rng(0), []
+  for cell in cells_of(config):
+    with jax.enable_x64(supervised.wide(cell.config)):
+      study = supervised.build(cell.config)
+      kinds, _ = schemas.schema(study, train.join(cell.seeds, cell.hyper))
+    step, member = (grid.ravel() for grid in np.meshgrid(study.schedule[probe], np.arange(cell.members), indexing='ij'))
+    readings = {name: rng.uniform(0.01, 1, len(step)).astype(dtype) for name, dtype in kinds[probe].items()}
+    if 'train_accuracy' in readings:
+      readings['train_accuracy'] = np.where(step > 10, 1.0, 0.5)
+    made.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
+  return pd.concat(made, ignore_index=True)
+
+
+def figures():
+  return [(paper, figure) for paper in PAPERS for figure in importlib.import_module(f'paper_figures.{paper}').FIGURES]
+
+
+@pytest.mark.parametrize(('paper', 'figure'), figures(), ids=lambda x: getattr(x, 'name', x))
+def test_every_figure_draws_from_a_synthetic_table(paper, figure, tmp_path):
+  png = output.figure(figure, synthetic, cells_of, tmp_path, tmp_path / 'gallery')
+  assert png.stat().st_size > 10_000
+  assert (tmp_path / 'gallery' / png.name).stat().st_size < output.THUMBNAIL
+  assert png.with_suffix('.pdf').is_file()
+  assert len(list(tmp_path.glob(f'{figure.name}_*.csv'))) >= 1
+  runs = json.loads(png.with_suffix('.json').read_text())['runs']
+  assert len(runs) == sum(len(cells_of(config)) for config in figure.configs)
+
+
+@pytest.mark.parametrize('figure', [f for _, f in figures()], ids=lambda f: f.name)
+def test_every_axis_is_labelled_and_every_figure_has_a_legend(figure):
+  canvas = figure.draw(synthetic)
+  assert all(ax.get_xlabel() for ax in canvas.axes)
+  first_of_row = [ax for ax in canvas.axes if ax.get_subplotspec().is_first_col()]
+  assert all(ax.get_ylabel() for ax in first_of_row)
+  assert any(ax.get_legend() for ax in canvas.axes)
+
+
+@pytest.mark.parametrize('paper', PAPERS)
+def test_every_claim_reads_a_number_a_seed_and_states_its_interval(paper):
+  module = importlib.import_module(f'paper_figures.{paper}')
+  assert len({claim.name for claim in module.CLAIMS}) == len(module.CLAIMS)
+  for claim in module.CLAIMS:
+    assert claim.name.startswith(f'{paper}/')
+    assert claim.low <= claim.high
+    values = claim.statistic(synthetic)
+    assert values.shape == (len(set(synthetic(claim.configs[0], 'performance')['seed'])),)
+    assert claims.judge(claim, values, []).verdict in ('holds', 'fails', 'undecided', 'diverged')
+
+
+def test_ledger_replaces_the_rows_of_a_paper_and_keeps_the_others(tmp_path):
+  module = importlib.import_module('paper_figures.demo')
+  first = [output.verdict(claim, synthetic, cells_of, available=False) for claim in module.CLAIMS]
+  output.ledger('demo', module, first, tmp_path)
+  other = [v._replace(claim=v.claim._replace(name='other/1')) for v in first[:1]]
+  output.ledger('other', module, other, tmp_path)
+  second = [output.verdict(claim, synthetic, cells_of, available=True) for claim in module.CLAIMS]
+  path = output.ledger('demo', module, second, tmp_path)
+  rows = pd.read_csv(path.with_suffix('.csv'), keep_default_na=False)
+  assert list(rows['claim']).count('other/1') == 1
+  assert len(rows) == len(module.CLAIMS) + 1
+  assert (rows[rows['claim'] == 'other/1']['verdict'] == 'not run').all()
+  assert not (rows[rows['claim'] != 'other/1']['verdict'] == 'not run').any()
+  assert math.isclose(path.read_text().count('| demo/'), len(module.CLAIMS))
+
+
+def test_a_selection_without_rows_is_an_error():
+  from paper_figures.paper import select
+
+  with pytest.raises(LookupError, match=r"no row has loss\.dtype = 'float8'"):
+    select(pd.DataFrame({'loss.dtype': ['float16']}), loss__dtype='float8')
+
+
+@pytest.mark.parametrize(('words', 'said'), [(['prieto2024'], 'prieto2025'), (['--lst'], '--lst'), (['--out'], '--out')])
+def test_mistakes_are_one_sentence(words, said, capsys):
+  assert command.main(words) == 2
+  error = capsys.readouterr().err
+  assert said in error
+  assert error.count('\n') == 1
+
+
+def test_list_says_what_is_there_and_what_it_costs(tmp_path, capsys):
+  assert command.main(['--list', f'--out={tmp_path}']) == 0
+  printed = capsys.readouterr().out
+  assert '0 of 3 runs there; Run time:' in printed
+  assert 'slow' in printed
+
+
+def test_missing_runs_are_named_with_their_command_and_judged_not_run(tmp_path, capsys):
+  assert command.main(['demo', '--draw_only', f'--out={tmp_path}', f'--to={tmp_path / "figures"}']) == 3
+  printed = capsys.readouterr().out
+  assert 'make it with: python -m experiments.run --config=configs/prieto2025_demo.py' in printed
+  assert 'not run' in printed
