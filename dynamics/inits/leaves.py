@@ -30,7 +30,7 @@ def describe(params: Tree, roles: Mapping[str, str] | None = None) -> Tree:
 
   A leaf called 'bias' is a bias and one called 'scale' a scale. Every other leaf is a weight whose last axis is its
   output (as flax has it): the first in natural order is the input layer, the last the output layer, those between are
-  hidden. An 'embedding' has fan_in 1, because a token reads one row.
+  hidden. A leaf whose name ends in 'embedding' has fan_in 1, because a token reads one row.
 
   Args:
     params: arrays or `ShapeDtypeStruct`s.
@@ -60,7 +60,7 @@ def describe(params: Tree, roles: Mapping[str, str] | None = None) -> Tree:
   def leaf(entries, x):
     name = trees.path(entries)
     fan_out = x.shape[-1] if x.shape else 1
-    embedding = name.rsplit('/', 1)[-1] == 'embedding'
+    embedding = name.endswith('embedding')
     fan_in = 1 if embedding or len(x.shape) < 2 else math.prod(x.shape[:-1])
     return Leaf(name, tuple(x.shape), x.dtype, fan_in, fan_out, role(name))
 

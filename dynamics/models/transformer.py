@@ -48,7 +48,7 @@ class Transformer(nn.Module):
       x = nn.Embed(self.vocabulary, self.width, name='input')(x)
     else:
       x = nn.Dense(self.width, False, dtype=x.dtype, name='input')(x)
-    positions = self.param('input_positions', nn.initializers.normal(1.0), (x.shape[1], self.width), jnp.float32)
+    positions = self.param('position_embedding', nn.initializers.normal(1.0), (x.shape[1], self.width), jnp.float32)
     x = x + positions[None]
     for i in range(self.layers):
       x = self._residual(f'hidden_{i}_attention', x, Attention(self.heads, self.causal, name=f'hidden_{i}_attention'))
