@@ -91,6 +91,9 @@ def _choices(sweep: Any, base: Config) -> Iterator[Config]:
   for pair in sweep:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[1], (tuple, list)) or not pair[1]:
       raise ConfigError(f'sweep has {pair!r}; {shape}.')
+    named = isinstance(pair[0], str) or (isinstance(pair[0], (tuple, list)) and all(isinstance(f, str) for f in pair[0]))
+    if not named:
+      raise ConfigError(f'sweep has {pair!r}; {shape}.')
     fields, rows = ((pair[0],), [(v,) for v in pair[1]]) if isinstance(pair[0], str) else (tuple(pair[0]), pair[1])
     for field in fields:
       _check_field(field, valid)

@@ -15,7 +15,7 @@ class ConfigError(ValueError):
 
 
 class Range(NamedTuple):
-  """A number of `kind` within bounds: used as the annotation of an argument."""
+  """A finite number of `kind` within bounds: used as the annotation of an argument."""
 
   kind: type
   least: float | None = None
@@ -25,11 +25,12 @@ class Range(NamedTuple):
 
   def words(self) -> str:
     bounds = {'at least': self.least, 'at most': self.most, 'above': self.above, 'below': self.below}
-    return ' and '.join(f'{word} {bound:g}' for word, bound in bounds.items() if bound is not None)
+    told = ' and '.join(f'{word} {bound:g}' for word, bound in bounds.items() if bound is not None)
+    return told or 'finite'
 
   def holds(self, value) -> bool:
     return (
-      value == value
+      abs(value) < float('inf')
       and (self.least is None or value >= self.least)
       and (self.most is None or value <= self.most)
       and (self.above is None or value > self.above)
@@ -108,7 +109,7 @@ def check(path: str, value: Any, kind: Any) -> Any:
 
 def choose(path: str, name: Any, options: Mapping[str, Any]) -> Any:
   """The option of a name, or a sentence with the nearest one."""
-  if name not in options:
+  if name not in tuple(options):  # a list or a block is no name, and cannot be looked up
     raise ConfigError(f'{path} is {name!r}; {_nearest(name, options)}.')
   return options[name]
 

@@ -4,8 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from dynamics.schema import Range
 from dynamics.types import Data, Hyper, Key, Probe, Problem
 
+Count = Range(int, least=0)
 Times = tuple[int, ...]  # steps at which a probe is read, increasing
 
 
@@ -59,7 +61,7 @@ def union(*times: Times) -> Times:
   return tuple(sorted(set().union(*times)))
 
 
-def spread(steps: int, *, log_points: int = 32, linear_points: int = 0, stride: int = 0, end: bool = True) -> Times:
+def spread(steps: int, *, log_points: Count = 32, linear_points: Count = 0, stride: Count = 0, end: bool = True) -> Times:
   """The schedule of a config: the union of what is asked for; 0 leaves a part out.
 
   Args:

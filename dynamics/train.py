@@ -211,7 +211,7 @@ def events(
   jax.block_until_ready((data, state))
   spent = {'start': clock.lap()}
   length = 1  # steps a stretch, doubled or halved towards `stretch` seconds
-  for target in sorted({*moments, *(t for t in stops if t > step), study.steps}):
+  for target in sorted({*moments, *(t for t in stops if t > step or resume is None), study.steps}):
     while True:
       last = min(target, step + length)
       if last > step:

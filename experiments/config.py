@@ -1,7 +1,6 @@
 """Config files and command-line overrides: read here, checked against the signatures of what they configure."""
 
 import ast
-import importlib.util
 import pathlib
 import traceback
 from collections.abc import Sequence
@@ -51,7 +50,7 @@ def cells(path: str, changes: Sequence[tuple[str, object]] = ()) -> list[plan.Ce
     config = plan.assign(config, field, value)
   found = plan.cells(config, supervised.resolve_config)
   for cell in found:
-    supervised.make_task(cell.config)  # values that do not go together, and missing files, are told before anything runs
+    supervised.check_cell(cell)  # values that do not go together, and missing files, are told before anything runs
   return found
 
 
@@ -61,16 +60,20 @@ def load(path: str) -> plan.Config:
   if not file.is_file():
     near = sorted(str(p) for p in pathlib.Path('configs').glob('*.py') if p.stem != '__init__')
     raise ConfigError(f'{path} is no file; there are: {", ".join(near) or "no configs in this folder"}.')
+  names = {'__name__': f'config_{file.stem}', '__file__': str(file)}
   try:
-    spec = importlib.util.spec_from_file_location(f'config_{file.stem}', file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-  except Exception as error:  # a config file may fail in any way, and its author wants the reason in a sentence
+    exec(compile(file.read_bytes(), str(file), 'exec'), names)  # an import would leave a __pycache__ beside the config
+    if 'get_config' not in names:
+      raise ConfigError(f'{path} has no function get_config(); a config file must define one.')
+    config = names['get_config']()
+  except ConfigError:
+    raise
+  except (Exception, SystemExit) as error:  # a config file may fail in any way, and its author wants the reason in a sentence
     frames = traceback.extract_tb(error.__traceback__)
-    line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), None)
+    inside = [frame.lineno for frame in frames if frame.filename == str(file)]
+    line = error.lineno if isinstance(error, SyntaxError) else inside[-1] if inside else None
     place = f'{path}, line {line},' if line else path
-    raise ConfigError(f'{place} does not import: {type(error).__name__}: {error}.') from error
+    raise ConfigError(f'{place} does not run: {type(error).__name__}: {getattr(error, "msg", error)}.') from error
   if isinstance(config, ml_collections.ConfigDict):
     return config.to_dict()
   raise ConfigError(f'{path}: get_config() gives {type(config).__name__}; it must give an ml_collections.ConfigDict.')

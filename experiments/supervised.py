@@ -1,15 +1,18 @@
 """The family of experiments on labelled examples: a config in, a Study out."""
 
+import contextlib
+import pickle
+import zlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
 
-from dynamics import data, inits, losses, models, optim, probes, study
+from dynamics import data, inits, losses, models, optim, probes, study, train
 from dynamics.data.sampling import sampler
 from dynamics.inits import laws, rules
 from dynamics.optim.families import NotNegative, Positive
-from dynamics.plan import Config
+from dynamics.plan import Cell, Config
 from dynamics.problem import supervised
 from dynamics.schema import ConfigError, Range, check, choose, fields, resolve, unknown
 from dynamics.types import Task
@@ -23,7 +26,7 @@ BLOCKS = {'data': data, 'model': models, 'loss': losses, 'optimizer': optim}  # 
 
 def settings(
   *,
-  steps: Range(int, least=1),
+  steps: Range(int, least=1, below=2**31),
   seeds: tuple[Range(int, least=0, below=2**32), ...] = (0,),
   own_data: bool = False,
   data_seed: Range(int, least=0, below=2**32) = 0,
@@ -85,26 +88,22 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
 
 
 def build(config: Config) -> study.Study:
-  """The study of a resolved config. Cheap: nothing is compiled and no large array is made.
+  """The study of a resolved config, in 64-bit mode where it is `wide`. Cheap: nothing is compiled.
 
   Raises:
-    ConfigError: values that do not go together; FileNotFoundError: data that are not on this disk.
+    ConfigError: values that do not go together, or data that are not on this disk.
   """
   options = {block: {k: v for k, v in config[block].items() if k != 'name'} for block in BLOCKS}
-  task, loss, module = make_task(config), None, None
-  try:
+  task = make_task(config)
+  on = {name: block for name, block in config['probes'].items() if block['on']}
+  with sentences():
     loss = getattr(losses, config['loss']['name'])(**options['loss'])
     module = getattr(models, config['model']['name'])(**options['model'], outputs=task.outputs, vocabulary=task.vocabulary)
-  except ValueError as error:
-    raise ConfigError(f'{error}.') from error
+    times = {name: study.spread(config['steps'], **block['schedule']) for name, block in on.items()}
   rule = RULES[config['init']['rule']]
-  shapes = jax.eval_shape(task.draw, jax.random.key(0), {'label_noise': jax.ShapeDtypeStruct((), 'float32')})
-  rows = shapes.train.y.shape[0]
-  size = config['batch']['size'] or rows
-  if size > rows:
-    raise ConfigError(f'batch.size is {size}, but there are only {rows} training examples.')
-  if size % config['data_parallel']:
-    raise ConfigError(f'data_parallel is {config["data_parallel"]}, which does not divide the batch of {size} examples.')
+  shapes = jax.eval_shape(lambda: task.draw(jax.random.key(0), {'label_noise': jax.numpy.float32(0)}))
+  _check_targets(config, shapes.train.y, task.outputs)
+  _check_batch(config, shapes.train.y.shape[0])
   problem = supervised(
     module,
     jax.ShapeDtypeStruct((1, *shapes.train.x.shape[1:]), shapes.train.x.dtype),
@@ -114,12 +113,41 @@ def build(config: Config) -> study.Study:
     batch=sampler(**config['batch']),
   )
   family = getattr(optim, config['optimizer']['name'])
-  on = {name: block for name, block in config['probes'].items() if block['on']}
   made = {name: getattr(probes, name)(problem.apply, loss, **_own(block)) for name, block in on.items()}
-  times = {name: study.spread(config['steps'], **block['schedule']) for name, block in on.items()}
   scaled = None if rule is rules.standard else rule
   optimizer = optim.optimizer(family, rule=scaled, steps=config['steps'], **options['optimizer'])
   return study.Study(problem, optimizer, task.draw, made, times, config['steps'], config['own_data'], config['data_seed'])
+
+
+def check_cell(cell: Cell) -> None:
+  """Traces the start and the loss of a cell: parts that do not fit together are told in a sentence, before any compilation.
+
+  Raises:
+    ConfigError: see there.
+  """
+
+  def first_loss():
+    key, hyper = train.seed_key(0), {name: jax.numpy.float32(0) for name in cell.hyper}
+    data = made.data(key, hyper)
+    state = train.start(made)(key, hyper, data)
+    return made.problem.loss(state.variables, made.problem.batch(key, data, jax.numpy.int32(0)), hyper)
+
+  with jax.enable_x64(wide(cell.config)), sentences():
+    made = build(cell.config)
+    if cell.config['data_parallel'] > jax.device_count():
+      raise ConfigError(f'data_parallel is {cell.config["data_parallel"]}; there are only {jax.device_count()} devices here.')
+    jax.eval_shape(first_loss)
+
+
+@contextlib.contextmanager
+def sentences():
+  """Turns what the library refuses into an error of the config."""
+  try:
+    yield
+  except ConfigError:
+    raise
+  except (TypeError, ValueError) as error:
+    raise ConfigError(f'{str(error).splitlines()[0].rstrip(".")}.') from error
 
 
 def make_task(config: Config) -> Task:
@@ -127,8 +155,26 @@ def make_task(config: Config) -> Task:
   options = {k: v for k, v in config['data'].items() if k != 'name'}
   try:
     return getattr(data, config['data']['name'])(**options)
-  except (ValueError, FileNotFoundError) as error:
+  except (ValueError, KeyError, OSError, EOFError, zlib.error, pickle.UnpicklingError) as error:  # values, and damaged files
     raise ConfigError(f'data: {error}.') from error
+
+
+def _check_targets(config: Config, y: jax.ShapeDtypeStruct, outputs: int) -> None:
+  """Classification losses need labels, and all but the hinge more than one output."""
+  loss, source = config['loss']['name'], config['data']['name']
+  labels = jax.numpy.issubdtype(y.dtype, jax.numpy.integer)
+  if not labels and loss != 'mean_squared_error':
+    raise ConfigError(f'loss.name is {loss!r}, which needs labels, but data {source!r} gives numbers: take mean_squared_error.')
+  if labels and outputs == 1 and loss != 'hinge':
+    raise ConfigError(f'loss.name is {loss!r}, but data {source!r} gives labels of a single output: take hinge, or two outputs.')
+
+
+def _check_batch(config: Config, rows: int) -> None:
+  size, devices = config['batch']['size'] or rows, config['data_parallel']
+  if size > rows:
+    raise ConfigError(f'batch.size is {size}, but there are only {rows} training examples.')
+  if size % devices:
+    raise ConfigError(f'data_parallel is {devices}, which does not divide the batch of {size} examples.')
 
 
 def wide(config: Config) -> bool:
@@ -139,7 +185,7 @@ def wide(config: Config) -> bool:
 def _named(block: str, given: dict, supplied: tuple[str, ...]) -> Config:
   if 'name' not in given:
     raise ConfigError(f'{block}.name is missing; it must be one of: {", ".join(_options(block))}.')
-  made = choose(f'{block}.name', given.pop('name'), _options(block))
+  made = choose(f'{block}.name', check(f'{block}.name', given.pop('name'), str), _options(block))
   allowed = fields(optim.optimizer) if isinstance(made, optim.Family) else fields(made)
   name = next(n for n, option in _options(block).items() if option is made)
   return {'name': name, **resolve(given, allowed, block, leave=supplied)}
@@ -152,15 +198,18 @@ def _options(block: str) -> dict[str, Any]:
 
 
 def _probes(given: dict, schedule: Config) -> Config:
-  out = {}
-  for name in given:
+  for name, block in given.items():
     choose(f'probes.{name}', name, dict.fromkeys(probes.__all__))
-    if not isinstance(given[name], Mapping):
-      raise ConfigError(f'probes.{name} is {given[name]!r}; it must be a block, such as dict(on=True).')
+    if not isinstance(block, Mapping):
+      raise ConfigError(f'probes.{name} is {block!r}; it must be a block, such as dict(on=True).')
+    if not isinstance(block.get('schedule', {}), Mapping):
+      raise ConfigError(f'probes.{name}.schedule is {block["schedule"]!r}; it must be a block, such as dict(stride=10).')
+  named = [name for name, block in given.items() if block.get('on', True)]  # to switch one off is not to name the others
+  out = {}
   for name in probes.__all__:
     block = dict(given.get(name, {}))
     own = {**schedule, **block.pop('schedule', {})}
-    on = check(f'probes.{name}.on', block.pop('on', name in given or not given), bool)
+    on = check(f'probes.{name}.on', block.pop('on', name in named or not named), bool)
     out[name] = {
       'on': on,
       'schedule': resolve(own, fields(study.spread), f'probes.{name}.schedule'),

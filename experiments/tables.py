@@ -4,10 +4,10 @@ Columns: step, member, finite, then every reading under its path ('distance_of/i
 is 'name/i'. Parquet written from numpy holds NaN as NULL; `finite` is False on such rows, and `analysis` reads NaN back.
 """
 
+import hashlib
 import os
 import pathlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 import jax
@@ -17,12 +17,10 @@ from dynamics import parallel, trees
 from dynamics.study import Study
 from dynamics.train import Members, State, compile_programs
 
-PART = re.compile(r'part-(\d+)-(\d+)\.parquet$')
-
 
 def schema(study: Study, members: Members) -> tuple[dict[str, dict[str, np.dtype]], State]:
   """probe -> column -> dtype, and the shapes of the state: nothing is compiled or run."""
-  programs = compile_programs(study, parallel.mesh(len(members.keys), devices=jax.devices()[:1]))
+  programs = compile_programs(study, parallel.mesh(members.keys.shape[0], devices=jax.devices()[:1]))
   data = jax.eval_shape(programs.data, members)
   state = jax.eval_shape(programs.start, members, data)
   out = {}
@@ -34,54 +32,68 @@ def schema(study: Study, members: Members) -> tuple[dict[str, dict[str, np.dtype
 
 def rows(step: int, reading) -> dict[str, np.ndarray]:
   """One reading of all members as columns of m rows."""
-  named = {path: np.asarray(leaf) for path, leaf in trees.by_path(reading).items()}
-  members = len(next(iter(named.values())))
-  flat = {path: leaf.reshape(members, -1) for path, leaf in named.items()}
-  columns = {column: flat[path][:, i] for path, leaf in named.items() for i, (column, _) in enumerate(_columns(path, leaf))}
+  columns = {}
+  for path, leaf in trees.by_path(reading).items():
+    flat = np.asarray(leaf).reshape(len(leaf), -1)
+    columns |= {column: flat[:, i].astype(dtype) for i, (column, dtype) in enumerate(_columns(path, leaf))}
   finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
+  members = len(finite)
   head = {'step': np.full(members, step, np.int64), 'member': np.arange(members, dtype=np.int32), 'finite': finite}
   return {**head, **columns}
 
 
-def write(folder: pathlib.Path, probe: str, first: int, last: int, some: Sequence[Mapping[str, np.ndarray]]) -> int:
-  """Stores the rows of steps first..last of one probe; returns bytes. The name appears only when the bytes are on disk."""
+def write(folder: pathlib.Path, probe: str, first: int, last: int, some: Sequence[Mapping[str, np.ndarray]]) -> pathlib.Path:
+  """Stores the rows of steps first..last of one probe. The part's name appears only when its bytes are on disk."""
   place = folder / probe
   place.mkdir(parents=True, exist_ok=True)
   path = place / f'part-{first:09d}-{last:09d}.parquet'
   table = {column: np.concatenate([row[column] for row in some]) for column in some[0]}
   temporary = path.with_suffix('.tmp')
-  with duckdb.connect() as connection:
-    connection.register('readings', table)
-    connection.execute(f"COPY (SELECT * FROM readings) TO '{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd)")
-  with temporary.open('rb') as file:
-    os.fsync(file.fileno())
-  temporary.rename(path)
-  _sync(place)
-  return path.stat().st_size
+  try:
+    with duckdb.connect() as connection:
+      connection.register('readings', table)
+      connection.execute(f"COPY (SELECT * FROM readings) TO '{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd)")
+    with temporary.open('rb') as file:
+      os.fsync(file.fileno())
+    temporary.rename(path)
+  finally:
+    temporary.unlink(missing_ok=True)
+  sync(place)
+  return path
 
 
-def drop_after(folder: pathlib.Path, step: int) -> None:
-  """Removes the parts past a step that is being resumed from: their rows will be made again."""
-  for path in folder.glob('*/part-*'):
-    found = PART.search(path.name)
-    if found is None or int(found[2]) > step:
-      path.unlink()
+def digest(path: pathlib.Path) -> str:
+  """The sha256 of a part; 'missing' where there is none."""
+  return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else 'missing'
 
 
-def _columns(path: str, leaf) -> list[tuple[str, np.dtype]]:
-  entries = int(np.prod(leaf.shape[1:], dtype=np.int64))
-  names = [path] if len(leaf.shape) == 1 else [f'{path}/{i}' for i in range(entries)]
-  return [(name, np.dtype(leaf.dtype)) for name in names]
+def damaged(folder: pathlib.Path, parts: Mapping[str, str]) -> list[pathlib.Path]:
+  """Those of `parts` (name -> sha256) that are missing, or hold other bytes than were written."""
+  return [folder / name for name, sha256 in parts.items() if digest(folder / name) != sha256]
 
 
-def _quoted(path: pathlib.Path) -> str:
-  return str(path).replace("'", "''")
+def keep_only(folder: pathlib.Path, parts: Iterable[str]) -> None:
+  """Removes every other file: half-written parts, and those past a step that is resumed from, whose rows come again."""
+  kept = {folder / name for name in parts}
+  for path in [p for p in folder.glob('*/*') if p not in kept]:
+    path.unlink()
 
 
-def _sync(folder: pathlib.Path) -> None:
-  """Makes the new name itself durable."""
+def sync(folder: pathlib.Path) -> None:
+  """Makes the names in a folder durable."""
   handle = os.open(folder, os.O_RDONLY)
   try:
     os.fsync(handle)
   finally:
     os.close(handle)
+
+
+def _columns(path: str, leaf) -> list[tuple[str, np.dtype]]:
+  entries = int(np.prod(leaf.shape[1:], dtype=np.int64))
+  names = [path] if len(leaf.shape) == 1 else [f'{path}/{i}' for i in range(entries)]
+  half = jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and leaf.dtype.itemsize < 4  # Parquet has no such numbers
+  return [(name, np.dtype(np.float32) if half else np.dtype(leaf.dtype)) for name in names]
+
+
+def _quoted(path: pathlib.Path) -> str:
+  return str(path).replace("'", "''")

@@ -99,8 +99,11 @@ def _find(name: str, folder: pathlib.Path, wanted: tuple[str, ...]) -> list[path
 
 
 def _read(path: pathlib.Path) -> bytes:
-  with gzip.open(path) if path.suffix == '.gz' else path.open('rb') as file:
-    return file.read()
+  try:
+    with gzip.open(path) if path.suffix == '.gz' else path.open('rb') as file:
+      return file.read()
+  except EOFError as error:
+    raise ValueError(f'{path} is cut short') from error
 
 
 def _idx(path: pathlib.Path) -> np.ndarray:
@@ -109,7 +112,7 @@ def _idx(path: pathlib.Path) -> np.ndarray:
   if len(raw) < 4 or raw[:3] != b'\0\0\x08':
     raise ValueError(f'{path} is no IDX file of bytes')
   axes = raw[3]
-  shape = tuple(np.frombuffer(raw, '>u4', axes, 4).astype(int))
+  shape = tuple(np.frombuffer(raw[4 : 4 + 4 * axes].ljust(4 * axes, b'\0'), '>u4').astype(int))
   if len(raw) != 4 + 4 * axes + np.prod(shape):
     raise ValueError(f'{path} is cut short: its header promises {shape}')
   return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)

@@ -30,7 +30,8 @@ def describe(params: Tree, roles: Mapping[str, str] | None = None) -> Tree:
 
   A leaf called 'bias' is a bias and one called 'scale' a scale. Every other leaf is a weight whose last axis is its
   output (as flax has it): the first in natural order is the input layer, the last the output layer, those between are
-  hidden. A leaf whose name ends in 'embedding' has fan_in 1, because a token reads one row.
+  hidden. A leaf whose name ends in 'embedding' has fan_in 1, because a token reads one row,
+  and is an input layer wherever it stands.
 
   Args:
     params: arrays or `ShapeDtypeStruct`s.
@@ -55,6 +56,8 @@ def describe(params: Tree, roles: Mapping[str, str] | None = None) -> Tree:
       return stated[-1]
     if last in ('bias', 'scale'):
       return last
+    if last.endswith('embedding'):
+      return 'input'
     return 'output' if name == weights[-1] else 'input' if name == weights[0] else 'hidden'
 
   def leaf(entries, x):

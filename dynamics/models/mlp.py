@@ -59,7 +59,7 @@ class RowSum(nn.Module):
   def __call__(self, tokens: Array) -> Array:
     kernel = self.param('kernel', nn.initializers.lecun_normal(), (self.vocabulary, self.features), jnp.float32)
     out = sum_rows(kernel, tokens)
-    return out + self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32) if self.bias else out
+    return out + self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32)[None] if self.bias else out
 
 
 def sum_rows(kernel: Array, tokens: Array) -> Array:

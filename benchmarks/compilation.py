@@ -1,0 +1,54 @@
+"""How many programs a run compiles: it must not depend on members, seeds or probe times."""
+
+from collections import Counter
+
+import jax
+from jax import monitoring
+
+from benchmarks import problems
+from benchmarks.problems import SMALL
+from benchmarks.timing import Options, Table
+from dynamics import train
+from experiments import supervised
+
+COMPILED = '/jax/core/compile/backend_compile_duration'
+VARIED = (  # members, first seed, steps, readings spread in log t
+  (1, 0, 60, 1),
+  (1, 7, 60, 8),
+  (1, 0, 60, 60),
+  (1, 0, 300, 32),
+  (4, 0, 60, 8),
+  (16, 100, 60, 32),
+)
+
+
+def compilation(options: Options) -> Table:
+  """Runs the small problem from cold caches and counts."""
+  rows = [_row(*varied) for varied in (VARIED[::5] if options.quick else VARIED)]
+  notes = [
+    f'Constant: {"yes" if len({row[4:6] for row in rows}) == 1 else "NO"}. The first count is the start, the steps and one '
+    'for each of six probes; the second the data, and single operations that make keys and place arrays.'
+  ]
+  header = ('members', 'first seed', 'steps', 'probe times', 'start, steps, probes', 'data, keys, placing', 'seconds compiling')
+  return Table('Compilations of one run, counted from cold caches', header, rows, notes)
+
+
+def _row(members: int, seed: int, steps: int, points: int) -> tuple:
+  chosen = problems.cell(SMALL | dict(steps=steps, schedule=dict(log_points=points)), members)
+  study = supervised.build(chosen.config)
+  seen, seconds = Counter(), []
+
+  def hear(event, duration, **about):
+    if event == COMPILED:
+      seen[about.get('fun_name', 'unknown')] += 1
+      seconds.append(duration)
+
+  jax.clear_caches()
+  monitoring.register_event_duration_secs_listener(hear)
+  try:
+    train.run(study, range(seed, seed + members), {name: value[0] for name, value in chosen.hyper.items()})
+  finally:
+    monitoring.unregister_event_duration_listener(hear)
+  times = len({t for some in study.schedule.values() for t in some})
+  own = seen['jit(one)']  # the name of every function of one member in dynamics.train
+  return members, seed, steps, times, own, seen.total() - own, f'{sum(seconds):.1f}'

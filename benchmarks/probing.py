@@ -1,0 +1,81 @@
+"""What probing costs: the same run with and without all six probes at the default schedule."""
+
+import jax
+import numpy as np
+
+from benchmarks import problems, timing
+from benchmarks.problems import PAPER, SMALL, Subject
+from benchmarks.timing import Options, Rates, Table
+from dynamics import study as studies
+from dynamics import train
+
+HEADER = ('problem, one member', 'steps', 'readings of each', 'cost: median', 'min - max', 'target', 'met', 'processor time')
+TARGET = 10.0  # percent
+
+
+def probing(options: Options) -> Table:
+  """Whole runs for the small network; step and reading measured alone, then scaled, for the paper's."""
+  scaled, inside, spent = _scaled(options)
+  notes = [
+    'p = 113: a bare step, a step with probes (the meters run inside) and a reading of all six in turn, scaled to the length '
+    'of a run: (steps x what a step takes more + readings x a reading) / (steps x a bare step).',
+    f'What a step takes more, alone: {timing.spread(inside.wall)} percent, in processor time {timing.spread(inside.processor)}.',
+    f'Milliseconds of a reading by Event.spent: {spent}.',
+    'digits: whole runs with and without probes in turn.',
+  ]
+  return Table('What probing costs, in percent of the run without it', HEADER, [*scaled, _whole(options)], notes)
+
+
+def _scaled(options: Options):
+  steps = 3 if options.quick else 15
+  bare, full = problems.subject(PAPER, probes=False), problems.subject(PAPER)
+  sides = {'bare': problems.steady(bare, steps), 'full': problems.steady(full, steps), 'reading': _reading(full)}
+  rates = timing.alternate(sides, options.rounds)
+  inside = _over(rates, lambda bare, full, reading: 100 * (bare / full - 1))
+  rows = []
+  for length in (300, 2_000, 80_000):
+    n = len(studies.spread(length))
+    cost = _over(rates, lambda bare, full, reading, n=n, t=length: 100 * (bare / full - 1 + n / reading * bare / t))
+    rows.append(_row('p = 113, 226-200-200-113, full batch', length, n, cost))
+  return rows, inside, _spent(full, 4 if options.quick else 12)
+
+
+def _whole(options: Options):
+  length = 500 if options.quick else SMALL['steps']
+  bare, full = (problems.subject(SMALL | dict(steps=length), probes=probes) for probes in (False, True))
+  rates = timing.alternate({'bare': lambda: problems.run(bare), 'full': lambda: problems.run(full)}, options.rounds)
+  cost = _over(rates, lambda bare, full: 100 * (bare / full - 1))
+  return _row('digits 64-32-10, batch 32', length, len(studies.spread(length)), cost)
+
+
+def _over(rates: dict[str, Rates], formula) -> Rates:
+  """A formula of the sides' rates, round by round, on each clock."""
+  return Rates(*(formula(**dict(zip(rates, some, strict=True))) for some in zip(*rates.values(), strict=True)))
+
+
+def _row(name: str, length: int, readings: int, cost: Rates):
+  middle = float(np.median(cost.wall))
+  reach = f'{cost.wall.min():.1f} - {cost.wall.max():.1f}'
+  met = 'yes' if middle < TARGET else 'no'
+  return name, f'{length:,}', readings, f'{middle:.1f}', reach, f'< {TARGET:.0f}', met, timing.spread(cost.processor)
+
+
+def _reading(item: Subject):
+  """A side that reads all probes once, as `train.events` does."""
+  state = item.advance(item.start(), 0, 3)
+
+  def work():
+    for measure in item.programs.measure.values():
+      jax.device_get(measure(state, item.members, item.data, 3)[0])
+    return 1
+
+  return work
+
+
+def _spent(item: Subject, readings: int) -> str:
+  """Milliseconds of a reading of each probe; the first two, in which it compiles, are left out."""
+  times = tuple(range(readings + 2))
+  dense = item.study._replace(steps=readings + 1, schedule=dict.fromkeys(item.study.probes, times))
+  seen = [event.spent for event in train.events(dense, item.members, item.programs)]
+  each = {probe: [1e3 * spent[probe] for spent in seen if probe in spent][2:] for probe in dense.probes}
+  return ', '.join(f'{probe} {timing.spread(some)}' for probe, some in each.items())

@@ -1,0 +1,45 @@
+"""The child of `storage`: does what `experiments.run` does until the first new step, saves there, and prints seconds."""
+
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str]) -> None:
+  """argv: a name ('paper' or 'small'), the folder of the run and its programs, and when the process was started."""
+  name, out, begun = argv[0], pathlib.Path(argv[1]), float(argv[2])
+  import jax
+
+  from benchmarks import problems
+  from dynamics import parallel, train
+  from experiments import run, store, supervised
+
+  marks = {'imports': time.time()}
+  cell = problems.cell({'paper': problems.PAPER, 'small': problems.SMALL}[name])
+  with store.opened(out / 'run', (), print) as stored:
+    run.cache(out)
+    study = supervised.build(cell.config)
+    grid = parallel.mesh(cell.members)
+    programs = train.compile_programs(study, grid)
+    members = train.join(cell.seeds, cell.hyper)
+    like = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
+    marks['build'] = time.time()
+    resume = stored.restore(like)
+    marks['restore'] = time.time()
+    first = resume[0] if resume else 0
+    for event in train.events(study, members, programs, resume=resume):
+      stored.append(event.step, event.readings)
+      if event.step > first:
+        break
+    marks['train'] = time.time()
+    stored.save(event.step, event.state)
+    stored.wait()
+  moments = [begun, *marks.values()]
+  seconds = {part: after - before for part, before, after in zip(marks, moments, moments[1:], strict=False)}
+  print(json.dumps({'total': marks['train'] - begun, **seconds}))
+
+
+if __name__ == '__main__':
+  main(sys.argv[1:])

@@ -1,0 +1,104 @@
+"""Networks: shapes, counts, and properties shown through gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import models, trees
+
+KEY = jax.random.key(0)
+TOKENS = jnp.asarray([[0, 5], [3, 3], [2, 4]], jnp.int32)
+
+
+def params_of(module, x):
+  return module.init(KEY, x)['params']
+
+
+def test_an_mlp_on_tokens_is_the_mlp_on_sums_of_one_hot_vectors():
+  """Forward pass and gradient; a token that stands twice counts twice."""
+  onehot = jnp.sum(jax.nn.one_hot(TOKENS, 6), axis=1)
+  assert onehot[1, 3] == 2
+  module = models.mlp(widths=(5, 4), outputs=3, vocabulary=6)
+  params = params_of(module, TOKENS)
+  assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, params_of(module, onehot))
+  cost = lambda params, x: jnp.sum(jnp.sin(module.apply({'params': params}, x)))
+  np.testing.assert_allclose(module.apply({'params': params}, TOKENS), module.apply({'params': params}, onehot), atol=1e-6)
+  a, b = jax.grad(cost)(params, TOKENS), jax.grad(cost)(params, onehot)
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a, b)
+
+
+FLOATS = jnp.zeros((3, 4), jnp.float32)
+COUNTS = [
+  (models.mlp(widths=(5, 6), outputs=2), FLOATS, 4 * 5 + 5 + 5 * 6 + 6 + 6 * 2 + 2),
+  (models.mlp(widths=(5,), bias=False, outputs=2, vocabulary=6), TOKENS, 6 * 5 + 5 * 2),
+  (models.mlp(widths=(5,), outputs=2, vocabulary=6), TOKENS, 6 * 5 + 5 + 5 * 2 + 2),
+  (models.mlp(widths=(5,), bias=False, outputs=2), jnp.zeros((3, 2, 2, 1)), 4 * 5 + 5 * 2),
+  (models.linear(outputs=2), FLOATS, 8),
+  (models.linear(widths=(3,), bias=True, outputs=2), FLOATS, 12 + 3 + 6 + 2),
+  # embedding + positions; four projections; up and down with biases; norms; readout
+  (
+    models.transformer(layers=2, width=8, heads=2, expansion=3, norm='post', outputs=5, vocabulary=6),
+    TOKENS,
+    6 * 8 + 2 * 8 + 2 * (4 * 64 + 2 * 8 * 24 + 24 + 8 + 4 * 8) + 8 * 5,
+  ),
+  (models.transformer(width=8, heads=2, norm='pre', outputs=5), jnp.zeros((3, 2, 4)), 4 * 8 + 2 * 8 + 4 * 64 + 2 * 8 * 32 + 32 + 8 + 6 * 8 + 8 * 5),
+]
+
+
+@pytest.mark.parametrize(('module', 'x', 'count'), COUNTS)
+def test_shapes_and_numbers_of_parameters(module, x, count):
+  shapes = jax.eval_shape(module.init, KEY, x)['params']
+  out = jax.eval_shape(module.apply, {'params': shapes}, x)
+  assert (out.shape, out.dtype) == ((3, module.outputs), jnp.float32)
+  assert trees.size(shapes) == count
+  if not getattr(module, 'bias', True):
+    assert not [name for name in trees.by_path(shapes) if name.endswith('bias')]
+
+
+def test_a_linear_network_is_linear():
+  module = models.linear(widths=(7,), outputs=2)
+  variables = module.init(KEY, FLOATS)
+  x, y = jax.random.normal(jax.random.key(1), (2, 3, 4))
+  f = lambda x: module.apply(variables, x)
+  np.testing.assert_allclose(f(x + 2 * y), f(x) + 2 * f(y), atol=1e-5)
+
+
+@pytest.mark.parametrize('causal', [True, False])
+def test_causality_through_gradients(causal):
+  """Output is read at the last position, so position i of its attention input is looked at by all later ones.
+
+  In a causal network, the features of position 0 after attention must not depend on position 1 or 2. We read them by
+  moving position 0 to the end: dropping the later positions must change nothing if and only if the network is causal.
+  """
+  from dynamics.models.transformer import Attention
+
+  attention, x = Attention(heads=2, causal=causal), jax.random.normal(jax.random.key(2), (1, 3, 4))
+  variables = attention.init(KEY, x)
+  jacobian = jax.jacobian(lambda x: attention.apply(variables, x)[0])(x)[:, :, 0]  # (l out, d, l in, d)
+  reach = np.abs(jacobian).max(axis=(1, 3)) > 0
+  np.testing.assert_array_equal(reach, np.tril(np.ones((3, 3), bool)) if causal else np.ones((3, 3), bool))
+
+
+@pytest.mark.parametrize('causal', [True, False])
+def test_the_readout_sees_all_positions_and_their_order(causal):
+  module = models.transformer(width=8, heads=2, causal=causal, outputs=3, vocabulary=6)
+  x = jnp.asarray([[0, 1, 2], [1, 0, 2], [4, 1, 2]], jnp.int32)
+  out = np.asarray(module.apply(module.init(KEY, x), x))
+  assert np.abs(out[0] - out[1]).max() > 1e-3, 'the order of tokens does not matter'
+  assert np.abs(out[0] - out[2]).max() > 1e-3, 'the first token does not matter'
+
+
+def test_without_positions_attention_does_not_know_the_order():
+  """The control of the test above: with zero position vectors, swapping two earlier tokens changes nothing."""
+  module = models.transformer(width=8, heads=2, outputs=3, vocabulary=6)
+  x = jnp.asarray([[0, 1, 2], [1, 0, 2]], jnp.int32)
+  params = params_of(module, x)
+  params['position_embedding'] = jnp.zeros_like(params['position_embedding'])
+  out = module.apply({'params': params}, x)
+  np.testing.assert_allclose(out[0], out[1], atol=1e-5)
+
+
+def test_heads_must_divide_the_width():
+  with pytest.raises(ValueError, match='which 3 heads do not divide'):
+    models.transformer(width=8, heads=3, outputs=2)

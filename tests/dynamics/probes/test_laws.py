@@ -1,0 +1,88 @@
+"""Laws that every probe obeys on every model. The table is `dynamics.probes.__all__`: a new probe is a new row."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import parallel, probes, train
+from dynamics.types import Signal
+
+PROBES = tuple(probes.__all__)
+MODELS = ('tokens', 'linear', 'floats', 'transformer')
+
+
+def shapes(tree):
+  return jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), jax.eval_shape(lambda: tree))
+
+
+def close(a, b, what):
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-6, err_msg=what), a, b)
+
+
+def same(a, b):
+  jax.tree.map(np.testing.assert_array_equal, jax.device_get(a), jax.device_get(b))
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_eager_equals_vmap_equals_map_and_shapes_are_known_before(cases, model):
+  """All probes in one program a layout; `map` runs the compiled program of one member, so it stands for jit."""
+  study, (_, _, _, data, step) = cases.study(model), cases.member(model)
+  members, states = train.join(cases.seeds, {'lr': cases.lr}), jax.tree.map(jnp.asarray, cases.trained(model))
+  every = lambda *args: {probe: train.measure(study, probe)(*args) for probe in PROBES}
+  vmapped, mapped = (
+    jax.jit(parallel.over_members(every, (0, 0, 0, None, None), layout))(states, *members, data, step)
+    for layout in ('vmap', 'map')
+  )
+  args = cases.member(model, 1)
+  eager, promised = every(*args), jax.eval_shape(every, *args)
+  for probe in PROBES:
+    one = jax.tree.map(lambda x: x[1], mapped[probe])
+    close(eager[probe], one, f'{probe}: eager is not jit')
+    close(vmapped[probe], mapped[probe], f'{probe}: vmap is not map')
+    assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), promised[probe]) == shapes(eager[probe]), probe
+    assert shapes(eager[probe][1]) == shapes(args[0].memory[probe]), f'{probe}: measure changes the structure of its memory'
+
+
+@pytest.mark.parametrize('probe', PROBES)
+def test_memory_has_its_final_structure_at_once(cases, probe):
+  study, some = cases.study('floats'), cases.case('floats')
+  start = lambda: train.start(study)(jax.random.key(0, impl='threefry2x32'), {'lr': jnp.float32(1)}, some.draws)
+  state, instrument = jax.eval_shape(start), study.probes[probe]
+  kinds = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), tree)
+  assert kinds(state.memory[probe]) == shapes(cases.member('floats')[0].memory[probe])
+  if instrument.update:
+    params = state.variables['params']
+    signal = Signal(jax.ShapeDtypeStruct((), jnp.float32), params, params)
+    assert kinds(jax.eval_shape(instrument.update, state.memory[probe], signal)) == kinds(state.memory[probe])
+
+
+@pytest.mark.parametrize('off', PROBES)
+def test_switching_a_probe_off_changes_no_bit_of_anything_else(cases, off):
+  """`meters` listens inside the training loop, and still the weights keep their bits."""
+  full, less = cases.done('linear'), cases.done('linear', tuple(p for p in PROBES if p != off))
+  same(full.state.variables, less.state.variables)
+  same(full.state.opt_state, less.state.opt_state)
+  assert set(full.tables) - set(less.tables) == {off}
+  for probe, rows in less.tables.items():
+    same(rows, full.tables[probe])
+
+
+@pytest.mark.parametrize('model', ['tokens', 'floats', 'transformer'])
+def test_the_loop_is_deaf_to_its_listener_in_other_models_too(cases, model):
+  same(cases.trained(model).variables, cases.trained(model, ('performance',)).variables)
+
+
+def test_order_of_probes_does_not_matter(cases):
+  full, back = cases.done('linear'), cases.done('linear', PROBES[::-1])
+  same(full.state.variables, back.state.variables)
+  for probe in PROBES:
+    same(full.tables[probe], back.tables[probe])
+
+
+@pytest.mark.parametrize('probe', PROBES)
+def test_docstring_says_what_is_read_what_it_costs_and_how_it_is_checked(probe):
+  words = [line.split(':')[0].strip() for line in inspect.getdoc(getattr(probes, probe)).splitlines() if ':' in line]
+  assert [w for w in words if w in ('Reading', 'Cost', 'Oracle', 'Source')] == ['Reading', 'Cost', 'Oracle', 'Source']

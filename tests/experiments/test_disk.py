@@ -1,0 +1,120 @@
+"""Disks that are full, read-only or not there: one sentence, status 2, and nothing lost."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from dynamics.train import State
+from experiments import run, store, tables
+
+
+@pytest.fixture
+def disk(tmp_path):
+  """A real disk of 3 MB, and a function that mounts it anew with other options."""
+  folder = tmp_path / 'disk'
+  folder.mkdir()
+  made = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', folder], capture_output=True, text=True, check=False)
+  if made.returncode:
+    pytest.skip(f'no small disk can be mounted here: {made.stderr.strip()}')
+  yield folder, lambda options: subprocess.run(['mount', '-o', f'remount,{options}', folder], check=True)
+  subprocess.run(['umount', '-l', folder], check=True)
+
+
+def fill(folder, left=0):
+  """Leaves so many bytes free, by a file of noise."""
+  free = os.statvfs(folder)
+  (folder / 'noise').write_bytes(os.urandom(max(0, free.f_bavail * free.f_frsize - left)))
+
+
+def is_sentence(err):
+  assert err.startswith('error: ')
+  assert err.count('\n') == 1, err
+  return True
+
+
+@pytest.mark.parametrize('left', [40_000, 250_000])  # too little for the first save, for a later one
+def test_full_disk_and_the_same_command_after_it(disk, left, tiny, whole, same, only, command):
+  folder, remount = disk
+  fill(folder, left)
+  words = (tiny, '--out', folder / 'out', '--save_every', 0)
+  status, _, err = command(*words)
+  assert status == 2, err
+  assert is_sentence(err)
+  assert f'the disk of {folder}' in err
+  assert 'is full: free some space and give the same command again' in err
+  remount('size=30m')
+  status, _, err = command(*words)
+  assert (status, err) == (0, '')
+  same(only(folder / 'out'), whole)
+
+
+def test_full_disk_at_a_table(disk):
+  folder, remount = disk
+  rows = [tables.rows(step, {'x': np.random.default_rng(step).normal(size=5000)}) for step in range(100)]
+  with pytest.raises(store.StoreError, match='is full'), store.disk(folder):
+    tables.write(folder, 'norms', 0, 99, rows)
+  assert list((folder / 'norms').iterdir()) == []
+  remount('size=30m')
+  tables.write(folder, 'norms', 0, 99, rows)
+
+
+def test_full_disk_at_a_checkpoint(disk, monkeypatch):
+  folder, remount = disk
+  large = State({'params': np.random.default_rng(0).normal(size=(1, 10**6))}, (), {}, {})
+  with store.opened(folder / 'run', (), print) as one:
+    with pytest.raises(store.StoreError, match='is full'):  # told before anything is written
+      one.save(1, large)
+    assert list((folder / 'run').iterdir()) == [folder / 'run' / 'lock']
+    monkeypatch.setattr(store, '_check_space', lambda *_: None)
+    with pytest.raises(store.StoreError, match='is full'):  # noqa: PT012
+      one.save(1, large)
+      one.wait()
+  with store.opened(folder / 'run', (), print) as one:
+    assert one.restore(large) is None
+    remount('size=30m')
+    one.finish(1, large, {})
+  assert store.read_done(folder / 'run')['step'] == 1
+
+
+def test_full_disk_at_the_records(disk):
+  folder, _ = disk
+  store.write_json(folder / 'run.json', {'x': 1})
+  fill(folder)
+  with pytest.raises(store.StoreError, match='is full'):
+    store.write_json(folder / 'run.json', {'x': 'y' * 10_000})
+  assert store.read_json(folder / 'run.json') == {'x': 1}
+
+
+def test_read_only_disk(disk, tiny, capsys):
+  folder, remount = disk
+  remount('ro')
+  assert run.main([tiny, '--out', str(folder / 'out')]) == 2
+  assert is_sentence(err := capsys.readouterr().err)
+  assert 'Read-only file system' in err
+  assert 'choose another folder with --out' in err
+
+
+def test_disk_that_turns_read_only(disk):
+  folder, remount = disk
+  one = store.Run(folder, (), print)  # without its lock, which is open for writing and would hold the disk
+  remount('ro')
+  last = State({}, (np.zeros((1,)),), {}, {})
+  with pytest.raises(store.StoreError, match='Read-only'):
+    store.write_json(folder / 'a.json', {})
+  with pytest.raises(store.StoreError, match='Read-only'):  # noqa: PT012
+    one.save(1, last)
+    one.wait()
+  one.append(1, {'norms': {'norm': np.ones(1)}})
+  with pytest.raises(store.StoreError, match='Read-only'):
+    one.save(1, last)
+
+
+@pytest.mark.parametrize('out', ['file', 'file/below'])
+def test_out_is_a_file(tmp_path, tiny, capsys, out):
+  (tmp_path / 'file').write_text('mine')
+  assert run.main([tiny, '--out', str(tmp_path / out)]) == 2
+  assert is_sentence(err := capsys.readouterr().err)
+  assert str(tmp_path / out) in err
+  assert (tmp_path / 'file').read_text() == 'mine'
