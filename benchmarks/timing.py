@@ -74,7 +74,7 @@ def exact() -> Iterator[None]:
 COMPARED = ('what', 'target', 'ours', 'peer', 'ratio: median', 'min - max', 'met', 'ratio, processor time', 'losses apart by')
 
 
-def compared(what: str, target: float, ours: Rates, peer: Rates, agreement: str) -> tuple[str, ...]:
+def compared(what: str, target: float, ours: Rates, peer: Rates, agreement: str, threads: int) -> tuple[str, ...]:
   """A row of the header COMPARED: rates of both sides, and the ratios of neighbours in time."""
   ratios = ours.wall / peer.wall
   middle = float(np.median(ratios))
@@ -82,7 +82,7 @@ def compared(what: str, target: float, ours: Rates, peer: Rates, agreement: str)
     what,
     f'>= {target:g}x',
     f'{np.median(ours.wall):,.0f}/s',
-    f'{np.median(peer.wall):,.0f}/s',
+    f'{np.median(peer.wall):,.0f}/s, {threads} thread{"s" if threads > 1 else ""}',
     f'{middle:.2f}x',
     f'{ratios.min():.2f} - {ratios.max():.2f}',
     'yes' if middle >= target else 'no',

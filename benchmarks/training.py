@@ -15,13 +15,16 @@ def paper(options: Options) -> Table:
   for members, layouts in ((1, ('vmap',)), (8, ('vmap', 'map'))):
     steps = 4 if options.quick else max(4, 40 // members)
     subjects = {layout: problems.subject(PAPER, members, layout=layout, probes=False) for layout in layouts}
-    agreements = {layout: _agree_full(item, members) for layout, item in subjects.items()}
     sides = {layout: problems.steady(item, steps) for layout, item in subjects.items()}
+    from benchmarks import peer
+
+    threads = peer.fastest(_eager_full(subjects[layouts[0]], 1, 3))
+    agreements = {layout: _agree_full(item, members) for layout, item in subjects.items()}
     sides['peer'] = _eager_full(subjects[layouts[0]], members, steps)
     rates = timing.alternate(sides, options.rounds)
     for layout in layouts:
       what = f'{members} member{"s" if members > 1 else ""}, {layout}'
-      rows.append(timing.compared(what, 1.4, rates[layout], rates['peer'], agreements[layout]))
+      rows.append(timing.compared(what, 1.4, rates[layout], rates['peer'], agreements[layout], threads))
   title = 'Modular addition p = 113, 226-200-200-113, full batch of 5,107, AdamW, perpendicular gradient: member-steps'
   return Table(title, timing.COMPARED, rows)
 
@@ -55,7 +58,6 @@ def _whole_runs(config, members: int, target: float, steps: int, peer_steps: int
   draws = ('epochs', 'independent')
   size = config['batch']['size']
   items = {d: problems.subject(config | dict(batch=dict(size=size, draw=d), steps=steps), members) for d in draws}
-  agreements = {draw: _agree_batches(item, members) for draw, item in items.items()}
   sides: dict[str, Callable[[], float]] = {draw: lambda item=item: problems.run(item) for draw, item in items.items()}
   data = problems.data_of(items['epochs'], 0).train
   x, y = peer.tensor(data.x), peer.tensor(data.y)
@@ -65,9 +67,13 @@ def _whole_runs(config, members: int, target: float, steps: int, peer_steps: int
     peer.minibatches(theirs, x, y, size, peer_steps)
     return peer_steps
 
+  threads = peer.fastest(lambda: peer.minibatches(theirs, x, y, size, min(peer_steps, 100)))
+  agreements = {draw: _agree_batches(item, members) for draw, item in items.items()}
   rates = timing.alternate({**sides, 'peer': eager}, options.rounds)
   name = f'{members} member{"s" if members > 1 else ""}'
-  return [timing.compared(f'{name}, draw={d}, {steps:,} steps', target, rates[d], rates['peer'], agreements[d]) for d in draws]
+  return [
+    timing.compared(f'{name}, draw={d}, {steps:,} steps', target, rates[d], rates['peer'], agreements[d], threads) for d in draws
+  ]
 
 
 def _eager_full(item: Subject, members: int, steps: int) -> Callable[[], float]:

@@ -75,8 +75,9 @@ def spmd(
     raise ValueError('the pmap backend spreads members or the batch, not both; use shard_map')
   devices = list(grid.devices.flat)
   if columns > 1:
-    split = jax.pmap(body, axis_name=DATA, in_axes=(None,) * len(axes), devices=devices, axis_size=columns)
-    return lambda *args: jax.tree.map(lambda x: x[0], split(*args))
+    # pmap wants one argument that is split: the number of each device, which the body does not see.
+    split = jax.pmap(lambda number, *args: body(*args), axis_name=DATA, in_axes=(0, *(None,) * len(axes)), devices=devices)
+    return lambda *args: jax.tree.map(lambda x: x[0], split(np.arange(columns, dtype=np.int32), *args))
   split = jax.pmap(body, axis_name=MEMBER, in_axes=tuple(axes), devices=devices, axis_size=rows)
 
   def call(*args):

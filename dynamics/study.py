@@ -86,5 +86,5 @@ def due(study: Study) -> dict[int, list[str]]:
   unknown = sorted(set(study.schedule) - set(study.probes))
   if unknown:
     raise ValueError(f'a schedule names {unknown[0]!r}, but the probes are {", ".join(study.probes)}')
-  times = union(*study.schedule.values()) if study.schedule else ()
-  return {t: [name for name in study.probes if t in study.schedule.get(name, ())] for t in times}
+  asked = {name: set(study.schedule.get(name, ())) for name in study.probes}
+  return {t: [name for name in study.probes if t in asked[name]] for t in union(*asked.values())}

@@ -1,0 +1,190 @@
+"""The loop: one step by hand, and what must not change a bit of the result."""
+
+import jax
+import jax.numpy as jnp
+import jax.monitoring
+import numpy as np
+import pytest
+
+from dynamics import losses, models, optim, parallel, train, trees
+from dynamics.problem import supervised
+from dynamics.study import Study
+from dynamics.types import Batch, Data, stateless
+
+COMPILED = []
+jax.monitoring.register_event_duration_secs_listener(
+  lambda event, seconds, **_: COMPILED.append(event) if event.endswith('backend_compile_duration') else None
+)
+
+
+def same(a, b):
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def close(a, b, rtol=1e-5, atol=1e-6):
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=atol), a, b)
+
+
+def one_device():
+  return parallel.mesh(1, devices=jax.devices()[:1])
+
+
+# ---- a step by hand ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('layout', ['vmap', 'map'])
+def test_pinned_step(layout):
+  """Two weights, two examples, every number exact in binary.
+
+  Outputs (0, 1.75), errors (-1, 1.75), gradient ((-1 + 5.25) / 2, (-2 - 1.75) / 2) = (2.125, -1.875), times 0.5.
+  If this fails, the meaning of a step has changed: all stored runs are then of another experiment.
+  """
+  data = Batch(jnp.asarray([[1.0, 2.0], [3.0, -1.0]]), jnp.asarray([[1.0], [0.0]]))
+  start = lambda key, leaves, hyper: {'readout': {'kernel': jnp.asarray([[0.5], [-0.25]])}}
+  problem = supervised(models.linear(outputs=1), data.x, losses.mean_squared_error(), init=start)
+  read = {'kernel': stateless(lambda view, key: view.variables['params']['readout']['kernel'][:, 0])}
+  study = Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: Data(data, data), read, {'kernel': (0, 1)}, 1)
+  result = train.run(study, (0, 1), {'lr': (0.5, 0.25)}, layout=layout, grid=one_device())
+  np.testing.assert_array_equal(result.tables['kernel']['step'], [0, 1])
+  np.testing.assert_array_equal(result.tables['kernel'][''][0], [[0.5, -0.25]] * 2)
+  np.testing.assert_array_equal(result.tables['kernel'][''][1], [[-0.5625, 0.6875], [-0.03125, 0.21875]])
+  np.testing.assert_array_equal(result.state.anchor['params']['readout']['kernel'][1], [[0.5], [-0.25]])
+
+
+# ---- stretches and resuming -------------------------------------------------------------------------------------
+
+
+def heard(study, members, programs, **choices):
+  """Every event, on the host: the next stretch reuses the buffers of the state."""
+  return [(e.step, jax.device_get(e.state), e.readings) for e in train.events(study, members, programs, **choices)]
+
+
+def rows(events):
+  return [(step, name, reading) for step, _, readings in events for name, reading in readings.items()]
+
+
+@pytest.fixture(scope='module')
+def long(cases):
+  """A study with minibatches, memory and momentum; its members and programs, compiled once for this module."""
+  study = cases.study('linear', ('meters', 'performance'), steps=23, times=(0, 2, 9, 23), batch=5)
+  return study, train.join(cases.seeds, {'lr': cases.lr}), train.compile_programs(study, one_device())
+
+
+def test_stretches_change_no_bit(long):
+  single, doubling = heard(*long, stretch=0.0), heard(*long, stretch=1e9)
+  assert [step for step, _, _ in single] == list(range(24))
+  assert len(doubling) < 15
+  same(single[-1][1], doubling[-1][1])
+  same(rows(single), rows(doubling))
+
+
+def test_a_run_goes_on_from_any_event_as_if_it_had_never_stopped(long):
+  """Parameters, moments, memory and tables, bit for bit; also from numpy, as a checkpoint gives it back."""
+  whole = heard(*long, stretch=0.0)
+  for step, state, _ in whole[::4]:
+    rest = heard(*long, resume=(step, state), stretch=1e9)
+    same(rest[-1][1], whole[-1][1])
+    same(rows(rest), [row for row in rows(whole) if row[0] > step])
+
+
+def test_a_finished_run_has_nothing_left_to_do(long):
+  final = heard(*long)[-1]
+  (event,) = heard(*long, resume=final[:2])
+  assert (event[0], event[2]) == (23, {})
+  same(event[1], final[1])
+
+
+def test_stops_are_heard_at_their_steps(long):
+  assert {0, 5, 17} <= {step for step, _, _ in heard(*long, stops=(0, 5, 17), stretch=1e9)}
+
+
+# ---- compilation ------------------------------------------------------------------------------------------------
+
+
+def test_programs_do_not_depend_on_how_many_members_seeds_and_probe_times_there_are(cases):
+  def compiled(m, times):
+    study = cases.study('linear', ('meters', 'performance'), steps=max(times), times=times)
+    members = train.join(range(m), {'lr': np.linspace(0.01, 0.1, m)})
+    before = len(COMPILED)
+    heard(study, members, train.compile_programs(study, one_device()), stretch=1e9)
+    return len(COMPILED) - before
+
+  compiled(1, (0, 3))  # the small operations around a run, once for all
+  few, many = compiled(2, (0, 3)), compiled(6, tuple(range(0, 40, 3)))
+  assert few > 4, 'the listener hears nothing'
+  assert many == few
+
+
+def test_further_runs_of_the_same_programs_compile_nothing_of_them(long):
+  study, members, programs = long
+  heard(*long)
+  others = train.join((7, 8, 9), {'lr': (0.01, 0.02, 0.01)})
+  before = len(COMPILED)
+  heard(study, others, programs)
+  assert len(COMPILED) - before <= 2  # the way of members and data to the devices, and nothing else
+
+
+# ---- members ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('model', ['linear', 'floats'])
+def test_members_on_four_devices_equal_one_device(cases, model):
+  """To the last bit or two: the order of a sum may follow the number of members a device has."""
+  study, hyper = cases.study(model, ('meters',), batch=5), {'lr': (0.02, 0.03, 0.04, 0.05)}
+  one, four = (train.run(study, range(4), hyper, grid=grid) for grid in (one_device(), parallel.mesh(4)))
+  close(jax.device_get(one.state), jax.device_get(four.state), rtol=2e-6, atol=2e-7)
+  close(one.tables, four.tables, rtol=2e-6)
+
+
+@pytest.mark.parametrize('model', ['linear', 'floats'])
+def test_members_side_by_side_equal_one_after_the_other(cases, model):
+  study, hyper = cases.study(model, ('performance',), batch=5), {'lr': cases.lr}
+  a, b = (train.run(study, cases.seeds, hyper, layout=layout, grid=one_device()) for layout in ('vmap', 'map'))
+  close(jax.device_get(a.state), jax.device_get(b.state))
+  close(a.tables, b.tables)
+
+
+def test_a_diverged_member_is_nan_and_its_neighbours_keep_their_bits(cases):
+  study = cases.study('linear', ('performance', 'norms'), steps=12, times=(0, 12))
+  lost, sane = (train.run(study, (0, 1, 2), {'lr': (0.05, lr, 0.05)}, grid=one_device()) for lr in (1e30, 0.05))
+  w, w0 = (r.state.variables['params']['readout']['kernel'] for r in (lost, sane))
+  assert not np.isfinite(w[1]).any()
+  assert np.isnan(lost.tables['performance']['train_loss'][1, 1])
+  assert lost.tables['performance']['train_accuracy'][1, 1] == 0
+  same(np.asarray(w)[[0, 2]], np.asarray(w0)[[0, 2]])
+  for probe in sane.tables:
+    same(*({k: v[:, [0, 2]] for k, v in r.tables[probe].items() if k != 'step'} for r in (lost, sane)))
+
+
+def test_own_data_is_drawn_from_each_member_and_shared_data_from_the_data_seed(cases):
+  """A member with its own data is the run in which that data is shared."""
+  own = cases.study('linear', (), own_data=True, steps=4)
+  grid, members = one_device(), train.join((5, 6), {'lr': 0.05})
+  drawn = train.compile_programs(own, grid).data(members)
+  assert not np.allclose(drawn.train.x[0], drawn.train.x[1])
+  second = own.data(trees.named_key(train.seed_key(6), 'data'), {})
+  close(jax.tree.map(lambda x: x[1], drawn), second)
+  shared = own._replace(own_data=False, data=lambda key, hyper: jax.tree.map(lambda x: x[1], drawn))
+  a, b = (train.run(s, (5, 6), {'lr': 0.05}, grid=grid).state.variables for s in (own, shared))
+  close(jax.tree.map(lambda x: x[1], a), jax.tree.map(lambda x: x[1], b))
+  by_seed = [train.compile_programs(shared._replace(data=own.data, data_seed=s), grid).data(members) for s in (6, 7)]
+  close(by_seed[0], second)
+  assert not np.allclose(by_seed[0].train.x, by_seed[1].train.x)
+
+
+def test_join_spreads_single_values_and_refuses_others():
+  members = train.join((3, 4), {'lr': 0.5, 'decay': (1, 2)})
+  assert {name: v.tolist() for name, v in members.hyper.items()} == {'lr': [0.5, 0.5], 'decay': [1.0, 2.0]}
+  assert {str(v.dtype) for v in members.hyper.values()} == {'float32'}
+  same(jax.random.key_data(members.keys), np.stack([jax.random.key_data(train.seed_key(s)) for s in (3, 4)]))
+  with pytest.raises(ValueError, match=r'one a seed, \(2,\): lr has \(3,\)'):
+    train.join((3, 4), {'lr': (1, 2, 3)})
+
+
+def test_the_result_does_not_depend_on_where_a_member_stands(cases):
+  """Seed 2 alone among others, or at another place: the same numbers to rounding."""
+  study = cases.study('linear', ('performance',), batch=5)
+  a = train.run(study, (0, 1, 2), {'lr': 0.05}, grid=one_device())
+  b = train.run(study, (2, 7), {'lr': 0.05}, grid=one_device())
+  last = lambda result, i: jax.tree.map(lambda x: x[i], result.state.variables)
+  close(last(a, 2), last(b, 0))

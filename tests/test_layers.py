@@ -1,0 +1,102 @@
+"""Who may import whom, read off the source by ast, and what must not be loaded. `docs/architecture.md` says why."""
+
+import ast
+import functools
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+LAYERS = ('dynamics', 'configs', 'experiments', 'analysis', 'paper_figures', 'benchmarks', 'tests', 'docs')
+FILES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / layer).rglob('*.py'))
+STDLIB = sys.stdlib_module_names
+
+ALLOWED = {  # layer -> what its files may import beside themselves and the standard library
+  'configs': {'ml_collections'},
+  'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'sklearn'},
+  'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.plan', 'dynamics.schema'},
+  'paper_figures': {'analysis', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.schema'},
+}
+WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('plan.py', 'schema.py')}
+
+
+
+
+@functools.cache
+def imported(path: pathlib.Path) -> frozenset[str]:
+  """Dotted names of all imports of a file, those inside of functions too; `from a import b` gives a.b."""
+  found = set()
+  for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    if isinstance(node, ast.Import):
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      base = '.'.join([*path.parts[: len(path.parts) - node.level], *([node.module] if node.module else [])])
+      found |= {f'{base if node.level else node.module}.{alias.name}' for alias in node.names}
+  return frozenset(found)
+
+
+@functools.cache
+def command_line(path: pathlib.Path) -> bool:
+  """Whether a file is run with -m: it is __main__, or has a __main__ guard."""
+  tree = ast.parse((ROOT / path).read_text())
+  guards = [ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)]
+  return path.name == '__main__.py' or "__name__ == '__main__'" in guards
+
+
+def within(name: str, allowed: set[str]) -> bool:
+  return name.split('.')[0] in STDLIB or any(name == a or name.startswith(f'{a}.') for a in allowed)
+
+
+def files(*layers):
+  return pytest.mark.parametrize('path', [p for p in FILES if p.parts[0] in layers], ids=str)
+
+
+@files('configs', 'dynamics', 'analysis', 'paper_figures')
+def test_each_layer_imports_only_what_stands_below_it(path):
+  layer = path.parts[0]
+  allowed = ALLOWED[layer] | ({layer} if layer != 'configs' else set())
+  if layer in ('analysis', 'paper_figures') and command_line(path):
+    allowed = allowed | {'experiments', 'analysis'}
+  wrong = [name for name in imported(path) if not within(name, allowed)]
+  assert not wrong, f'{path} imports {", ".join(wrong)}'
+
+
+@pytest.mark.parametrize('path', sorted(WITHOUT_JAX), ids=str)
+def test_plans_and_schemas_need_the_standard_library_alone(path):
+  wrong = [name for name in imported(path) if not within(name, {f'dynamics.{p.stem}' for p in WITHOUT_JAX})]
+  assert not wrong, f'{path} imports {", ".join(wrong)}'
+
+
+@files('dynamics', 'configs', 'analysis', 'paper_figures', 'experiments')
+def test_only_command_lines_and_tests_import_experiments(path):
+  if path.parts[0] != 'experiments' and not command_line(path):
+    assert not [name for name in imported(path) if name.split('.')[0] == 'experiments']
+  assert not [name for name in imported(path) if name.split('.')[0] in ('tests', 'benchmarks')]
+
+
+@files(*LAYERS)
+def test_files_are_short_and_named_after_what_they_do(path):
+  assert len((ROOT / path).read_text().splitlines()) <= 400, f'{path} is too long to be read at once'
+  assert path.name not in ('utils.py', 'util.py', 'helpers.py', 'misc.py')
+
+
+def loaded(code: str, *modules: str) -> str:
+  """Which of `modules` a fresh process has after running `code`."""
+  check = f'{code}\nimport sys\nprint("loaded:", *[m for m in {modules!r} if m in sys.modules])'
+  done = subprocess.run([sys.executable, '-c', check], cwd=ROOT, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
+  return done.stdout.rpartition('loaded:')[2].strip()
+
+
+def test_a_plan_needs_no_jax():
+  assert loaded('import dynamics.plan, dynamics.schema', 'jax', 'flax', 'optax', 'numpy') == ''
+
+
+def test_the_runner_and_a_mistake_in_a_config_load_nothing_slow():
+  config = next(str(p) for p in FILES if p.parts[0] == 'configs' and p.stem != '__init__')
+  code = f"from experiments import run\nassert run.main(['--config={config}', '--config.data.zzz=3']) == 2"
+  slow = ('orbax', 'orbax.checkpoint', 'matplotlib', 'duckdb', 'ray', 'sklearn', 'pandas', 'xarray')
+  assert loaded('import experiments.run', 'jax', *slow) == ''
+  assert loaded(code, *slow) == ''
