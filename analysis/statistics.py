@@ -50,3 +50,10 @@ def first_time(steps: np.ndarray, values: np.ndarray, level: float) -> float:
   if len(lost) and (not len(hit) or lost[0] < hit[0]):
     return float('nan')
   return float(steps[hit[0]]) if len(hit) else float('inf')
+
+
+def times_later(late: np.ndarray, early: np.ndarray) -> np.ndarray:
+  """late / early for times that may be inf ('never'): inf where only `late` never came, 1 where neither did."""
+  late, early = np.asarray(late, float), np.asarray(early, float)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    return np.where(np.isinf(late) & np.isinf(early), 1.0, late / early)

@@ -1,5 +1,6 @@
 """Tables of stored runs: found by content, never by path."""
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from analysis.statistics import first_time
 from dynamics.plan import Cell, identity
 
 
@@ -44,11 +46,16 @@ def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.
 
 
 def one(cell: Cell, probe: str, folder: pathlib.Path, make: str) -> pd.DataFrame:
-  """The table of one cell."""
-  parts = sorted((folder / 'tables' / probe).glob('part-*.parquet'))
+  """The table of one cell, whose bytes are checked to be those that the run wrote."""
+  written = json.loads((folder / 'done.json').read_text())['parts']  # name -> sha256
+  named = {folder / 'tables' / name: digest for name, digest in written.items()}
+  parts = {path: digest for path, digest in sorted(named.items()) if path.parent.name == probe}
   if not parts:
-    on = ', '.join(sorted(p.name for p in (folder / 'tables').glob('*')))
+    on = ', '.join(sorted({path.parent.name for path in named}))
     raise Missing(f'{folder} has no table of {probe!r}; there are: {on or "none"}. Switch it on and run: {make}')
+  for path, digest in parts.items():
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+      raise Missing(f'{path} is missing or damaged: remove {folder / "done.json"} and make its rows again with: {make}')
   with duckdb.connect() as connection:
     columns = connection.execute('SELECT * FROM read_parquet(?)', [[str(p) for p in parts]]).fetchnumpy()
   # Parquet holds NaN as NULL, which comes back masked.
@@ -80,6 +87,23 @@ def cube(table: pd.DataFrame, along: Sequence[str] = ('seed',)) -> xr.Dataset:
     raise ValueError(f'several rows share {", ".join(index)}: select one setting first, or name what tells them apart')
   numeric = table.select_dtypes('number').columns.difference(['member'])
   return table[numeric.union(index)].set_index(index).to_xarray()
+
+
+def each_seed(table: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
+  """(t,) steps and (seed, t) values of one setting."""
+  arrays = cube(table)
+  return arrays['step'].to_numpy(), arrays[reading].transpose('seed', 'step').to_numpy()
+
+
+def last(table: pd.DataFrame, reading: str) -> np.ndarray:
+  """(seed,) the last reading."""
+  return each_seed(table, reading)[1][:, -1]
+
+
+def reached(table: pd.DataFrame, reading: str, level: float) -> np.ndarray:
+  """(seed,) the first step at which a reading is at least `level`; inf for never, NaN where it was lost before."""
+  steps, values = each_seed(table, reading)
+  return np.array([first_time(steps, v, level) for v in values])
 
 
 def summary(cell: Cell, out: pathlib.Path) -> Mapping[str, Any]:

@@ -11,13 +11,13 @@ CHECKED = 10  # steps after which both sides must have the same loss
 
 def paper(options: Options) -> Table:
   """The paper's full-batch step, for one member and for eight; the peer trains its eight one after another."""
+  from benchmarks import peer
+
   rows = []
   for members, layouts in ((1, ('vmap',)), (8, ('vmap', 'map'))):
     steps = 4 if options.quick else max(4, 40 // members)
     subjects = {layout: problems.subject(PAPER, members, layout=layout, probes=False) for layout in layouts}
     sides = {layout: problems.steady(item, steps) for layout, item in subjects.items()}
-    from benchmarks import peer
-
     threads = peer.fastest(_eager_full(subjects[layouts[0]], 1, 3))
     agreements = {layout: _agree_full(item, members) for layout, item in subjects.items()}
     sides['peer'] = _eager_full(subjects[layouts[0]], members, steps)
@@ -71,9 +71,8 @@ def _whole_runs(config, members: int, target: float, steps: int, peer_steps: int
   agreements = {draw: _agree_batches(item, members) for draw, item in items.items()}
   rates = timing.alternate({**sides, 'peer': eager}, options.rounds)
   name = f'{members} member{"s" if members > 1 else ""}'
-  return [
-    timing.compared(f'{name}, draw={d}, {steps:,} steps', target, rates[d], rates['peer'], agreements[d], threads) for d in draws
-  ]
+  row = lambda d: timing.compared(f'{name}, draw={d}, {steps:,} steps', target, rates[d], rates['peer'], agreements[d], threads)
+  return [row(draw) for draw in draws]
 
 
 def _eager_full(item: Subject, members: int, steps: int) -> Callable[[], float]:

@@ -5,6 +5,7 @@
   --slow           also make runs that take long
   --draw_only      make no runs; draw and judge what is there
   --gallery        also write the ledger and thumbnails of the figures into docs/gallery
+  --seeds 0,1      these seeds instead of the configs' own: to try a figure before its claims are judged
   --out DIR        where results lie (default: results)
   --to DIR         where figures go (default: figures)
 
@@ -50,11 +51,16 @@ def names() -> list[str]:
   return sorted(path.stem for path in HERE.glob('*.py') if path.stem not in PARTS)
 
 
-@functools.cache
-def cells_of(config: str) -> tuple:
-  from experiments import config as configs
+def cells_by(seeds: tuple[int, ...] | None):
+  """config -> its cells, read once; with other seeds where some are given."""
 
-  return tuple(configs.cells(config))
+  @functools.cache
+  def cells_of(config):
+    from experiments import config as configs
+
+    return tuple(configs.cells(config, [('seeds', seeds)] if seeds else []))
+
+  return cells_of
 
 
 def wanted(paper) -> list[str]:
@@ -70,7 +76,7 @@ def listing(name: str, paper, options) -> list[str]:
 
   lines = [f'{name}: {paper.__doc__.splitlines()[0]}']
   for config in wanted(paper):
-    cells = cells_of(config)
+    cells = options.cells(config)
     there = tables.done(cells, options.out)
     seconds = sum(
       sum(tables.summary(cell, options.out)['seconds'].values()) for cell, done in zip(cells, there, strict=True) if done
@@ -96,8 +102,9 @@ def rebuild(name: str, paper, options) -> int:
     return status
   from paper_figures import output
 
-  available = {c for c in wanted(paper) if all(tables.done(cells_of(c), options.out))}
-  command = lambda config: f'python -m experiments.run --config={config}'
+  available = {c for c in wanted(paper) if all(tables.done(options.cells(c), options.out))}
+  cells_of = options.cells
+  command = lambda config: f'python -m experiments.run --config={config}' + seeds_text(options.seeds)
 
   @functools.cache
   def get(config, probe):
@@ -128,16 +135,20 @@ def make(paper, options) -> int:
   if options.draw_only:
     return 0
   configs = [c for c in wanted(paper) if options.slow or c not in paper.SLOW]
-  missing = [c for c in configs if not all(tables.done(cells_of(c), options.out))]
+  missing = [c for c in configs if not all(tables.done(options.cells(c), options.out))]
   if not missing:
     return 0
   from experiments import run
 
   for config in missing:
     print(f'{config}: {run_time(config)}')
-    if not run.run_cells(cells_of(config), run.Options(out=options.out)).finished:
+    if not run.run_cells(options.cells(config), run.Options(out=options.out)).finished:
       return 130
   return 0
+
+
+def seeds_text(seeds: tuple[int, ...] | None) -> str:
+  return f' --config.seeds="({",".join(map(str, seeds))},)"' if seeds else ''
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -149,11 +160,15 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser.add_argument('papers', nargs='*')
   for flag in ('--list', '--slow', '--draw_only', '--gallery'):
     parser.add_argument(flag, action='store_true')
+  parser.add_argument('--seeds', type=lambda text: tuple(int(word) for word in text.split(',')))
   parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('results'))
   parser.add_argument('--to', type=pathlib.Path, default=pathlib.Path('figures'))
   options = parser.parse_args(list(argv))
   for paper in options.papers:
     choose('paper', paper, dict.fromkeys(names()))
+  if options.seeds and options.gallery:
+    raise ConfigError('--gallery shows the seeds that judge; leave out --seeds.')
+  options.cells = cells_by(options.seeds)
   options.papers = options.papers or [name for name in names() if name != 'demo']
   return options
 

@@ -2,7 +2,7 @@
 
 from analysis.claims import Claim
 from paper_figures import prieto2025
-from paper_figures.paper import Figure, Get
+from paper_figures.paper import Figure, Get, accuracy_panels, arms_of
 
 CONFIG = 'configs/prieto2025_demo.py'
 SLOW = ()
@@ -19,8 +19,8 @@ def claim(of: Claim) -> Claim:
 
 def draw(get: Get):
   arms = {'softmax': prieto2025.PLAIN, 'perpendicular gradient': prieto2025.PROJECTED}
-  panels = prieto2025.arms_of(get(CONFIG, 'performance'), arms)
-  return prieto2025.accuracy_panels(panels, 'Demo, fewer seeds and arms than the paper', 1 / 113)
+  panels = arms_of(get(CONFIG, 'performance'), arms)
+  return accuracy_panels(panels, 'Demo, fewer seeds and arms than the paper', 1 / 113)
 
 
 CLAIMS = [claim(c) for c in prieto2025.CLAIMS if c.name.split('/')[1] in ('1a', '1b', '3a', '3b', '3c')]

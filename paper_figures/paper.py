@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from analysis.statistics import band
 from analysis.tables import cube
 
-STYLE = str(pathlib.Path(__file__).with_name('paper.mplstyle'))
+STYLE = str(pathlib.Path(__file__).with_name('paper.mplstyle'))  # in force while `output.figure` draws
 
 Get = Callable[[str, str], pd.DataFrame]  # (config, probe) -> tidy table
 
@@ -52,15 +52,32 @@ def curve(axes: Axes, table: pd.DataFrame, reading: str, label: str, **style) ->
 
 
 def canvas(columns: int = 1, rows: int = 1, height: float = 2.4, **kwargs) -> tuple[Canvas, np.ndarray]:
-  """A figure with a grid of axes, in the house style."""
-  with plt.style.context(STYLE):
-    figure, axes = plt.subplots(
-      rows, columns, figsize=(1.2 + 2.5 * columns, height * rows), squeeze=False, layout='constrained', **kwargs
-    )
-  return figure, axes
+  """A figure with a grid of axes."""
+  size = (1.2 + 2.5 * columns, height * rows)
+  return plt.subplots(rows, columns, figsize=size, squeeze=False, layout='constrained', **kwargs)
 
 
 def seeds_of(tables: Sequence[pd.DataFrame]) -> str:
   """'5 seeds', for a figure's note."""
   counts = sorted({table['seed'].nunique() for table in tables})
   return f'{counts[0]} seeds' if len(counts) == 1 else f'{counts[0]} to {counts[-1]} seeds'
+
+
+def arms_of(table: pd.DataFrame, arms: dict[str, dict]) -> dict[str, pd.DataFrame]:
+  """A table cut into named arms, each told by the values of some columns."""
+  return {name: select(table, **arm) for name, arm in arms.items()}
+
+
+def accuracy_panels(panels: dict[str, pd.DataFrame], title: str, chance: float) -> Canvas:
+  """Training and test accuracy over steps, a panel a table of `performance`."""
+  figure, axes = canvas(len(panels), sharey=True)
+  for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+    ax.set_xscale('log')
+    curve(ax, table, 'train_accuracy', 'train', linestyle='--')
+    curve(ax, table, 'test_accuracy', 'test')
+    ax.axhline(chance, color='gray', linewidth=0.8, linestyle=':', label='chance')
+    ax.set(title=name, xlabel='step', ylim=(-0.03, 1.03))
+  axes[0, 0].set_ylabel('accuracy (share)')
+  axes[0, 0].legend(loc='center left')
+  figure.suptitle(f'{title}; median and range of {seeds_of(list(panels.values()))}', fontsize=9)
+  return figure

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
 from analysis.claims import Claim
-from analysis.statistics import first_time
-from analysis.tables import cube
-from paper_figures.paper import Figure, Get, canvas, curve, seeds_of, select
+from analysis.statistics import times_later
+from analysis.tables import each_seed, last, reached
+from paper_figures.paper import Figure, Get, accuracy_panels, arms_of, canvas, curve, seeds_of, select
 
 ARMS = 'configs/prieto2025_fig1.py'
 ARM_STABLEMAX = 'configs/prieto2025_fig1_stablemax.py'
@@ -33,27 +32,11 @@ SOFTMAX = {'softmax': PLAIN, 'softmax, weight decay 1': DECAY, 'perpendicular gr
 # ---- statistics: one number a seed --------------------------------------------------------------------------------
 
 
-def each_seed(table: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
-  """(t,) steps and (seed, t) values."""
-  arrays = cube(table)
-  return arrays['step'].to_numpy(), arrays[reading].transpose('seed', 'step').to_numpy()
-
-
-def last(table: pd.DataFrame, reading: str) -> np.ndarray:
-  return each_seed(table, reading)[1][:, -1]
-
-
-def fitted(table: pd.DataFrame) -> np.ndarray:
-  """(seed,) the first step at which every training example is right."""
-  steps, accuracy = each_seed(table, 'train_accuracy')
-  return np.array([first_time(steps, values, 1.0) for values in accuracy])
-
-
 def after_fit(arm: dict, reading: str, reduce) -> np.ndarray:
   """A claim's statistic: `reduce` over the readings of `alignment` from the first time the training set is learned."""
 
   def statistic(get: Get) -> np.ndarray:
-    begun = fitted(select(get(ARMS, 'performance'), **arm))
+    begun = reached(select(get(ARMS, 'performance'), **arm), 'train_accuracy', 1.0)
     steps, values = each_seed(select(get(ARMS, 'alignment'), **arm), reading)
     return np.array([reduce(v[steps >= t]) if np.isfinite(t) else math.nan for v, t in zip(values, begun, strict=True)])
 
@@ -62,15 +45,7 @@ def after_fit(arm: dict, reading: str, reduce) -> np.ndarray:
 
 def onset(get: Get, dtype: str, level: float = ONSET) -> np.ndarray:
   """(seed,) the first step at which a share `level` of the examples has zero loss; inf for never."""
-  steps, share = each_seed(select(get(DTYPES, 'collapse'), loss__dtype=dtype), 'zero_loss')
-  return np.array([first_time(steps, values, level) for values in share])
-
-
-def later(get: Get, first: str, second: str) -> np.ndarray:
-  """How many times later collapse begins in `second` than in `first`; 1 where it begins in neither."""
-  a, b = onset(get, first), onset(get, second)
-  with np.errstate(invalid='ignore', divide='ignore'):
-    return np.where(np.isinf(a) & np.isinf(b), 1.0, b / a)
+  return reached(select(get(DTYPES, 'collapse'), loss__dtype=dtype), 'zero_loss', level)
 
 
 def drift(get: Get, dtype: str) -> np.ndarray:
@@ -107,7 +82,7 @@ CLAIMS = [
     'Softmax collapse begins later the finer the arithmetic of the loss: float16 before float32',
     'figure 2',
     (DTYPES,),
-    lambda get: later(get, 'float16', 'float32'),
+    lambda get: times_later(onset(get, 'float32'), onset(get, 'float16')),
     1.05,
     math.inf,
     f'onset (zero loss on {ONSET:.0%} of examples) in float32 over onset in float16',
@@ -177,10 +152,10 @@ CLAIMS = [
     "With StableMax in place of softmax a network without weight decay generalises: the authors' optimiser, a smaller table",
     'figures 1 and 4',
     (STABLEMAX,),
-    lambda get: each_seed(select(get(STABLEMAX, 'performance'), steps=40_000), 'test_accuracy')[1].max(axis=1),
+    lambda get: each_seed(select(get(STABLEMAX, 'performance'), steps=32_000), 'test_accuracy')[1].max(axis=1),
     0.9,
     1.0,
-    'best test accuracy in 40,000 steps (p = 59, 60% of the table, beta2 0.999)',
+    'best test accuracy in 32,000 steps (p = 59, 60% of the table, beta2 0.999)',
   ),
   Claim(
     'prieto2025/4b',
@@ -196,25 +171,6 @@ CLAIMS = [
 
 
 # ---- figures ------------------------------------------------------------------------------------------------------
-
-
-def accuracy_panels(panels: dict[str, pd.DataFrame], title: str, chance: float) -> Canvas:
-  """Training and test accuracy over steps, a panel a table of `performance`."""
-  figure, axes = canvas(len(panels), sharey=True)
-  for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
-    ax.set_xscale('log')
-    curve(ax, table, 'train_accuracy', 'train', linestyle='--')
-    curve(ax, table, 'test_accuracy', 'test')
-    ax.axhline(chance, color='gray', linewidth=0.8, linestyle=':', label='chance')
-    ax.set(title=name, xlabel='step', ylim=(-0.03, 1.03))
-  axes[0, 0].set_ylabel('accuracy (share)')
-  axes[0, 0].legend(loc='center left')
-  figure.suptitle(f'{title}; median and range of {seeds_of(list(panels.values()))}', fontsize=9)
-  return figure
-
-
-def arms_of(table: pd.DataFrame, arms: dict[str, dict]) -> dict[str, pd.DataFrame]:
-  return {name: select(table, **arm) for name, arm in arms.items()}
 
 
 def accuracy(get: Get) -> Canvas:

@@ -22,8 +22,6 @@ ALLOWED = {  # layer -> what its files may import beside themselves and the stan
 WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('plan.py', 'schema.py')}
 
 
-
-
 @functools.cache
 def imported(path: pathlib.Path) -> frozenset[str]:
   """Dotted names of all imports of a file, those inside of functions too; `from a import b` gives a.b."""

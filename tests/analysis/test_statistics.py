@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.statistics import band, estimate, first_time
+from analysis.statistics import band, estimate, first_time, times_later
 
 
 def test_the_interval_of_a_median_covers_it_about_as_often_as_it_says():
@@ -41,3 +41,7 @@ def test_band_is_median_and_range_and_shows_a_lost_member():
 )
 def test_first_time_is_a_step_never_or_unknown(values, expected):
   np.testing.assert_equal(first_time(np.array([1, 2, 4]), np.array(values), 0.5), expected)
+
+
+def test_never_is_later_than_any_time_and_not_later_than_never():
+  np.testing.assert_array_equal(times_later([4.0, np.inf, np.inf, 2.0], [2.0, 5.0, np.inf, np.inf]), [2.0, np.inf, 1.0, 0.0])

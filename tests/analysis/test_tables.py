@@ -1,6 +1,7 @@
 """Tables and their export, on a real run of a tiny config."""
 
 import io
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis import export, tables
+from dynamics.plan import identity
 from experiments import config, run
 
 TINY = [
@@ -81,6 +83,16 @@ def test_mistakes_are_one_sentence(stored, words, said, capsys):
   assert said in error
   assert error.startswith('error: ')
   assert error.count('\n') == 1
+
+
+def test_a_damaged_part_is_a_sentence_and_no_figure(stored, tmp_path):
+  copy = tmp_path / 'results'
+  shutil.copytree(stored, copy)
+  cells, _ = config.read(TINY)
+  part = next(copy.glob(f'{identity(cells[0])}/tables/norms/part-*'))
+  part.write_bytes(part.read_bytes()[:-1] + b'?')
+  with pytest.raises(tables.Missing, match='missing or damaged'):
+    tables.load(cells, 'norms', copy, 'the command')
 
 
 def test_analysis_needs_no_jax():

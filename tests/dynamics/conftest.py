@@ -32,7 +32,11 @@ def case(name: str, batch: int = 0) -> Case:
     'tokens': (tokens, losses.cross_entropy(), lambda **k: models.mlp(widths=(8,), bias=False, **k)),
     'linear': (values, losses.mean_squared_error(), models.linear),
     'floats': (pixels, losses.cross_entropy(), lambda **k: models.mlp(widths=(6, 5), activation='tanh', **k)),
-    'transformer': (tokens, losses.cross_entropy(), lambda **k: models.transformer(width=8, heads=2, expansion=2, norm='none', **k)),
+    'transformer': (
+      tokens,
+      losses.cross_entropy(),
+      lambda **k: models.transformer(width=8, heads=2, expansion=2, norm='none', **k),
+    ),
   }[name]
   module = make(outputs=task.outputs, vocabulary=task.vocabulary)
   draws = task.draw(jax.random.key(0), {})

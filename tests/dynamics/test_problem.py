@@ -77,7 +77,9 @@ def test_the_network_sees_a_times_the_weights(rule):
   problem = problem_of(module, init=inits.independent(inits.uniform, rule), rule=rule)
   variables = problem.init(KEY, {})
   leaves = inits.describe(variables['params'])
-  seen = jax.tree.map(lambda leaf, w: w * rule(leaf, False).a, leaves, variables['params'], is_leaf=lambda x: isinstance(x, inits.Leaf))
+  seen = jax.tree.map(
+    lambda leaf, w: w * rule(leaf, False).a, leaves, variables['params'], is_leaf=lambda x: isinstance(x, inits.Leaf)
+  )
   np.testing.assert_allclose(problem.apply(variables, X), module.apply({'params': seen}, X), rtol=1e-5)
 
 

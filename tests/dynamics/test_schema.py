@@ -67,7 +67,9 @@ def test_numbers_are_finite(value):
     check('x', value, Range(float, least=0.0) if value > 0 else Range(float, most=0.0))
 
 
-@pytest.mark.parametrize(('name', 'near'), [('mpl', "did you mean 'mlp'?"), ('q', 'it must be one of: mlp, cnn'), (['mlp'], 'mlp')])
+@pytest.mark.parametrize(
+  ('name', 'near'), [('mpl', "did you mean 'mlp'?"), ('q', 'it must be one of: mlp, cnn'), (['mlp'], 'mlp')]
+)
 def test_choices_suggest_the_nearest(name, near):
   assert choose('model.name', 'mlp', {'mlp': 1, 'cnn': 2}) == 1
   with pytest.raises(ConfigError) as caught:

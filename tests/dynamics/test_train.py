@@ -1,8 +1,8 @@
 """The loop: one step by hand, and what must not change a bit of the result."""
 
 import jax
-import jax.numpy as jnp
 import jax.monitoring
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -116,7 +116,7 @@ def test_programs_do_not_depend_on_how_many_members_seeds_and_probe_times_there_
 
 
 def test_further_runs_of_the_same_programs_compile_nothing_of_them(long):
-  study, members, programs = long
+  study, _, programs = long
   heard(*long)
   others = train.join((7, 8, 9), {'lr': (0.01, 0.02, 0.01)})
   before = len(COMPILED)

@@ -106,7 +106,9 @@ def test_dense_layers_are_ordered_by_number(module, first, last):
 
 def test_roles_and_fans_of_a_transformer():
   """Embeddings read one row a token: fan_in 1, and they are inputs wherever they stand."""
-  leaves = leaves_of(models.transformer(layers=2, width=8, heads=2, norm='pre', outputs=5, vocabulary=7), jnp.zeros((1, 3), jnp.int32))
+  leaves = leaves_of(
+    models.transformer(layers=2, width=8, heads=2, norm='pre', outputs=5, vocabulary=7), jnp.zeros((1, 3), jnp.int32)
+  )
   inputs = {name: leaf for name, leaf in leaves.items() if leaf.role == 'input'}
   assert sorted(inputs) == ['input/embedding', 'position_embedding']
   assert {(leaf.fan_in, leaf.fan_out) for leaf in inputs.values()} == {(1, 8)}

@@ -42,7 +42,11 @@ COUNTS = [
     TOKENS,
     6 * 8 + 2 * 8 + 2 * (4 * 64 + 2 * 8 * 24 + 24 + 8 + 4 * 8) + 8 * 5,
   ),
-  (models.transformer(width=8, heads=2, norm='pre', outputs=5), jnp.zeros((3, 2, 4)), 4 * 8 + 2 * 8 + 4 * 64 + 2 * 8 * 32 + 32 + 8 + 6 * 8 + 8 * 5),
+  (
+    models.transformer(width=8, heads=2, norm='pre', outputs=5),
+    jnp.zeros((3, 2, 4)),
+    4 * 8 + 2 * 8 + 4 * 64 + 2 * 8 * 32 + 32 + 8 + 6 * 8 + 8 * 5,
+  ),
 ]
 
 
