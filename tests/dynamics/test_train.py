@@ -127,18 +127,16 @@ def test_further_runs_of_the_same_programs_compile_nothing_of_them(long):
 # ---- members ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('model', ['linear', 'floats'])
-def test_members_on_four_devices_equal_one_device(cases, model):
+def test_members_on_four_devices_equal_one_device(cases):
   """To the last bit or two: the order of a sum may follow the number of members a device has."""
-  study, hyper = cases.study(model, ('meters',), batch=5), {'lr': (0.02, 0.03, 0.04, 0.05)}
+  study, hyper = cases.study('floats', ('meters',), batch=5), {'lr': (0.02, 0.03, 0.04, 0.05)}
   one, four = (train.run(study, range(4), hyper, grid=grid) for grid in (one_device(), parallel.mesh(4)))
   close(jax.device_get(one.state), jax.device_get(four.state), rtol=2e-6, atol=2e-7)
   close(one.tables, four.tables, rtol=2e-6)
 
 
-@pytest.mark.parametrize('model', ['linear', 'floats'])
-def test_members_side_by_side_equal_one_after_the_other(cases, model):
-  study, hyper = cases.study(model, ('performance',), batch=5), {'lr': cases.lr}
+def test_members_side_by_side_equal_one_after_the_other(cases):
+  study, hyper = cases.study('floats', ('meters',), batch=5), {'lr': cases.lr}
   a, b = (train.run(study, cases.seeds, hyper, layout=layout, grid=one_device()) for layout in ('vmap', 'map'))
   close(jax.device_get(a.state), jax.device_get(b.state))
   close(a.tables, b.tables)

@@ -14,8 +14,12 @@ PROBES = tuple(probes.__all__)
 MODELS = ('tokens', 'linear', 'floats', 'transformer')
 
 
+def kinds(tree):
+  return jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), tree)
+
+
 def shapes(tree):
-  return jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), jax.eval_shape(lambda: tree))
+  return kinds(jax.eval_shape(lambda: tree))
 
 
 def close(a, b, what):
@@ -27,8 +31,12 @@ def same(a, b):
 
 
 @pytest.mark.parametrize('model', MODELS)
-def test_eager_equals_vmap_equals_map_and_shapes_are_known_before(cases, model):
-  """All probes in one program a layout; `map` runs the compiled program of one member, so it stands for jit."""
+def test_every_probe_obeys_the_laws(cases, model):
+  """Eager = vmap = map; shapes are known before; memory keeps its first structure; the training loop hears nothing.
+
+  One test a model, because the models' programs cost more than all else. All probes share one program a layout; `map` runs
+  the compiled program of one member, so it stands for jit.
+  """
   study, (_, _, _, data, step) = cases.study(model), cases.member(model)
   members, states = train.join(cases.seeds, {'lr': cases.lr}), jax.tree.map(jnp.asarray, cases.trained(model))
   every = lambda *args: {probe: train.measure(study, probe)(*args) for probe in PROBES}
@@ -42,21 +50,16 @@ def test_eager_equals_vmap_equals_map_and_shapes_are_known_before(cases, model):
     one = jax.tree.map(lambda x: x[1], mapped[probe])
     close(eager[probe], one, f'{probe}: eager is not jit')
     close(vmapped[probe], mapped[probe], f'{probe}: vmap is not map')
-    assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), promised[probe]) == shapes(eager[probe]), probe
+    assert kinds(promised[probe]) == shapes(eager[probe]), probe
     assert shapes(eager[probe][1]) == shapes(args[0].memory[probe]), f'{probe}: measure changes the structure of its memory'
-
-
-@pytest.mark.parametrize('probe', PROBES)
-def test_memory_has_its_final_structure_at_once(cases, probe):
-  study, some = cases.study('floats'), cases.case('floats')
-  start = lambda: train.start(study)(jax.random.key(0, impl='threefry2x32'), {'lr': jnp.float32(1)}, some.draws)
-  state, instrument = jax.eval_shape(start), study.probes[probe]
-  kinds = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), tree)
-  assert kinds(state.memory[probe]) == shapes(cases.member('floats')[0].memory[probe])
-  if instrument.update:
-    params = state.variables['params']
-    signal = Signal(jax.ShapeDtypeStruct((), jnp.float32), params, params)
-    assert kinds(jax.eval_shape(instrument.update, state.memory[probe], signal)) == kinds(state.memory[probe])
+  params, loss = args[0].variables['params'], jnp.float32(1)
+  first = jax.eval_shape(train.start(study), *args[1:4]).memory
+  for probe, kept in args[0].memory.items():
+    assert kinds(first[probe]) == shapes(kept), f'{probe}: training changes the structure of its memory'
+    if update := study.probes[probe].update:
+      assert kinds(jax.eval_shape(update, kept, Signal(loss, params, params))) == shapes(kept), probe
+  deaf = cases.trained(model, ('performance',))
+  same(cases.trained(model).variables, deaf.variables)
 
 
 @pytest.mark.parametrize('off', PROBES)
@@ -68,11 +71,6 @@ def test_switching_a_probe_off_changes_no_bit_of_anything_else(cases, off):
   assert set(full.tables) - set(less.tables) == {off}
   for probe, rows in less.tables.items():
     same(rows, full.tables[probe])
-
-
-@pytest.mark.parametrize('model', ['tokens', 'floats', 'transformer'])
-def test_the_loop_is_deaf_to_its_listener_in_other_models_too(cases, model):
-  same(cases.trained(model).variables, cases.trained(model, ('performance',)).variables)
 
 
 def test_order_of_probes_does_not_matter(cases):
