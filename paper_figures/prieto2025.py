@@ -194,13 +194,14 @@ def collapse(get: Get) -> Canvas:
   for dtype, digits, colour in (('float16', 11, 'C0'), ('float32', 24, 'C1'), ('float64', 53, 'C2')):
     # All other logits at this distance: their sum is half a unit in the last place of 1.
     limit = math.log(112) + digits * math.log(2)
-    gap.axhline(limit, color=colour, linewidth=0.8, linestyle=':', label=f'absorbed in {dtype}')
-  share.axhline(ONSET, color='gray', linewidth=0.8, linestyle=':', label=f'onset: {ONSET:.0%}')
+    gap.axhline(limit, color=colour, linewidth=0.8, linestyle=':')
+    gap.annotate(f'absorbed in {dtype}', (4000, limit), xytext=(0, 2), textcoords='offset points', ha='right', fontsize=7)
+  onset_line = share.axhline(ONSET, color='gray', linewidth=0.8, linestyle=':', label=f'onset: {ONSET:.0%}')
   share.set(title='softmax collapse', xlabel='step', ylabel='examples with zero loss (share)')
   gap.set(title='confidence', xlabel='step', ylabel='largest logit gap (nats)')
   loss.set(title='training loss', xlabel='step', ylabel='loss (nats)', yscale='log')
-  for ax in axes[0]:
-    ax.legend()
+  share.legend(handles=[onset_line], loc='center right')
+  loss.legend(loc='lower left')
   figure.suptitle(f'Cross-entropy by the dtype of its arithmetic; median and range of {seeds_of([table])}', fontsize=9)
   return figure
 
