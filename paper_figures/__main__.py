@@ -113,11 +113,10 @@ def rebuild(name: str, paper, options) -> int:
   missing = [c for c in wanted(paper) if c not in available]
   for config in missing:
     print(f'{config}: not run; {run_time(config)} make it with: {command(config)}')
-  drawn = []
   for figure in paper.FIGURES:
     if set(figure.configs) <= available:
-      drawn.append(output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None))
-      print(f'figure: {drawn[-1]}')
+      print(f'drawing {figure.name} ...', flush=True)
+      print(f'figure: {output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None)}')
   verdicts = [output.verdict(claim, get, cells_of, set(claim.configs) <= available) for claim in paper.CLAIMS]
   print(output.table(verdicts))
   print(f'ledger: {output.ledger(name, paper, verdicts, options.to)}')
