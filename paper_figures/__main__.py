@@ -31,6 +31,8 @@ def main(argv: Sequence[str]) -> int:
   if any(word in ('--help', '-h') for word in argv):
     print(__doc__)
     return 0
+  from analysis.tables import Missing  # after --help, which needs no tables
+
   try:
     options = _parse(argv)
     papers = {name: importlib.import_module(f'paper_figures.{name}') for name in options.papers}
@@ -38,8 +40,8 @@ def main(argv: Sequence[str]) -> int:
       print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
       return 0
     statuses = [rebuild(name, paper, options) for name, paper in papers.items()]
-  except (ConfigError, RuntimeError) as error:
-    if isinstance(error, RuntimeError) and type(error).__name__ != 'StoreError':
+  except (ConfigError, Missing, RuntimeError) as error:
+    if isinstance(error, RuntimeError) and type(error).__name__ != 'StoreError':  # whose module need not be loaded
       raise
     print(f'error: {error}', file=sys.stderr)
     return 2
