@@ -216,12 +216,13 @@ def alignment(get: Get) -> Canvas:
     curve(cosine, rows, 'cosine', name)
     curve(same, rows, 'unchanged', name)
     curve(change, rows, 'loss_change', name)
-  cosine.axhline(0.5, color='gray', linewidth=0.8, linestyle=':', label='claim 3: over 0.5')
+  cosine.axhline(0.5, color='gray', linewidth=0.8, linestyle=':')
+  cosine.annotate('claim 3a: over 0.5', (0.5, 0.5), xytext=(0, 3), textcoords='offset points', fontsize=7)
   cosine.set(title='direction of the raw gradient', xlabel='step', ylabel='cos(-gradient, weights)')
   same.set(title='after scaling the weights by 1.01', xlabel='step', ylabel='predictions unchanged (share)', ylim=(0.9, 1.005))
   change.set(title='after scaling the weights by 1.01', xlabel='step', ylabel='change of training loss (nats)')
   change.set_yscale('symlog', linthresh=1e-4)
-  cosine.legend(loc='lower right')
+  same.legend(loc='center')
   figure.suptitle(f'Naive loss minimisation, a + b mod 113; median and range of {seeds_of([table])}', fontsize=9)
   return figure
 
