@@ -3,6 +3,7 @@
 NAME        of paper, small, ensemble, large, compilation, probing, resume, checkpoints, readings; all of them without a name
 --markdown  tables for a README
 --rounds N  A B rounds (default: 9)
+--cores N   the first N cores only: one is the steadiest where others share the machine
 --quick     short runs: to see that everything works, not for numbers
 """
 

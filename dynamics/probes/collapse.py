@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dynamics.losses import Loss
+from dynamics.losses import Loss, predict
 from dynamics.types import Array, Probe, stateless
 
 
@@ -26,17 +26,24 @@ def collapse(apply: Callable[..., Array], loss: Loss) -> Probe:
     outputs = apply(view.variables, data.x)
     losses, pull = jax.vjp(lambda z: loss(z, data.y), outputs)
     (gradient,) = pull(jnp.ones_like(losses))
-    top = jax.lax.top_k(outputs, min(2, outputs.shape[-1]))[0]
     true = gradient[:, 0] if outputs.shape[-1] == 1 else _true_class(gradient, data.y)
     share = lambda flags: jnp.mean(flags.astype(jnp.float32))
     return {
       'zero_loss': share(losses == 0),
       'zero_gradient': share(jnp.all(gradient == 0, axis=-1)),
       'zero_target_gradient': share(true == 0),
-      'logit_gap': jnp.max(jnp.abs(top[:, 0] - top[:, -1]) if outputs.shape[-1] > 1 else jnp.abs(top[:, 0])),
+      'logit_gap': jnp.max(_gap(outputs)),
     }
 
   return stateless(read)
+
+
+def _gap(outputs: Array) -> Array:
+  """Between the two largest outputs of each row, (n,); a sort would cost more than the forward pass."""
+  if outputs.shape[-1] == 1:
+    return jnp.abs(outputs[:, 0])
+  mine = jax.nn.one_hot(predict(outputs), outputs.shape[-1], dtype=bool)
+  return jnp.max(outputs, axis=-1) - jnp.max(jnp.where(mine, -jnp.inf, outputs), axis=-1)
 
 
 def _true_class(gradient: Array, targets: Array) -> Array:
