@@ -27,7 +27,7 @@ def compilation(options: Options) -> Table:
   rows = [_row(*varied) for varied in (VARIED[::5] if options.quick else VARIED)]
   notes = [
     f'Constant: {"yes" if len({row[4:6] for row in rows}) == 1 else "NO"}. The first count is the start, the steps and one '
-    'for each of six probes; the second the data, and single operations that make keys and place arrays.'
+    'for each probe of the default set; the second the data, and single operations that make keys and place arrays.'
   ]
   header = ('members', 'first seed', 'steps', 'probe times', 'start, steps, probes', 'data, keys, placing', 'seconds compiling')
   return Table('Compilations of one run, counted from cold caches', header, rows, notes)

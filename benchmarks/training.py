@@ -29,7 +29,7 @@ def paper(options: Options) -> Table:
   return Table(title, timing.COMPARED, rows)
 
 
-PROBED = 'ours: train.events from step 0 to the end, all six probes at the default schedule, in the time'
+PROBED = 'ours: train.events from step 0 to the end, the default probes at the default schedule, in the time'
 
 
 def small(options: Options) -> Table:

@@ -22,6 +22,7 @@ def get_config():
       own_data=True,
       layout='map',
       schedule=dict(log_points=16, linear_points=5),
+      probes={name: {} for name in ('performance', 'distance', 'norms', 'collapse', 'alignment', 'meters')},
       sweep=((('optimizer.perpendicular', 'steps'), (('off', 1500), ('rescaled', 300))),),
     )
   )

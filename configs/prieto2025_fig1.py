@@ -27,6 +27,7 @@ def get_config():
       own_data=True,
       layout='map',
       schedule=dict(log_points=24, linear_points=15),
+      probes={name: {} for name in ('performance', 'distance', 'norms', 'collapse', 'alignment', 'meters')},
       sweep=(
         (
           ('optimizer.perpendicular', 'hyper.weight_decay', 'steps'),

@@ -25,5 +25,6 @@ def get_config():
       own_data=True,
       layout='map',
       schedule=dict(log_points=16, linear_points=20),
+      probes={name: {} for name in ('performance', 'distance', 'norms', 'collapse', 'alignment', 'meters')},
     )
   )

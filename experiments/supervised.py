@@ -209,13 +209,19 @@ def _probes(given: dict, schedule: Config) -> Config:
   for name in probes.__all__:
     block = dict(given.get(name, {}))
     own = {**schedule, **block.pop('schedule', {})}
-    on = check(f'probes.{name}.on', block.pop('on', name in named or not named), bool)
+    default = name in named or (not named and not listens(name))
+    on = check(f'probes.{name}.on', block.pop('on', default), bool)
     out[name] = {
       'on': on,
       'schedule': resolve(own, fields(study.spread), f'probes.{name}.schedule'),
       **resolve(block, fields(getattr(probes, name)), f'probes.{name}'),
     }
   return out
+
+
+def listens(probe: str) -> bool:
+  """Whether a probe works at every step: it then slows a small network, so it is on only where it is named."""
+  return getattr(probes, probe)(None, None).update is not None
 
 
 def _own(block: Config) -> Config:

@@ -12,7 +12,8 @@ def page() -> str:
     '# Probes',
     '',
     'Made from the docstrings by `python -m dynamics.probes > docs/probes.md`. A reading has one value a member.',
-    'In a config, a probe is a block `probes.NAME`, with `on`, its own `schedule`, and the choices listed here.',
+    'In a config, a probe is a block `probes.NAME`, with `on`, its own `schedule`, and the choices listed here. Where none is',
+    'named, all are on but those that work at every step (meters).',
   ]
   for name in probes.__all__:
     maker = getattr(probes, name)
