@@ -36,7 +36,7 @@ def every(n: int, steps: int) -> Times:
 
 
 def log_spaced(points: int, steps: int) -> Times:
-  """0, then at most `points` steps spread evenly in log t from 1 to `steps`, doubles dropped."""
+  """0, `points` steps spread evenly in log t from 1 to `steps`, and `steps`; doubles dropped."""
   if points < 1 or steps < 1:
     return (0,)
   ratio = math.log(steps) / max(points - 1, 1)

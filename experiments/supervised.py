@@ -75,7 +75,7 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   late = [t for t in out['milestones'] if t > out['steps']]
   if late:
     raise ConfigError(f'config.milestones has {late[0]}, but the run ends at step {out["steps"]}.')
-  supplied = {'model': ('outputs', 'vocabulary'), 'optimizer': ('rule', 'steps')}
+  supplied = {'model': ('outputs', 'vocabulary'), 'optimizer': ('rule', 'roles', 'steps')}
   for block in BLOCKS:
     out[block] = _named(block, given.get(block, {}), supplied.get(block, ()))
   out['init'] = resolve(given.get('init', {}), fields(initial), 'init')
@@ -84,6 +84,10 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   out['probes'] = _probes(given.get('probes', {}), out['schedule'])
   family = getattr(optim, out['optimizer']['name'])
   out['hyper'] = resolve(given.get('hyper', {}), fields(family.make, traced), 'hyper')
+  if out['hyper']['label_noise'] and not out['own_data']:
+    raise ConfigError(
+      f'hyper.label_noise is {out["hyper"]["label_noise"]}, which needs own_data=True: shared labels have no noise.'
+    )
   return out, REVISION
 
 

@@ -1,7 +1,7 @@
 """The base optimisers, and the chain that a run uses around one of them."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -57,6 +57,7 @@ def optimizer(
   family: Family,
   *,
   rule: Rule | None = None,
+  roles: Mapping[str, str] | None = None,
   perpendicular: Literal['off', 'rescaled', 'plain'] = 'off',
   clip: Range(float, least=0.0) = 0.0,
   warmup: Range(int, least=0) = 0,
@@ -68,6 +69,7 @@ def optimizer(
   Args:
     family: the base optimiser; it reads the hyper values that its arguments name.
     rule: a parametrisation, whose c multiplies each leaf's update.
+    roles: the same as the problem's, where names do not tell the layers' places.
     perpendicular: 'rescaled' is the form of the authors' code, 'plain' the bare projection.
     clip: the largest global gradient norm; 0 is no limit.
     warmup: steps over which the learning rate rises linearly to its value.
@@ -85,7 +87,7 @@ def optimizer(
     parts += [family.make(**{n: hyper[n] for n in names if n in hyper})]
     if warmup or schedule == 'cosine':
       parts += [optax.scale_by_schedule(_factor(warmup, schedule, steps))]
-    parts += [_by_rule(rule, family.normalised)] if rule else []
+    parts += [_by_rule(rule, roles, family.normalised)] if rule else []
     return optax.chain(*parts)
 
   return build
@@ -106,9 +108,9 @@ def _factor(warmup: int, schedule: str, steps: int):
   return factor
 
 
-def _by_rule(rule: Rule, normalised: bool) -> optax.GradientTransformation:
+def _by_rule(rule: Rule, roles: Mapping[str, str] | None, normalised: bool) -> optax.GradientTransformation:
   def update(updates, params):
     scale = lambda leaf, u: u * jnp.asarray(rule(leaf, normalised).c, u.dtype)
-    return over(scale, describe(params), updates)
+    return over(scale, describe(params, roles), updates)
 
   return optax.stateless(update)

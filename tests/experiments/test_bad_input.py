@@ -30,6 +30,7 @@ CASES = [  # arguments, words of the sentence
   (['--config.model.widths=64'], ['model.widths', '64', 'a tuple']),
   (['--config.model=mlp'], ['model', "'mlp'", 'a block']),
   (['--config.model.name=[1]'], ['model.name', '[1]', 'a word']),
+  (['--config.hyper.label_noise=0.2', '--config.own_data=False'], ['hyper.label_noise', '0.2', 'own_data=True']),
   (['--config.probes.meters=True'], ['probes.meters', 'True', 'a block']),
   (['--config.probes.meters.on=yes'], ['probes.meters.on', "'yes'", 'True or False']),
   (['--config.probes.meters.schedule=3'], ['probes.meters.schedule', '3', 'a block']),

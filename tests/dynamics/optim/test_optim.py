@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from dynamics import optim
+from dynamics.inits import rules
 from dynamics.optim.perpendicular import naive_direction
 
 rng = np.random.default_rng(5)
@@ -150,3 +151,11 @@ def test_schedules_multiply_the_learning_rate(choices, factors):
     updates, state = optimizer.update(ones, state, ones)
     seen.append(-float(updates[0]) / 2)
   np.testing.assert_allclose(seen, factors, atol=1e-6)
+
+
+def test_stated_roles_reach_the_learning_rates_of_the_rule():
+  params, ones = ({name: {'kernel': jnp.full((128, 128), v)} for name in ('one', 'two')} for v in (0.0, 1.0))
+  update = lambda roles: optim.optimizer(optim.sgd, rule=rules.mup, roles=roles)({'lr': jnp.float32(1)})
+  step = lambda roles: (t := update(roles)).update(ones, t.init(params), params)[0]['one']['kernel'][0, 0].item()
+  assert (step(None), step({'one/*': 'hidden'}), step({'one/*': 'output'})) == (-2.0, -1.0, -2.0)
+  assert step({'two/*': 'input', 'one/*': 'hidden'}) == -1.0
