@@ -1,7 +1,6 @@
 """The perpendicular gradient: the part of each gradient that does not merely rescale its weights."""
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from dynamics import trees
@@ -26,8 +25,3 @@ def perpendicular(rescale: bool = True) -> optax.GradientTransformation:
     return jax.tree.map(project, updates, params)
 
   return optax.stateless(update)
-
-
-def naive_direction(grads, params) -> jax.Array:
-  """cos(-gradient, parameters): how far the step only scales the weights up. 0 after `perpendicular` of all leaves."""
-  return -trees.cosine(jax.tree.map(jnp.asarray, grads), params)
