@@ -8,23 +8,13 @@ Against the authors' setting: 60% of the table instead of 40%, and beta2 0.99 in
 configs/prieto2025_stablemax_reference.py, and needs 80,000 steps.
 """
 
-import ml_collections
+from configs._prieto2025 import EVERY_PROBE, stablemax
 
 
 def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='modular', operation='add', p=113, train_fraction=0.6),
-      model=dict(name='mlp', widths=(200, 200), activation='relu', bias=False),
-      init=dict(law='uniform', rule='standard'),
-      loss=dict(name='stablemax', dtype='float64'),
-      optimizer=dict(name='adamw', perpendicular='off'),
-      hyper=dict(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-25, weight_decay=0.0, init_scale=3**-0.5),
-      steps=3500,
-      seeds=(100, 101, 102, 103, 104),
-      own_data=True,
-      layout='map',
-      schedule=dict(log_points=16, linear_points=20),
-      probes={name: {} for name in ('performance', 'distance', 'norms', 'collapse', 'alignment', 'meters')},
-    )
+  return stablemax(
+    data=dict(train_fraction=0.6),
+    steps=3500,
+    schedule=dict(log_points=16, linear_points=20),
+    probes={name: {} for name in EVERY_PROBE},
   )

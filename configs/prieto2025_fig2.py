@@ -7,24 +7,13 @@ Expected: examples with exactly zero loss appear first in float16, later in floa
 The authors take lr 0.0005 and 20,000 steps; lr 0.01, as in their figure 1, brings collapse within 4,000.
 """
 
-import ml_collections
+from configs._prieto2025 import mlp
 
 
 def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='modular', operation='add', p=113, train_fraction=0.4),
-      model=dict(name='mlp', widths=(200, 200), activation='relu', bias=False),
-      init=dict(law='uniform', rule='standard'),
-      loss=dict(name='cross_entropy', dtype='float32'),
-      optimizer=dict(name='adamw', perpendicular='off'),
-      hyper=dict(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-25, weight_decay=0.0, init_scale=3**-0.5),
-      steps=4000,
-      seeds=(100, 101, 102, 103, 104),
-      own_data=True,
-      layout='map',
-      schedule=dict(log_points=12, linear_points=40),
-      probes=dict(performance=dict(), collapse=dict(), alignment=dict(schedule=dict(linear_points=10)), norms=dict()),
-      sweep=(('loss.dtype', ('float16', 'float32', 'float64')),),
-    )
+  return mlp(
+    steps=4000,
+    schedule=dict(log_points=12, linear_points=40),
+    probes=dict(performance=dict(), collapse=dict(), alignment=dict(schedule=dict(linear_points=10)), norms=dict()),
+    sweep=(('loss.dtype', ('float16', 'float32', 'float64')),),
   )

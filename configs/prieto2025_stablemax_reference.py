@@ -7,23 +7,14 @@ Expected: test accuracy 0.0022 at step 5,000, 0.0084 at 10,000, 0.0282 at 16,500
 A quarter of their 80,000 steps: long enough to compare the slopes.
 """
 
-import ml_collections
+from configs._prieto2025 import stablemax
 
 
 def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='modular', operation='add', p=113, train_fraction=0.4),
-      model=dict(name='mlp', widths=(200, 200), activation='relu', bias=False),
-      init=dict(law='uniform', rule='standard'),
-      loss=dict(name='stablemax', dtype='float64'),
-      optimizer=dict(name='adamw', perpendicular='off'),
-      hyper=dict(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-25, weight_decay=0.0, init_scale=3**-0.5),
-      steps=20_000,
-      seeds=(100,),
-      own_data=True,
-      layout='map',
-      schedule=dict(log_points=12, linear_points=40),
-      probes=dict(performance=dict(), collapse=dict(schedule=dict(linear_points=10)), norms=dict()),
-    )
+  return stablemax(
+    hyper=dict(beta2=0.999),
+    steps=20_000,
+    seeds=(100,),
+    schedule=dict(log_points=12, linear_points=40),
+    probes=dict(performance=dict(), collapse=dict(schedule=dict(linear_points=10)), norms=dict()),
   )

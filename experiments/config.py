@@ -58,7 +58,7 @@ def load(path: str) -> plan.Config:
   """The nested dict of a config file."""
   file = pathlib.Path(path)
   if not file.is_file():
-    near = sorted(str(p) for p in pathlib.Path('configs').glob('*.py') if p.stem != '__init__')
+    near = sorted(str(p) for p in pathlib.Path('configs').glob('[!_]*.py'))
     raise ConfigError(f'{path} is no file; there are: {", ".join(near) or "no configs in this folder"}.')
   names = {'__name__': f'config_{file.stem}', '__file__': str(file)}
   try:
