@@ -10,6 +10,7 @@ One row a member and time; seed, hyper values and swept fields as columns. The r
 
 import argparse
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -29,21 +30,28 @@ def main(argv: Sequence[str]) -> int:
   try:
     cells, rest = config.read(argv)
     options = _parse(rest)
-    wanted = [word for word in argv if word.startswith('--config')]
-    make = ' '.join(['python -m experiments.run', *wanted, *([f'--out {options.out}'] if options.out != 'results' else [])])
-    table = tables.load(cells, options.probe, pathlib.Path(options.out), make)
+    wanted = [word for word in argv if word not in rest]
+    elsewhere = [f'--out={options.out}'] if options.out != 'results' else []
+    make = 'python -m experiments.run ' + shlex.join([*wanted, *elsewhere])
+    write(tables.load(cells, options.probe, pathlib.Path(options.out), make), options)
   except (ConfigError, tables.Missing) as error:
     print(f'error: {error}', file=sys.stderr)
     return 2
+  except (OSError, duckdb.IOException) as error:
+    print(f'error: {options.to} cannot be written: {str(error).splitlines()[0]}.', file=sys.stderr)
+    return 2
+  return 0
+
+
+def write(table, options: argparse.Namespace) -> None:
+  """The table in the format and to the place that were asked for."""
   if options.format == 'csv':
     text = table.to_csv(options.to or None, index=False)
     print(text or '', end='')
-    return 0
-  target = options.to or '/dev/stdout'
+    return
   with duckdb.connect() as connection:
     connection.register('readings', table)
-    connection.execute(f"COPY (SELECT * FROM readings) TO '{target}' (FORMAT parquet)")
-  return 0
+    connection.execute(f"COPY (SELECT * FROM readings) TO '{options.to or '/dev/stdout'}' (FORMAT parquet)")
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

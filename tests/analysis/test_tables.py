@@ -73,6 +73,8 @@ def test_export_as_csv_and_parquet_agree(stored, tmp_path, capsys):
     (['--probe=distanc'], "has no table of 'distanc'"),
     ([], '--probe'),
     (['--probe=distance', '--format=xls'], 'xls'),
+    (['--probe=distance', '--to=/nowhere/table.csv'], '/nowhere/table.csv cannot be written'),
+    (['--probe=distance', '--to=/nowhere/t.parquet', '--format=parquet'], '/nowhere/t.parquet cannot be written'),
     (['--probe=distance', '--colour=red'], '--colour=red is no argument'),
     (['--probe=distance', '--config.hyper.lrr=1'], "did you mean 'lr'"),
   ],
