@@ -1,0 +1,210 @@
+"""The empirical neural tangent kernel of any model, its products with vectors, and its rows over devices.
+
+Theta(x, x') = J(x) J(x')^T with J = d f / d params. Source: 1806.07572 (the kernel), 2206.08720 (its cost).
+"""
+
+import difflib
+import functools
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from dynamics import trees
+from dynamics.linalg.blocks import blocks, by_vectors, cost
+from dynamics.linalg.blocks import diagonal as each
+from dynamics.linalg.layers import plan
+from dynamics.linalg.sites import structure
+from dynamics.types import Array, Variables
+
+GIB = 2**30
+METHODS = ('auto', 'jacobian', 'layers', 'vector')
+Method = Literal['auto', 'jacobian', 'layers', 'vector']
+
+
+def ntk(
+  apply: Callable[..., Array],
+  variables: Variables,
+  x1: Array,
+  x2: Array | None = None,
+  *,
+  trace: bool = True,
+  method: Method = 'auto',
+  chunk: int | None = None,
+  diagonal: bool = False,
+  leaves: bool = False,
+  dtype: str | None = None,
+  budget: int = GIB,
+  limit: int = 8 * GIB,
+) -> Array | dict[str, Array]:
+  """The tangent kernel of a model in evaluation mode, with respect to variables['params'].
+
+  Theta(x, x')_kl = sum_p df_k(x)/dp df_l(x')/dp, over all p parameters; the trace is sum_k Theta_kk, divided by nothing.
+  Where outputs of an example have several axes, (n, l, k), all of them together count as k.
+
+  Compiled once for each `apply` (the same function object) and each shape; it may also stand inside of `jit`, `grad` and,
+  for members, `vmap` over `variables`.
+
+  Args:
+    apply: (variables, x) -> (n, k) or (n, ..., k) floats, each row a function of its own example alone.
+    variables: 'params', and the collections that `apply` reads beside them.
+    x1: (n1, ...) examples.
+    x2: (n2, ...) examples; None is x1 itself, at half the cost.
+    trace: True for the sum over outputs, False for all pairs of them.
+    method: 'layers' multiplies Gram matrices of layers' inputs and cotangents wherever the model's jaxpr shows a layer,
+      and takes per-example gradients of the leaves where it does not; 'jacobian' takes these for all leaves; 'vector' takes
+      products of the kernel with unit vectors, and needs the least memory. 'auto' counts operations and bytes.
+      All agree to rounding.
+    chunk: examples worked on at a time, in rows and in columns; None finds the largest for `budget`.
+    diagonal: only each x1 with itself.
+    leaves: the kernel of each parameter array, under its path; they sum to the whole.
+    dtype: 'float64' or 'float32' to cast parameters and examples to first; None keeps theirs. Sums are float32 at least.
+    budget: bytes for temporaries, about.
+    limit: bytes that the result may have.
+
+  Returns:
+    (n1, n2) with `trace`, else (n1, n2, k, k); with `diagonal` (n1,) or (n1, k, k). A dict of these with `leaves`.
+
+  Raises:
+    ValueError: examples of different shapes or none at all; outputs that are no floats or not one row an example; a
+      method or dtype that is not there; a result larger than `limit`. All before anything compiles.
+  """
+  if diagonal and x2 is not None:
+    raise ValueError('diagonal=True is of x1 with itself, but x2 was given; leave one of the two out')
+  x1, x2 = jnp.asarray(x1), None if x2 is None else jnp.asarray(x2)
+  choices = dict(trace=bool(trace), method=method, chunk=chunk, diagonal=bool(diagonal), leaves=bool(leaves))
+  return _ntk(apply, variables, x1, x2, **choices, dtype=dtype, budget=budget, limit=limit)
+
+
+def kernel_vector(
+  apply: Callable[..., Array], variables: Variables, x1: Array, x2: Array | None = None
+) -> Callable[[Array], Array]:
+  """v (n2, k) -> Theta(x1, x2) v (n1, k), as a Jacobian-vector product of a vector-Jacobian product: no kernel is formed.
+
+  Cost: two forward passes and one backward pass a product. Outputs may have more axes; v has those of apply(variables, x2).
+
+  Raises:
+    ValueError: as `ntk` does of examples and outputs; and a v of another shape than the outputs of x2.
+  """
+  x1 = jnp.asarray(x1)
+  x2 = x1 if x2 is None else jnp.asarray(x2)
+  shape = _check(apply, variables, x1, x2)
+  f = lambda x: lambda params: apply({**variables, 'params': params}, x)
+
+  def product(v):
+    if v.shape != (x2.shape[0], *shape):
+      raise ValueError(f'v has shape {v.shape}, but the outputs of x2 have {(x2.shape[0], *shape)}')
+    with jax.default_matmul_precision('float32'):
+      _, back = jax.vjp(f(x2), variables['params'])
+      return jax.jvp(f(x1), (variables['params'],), back(v))[1]
+
+  return product
+
+
+def spread(mesh: Mesh, axis: str, apply: Callable[..., Array], **choices) -> Callable[..., Array | dict[str, Array]]:
+  """`ntk` with its rows split over an axis of a mesh: a function of (variables, x1, x2=None), to be called under `jit`.
+
+  Each device makes its rows against all of x2. `choices` are those of `ntk`.
+
+  Raises:
+    ValueError: rows that the axis does not divide.
+  """
+
+  def rows(variables, x1, x2=None):
+    if x1.shape[0] % mesh.shape[axis]:
+      raise ValueError(f'{x1.shape[0]} rows cannot be split evenly over the {mesh.shape[axis]} devices of {axis!r}')
+    own = lambda variables, x1, x2: ntk(apply, variables, x1, None if choices.get('diagonal') else x2, **choices)
+    split = jax.shard_map(own, mesh=mesh, in_specs=(P(), P(axis), P()), out_specs=P(axis), check_vma=False)
+    return split(variables, x1, x1 if x2 is None else x2)
+
+  return rows
+
+
+# ---- checks -----------------------------------------------------------------------------------------------------
+
+
+def _check(apply, variables, x1, x2) -> tuple[int, ...]:
+  """The shape of one example's outputs."""
+  if 'params' not in variables or not jax.tree.leaves(variables['params']):
+    raise ValueError(f"variables hold {', '.join(variables) or 'nothing'}; parameters are expected under 'params'")
+  for path, leaf in trees.by_path(variables['params']).items():
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+      raise ValueError(f'parameter {path} is {leaf.dtype}, in which there is no derivative; it must be floating')
+  if x1.shape[1:] != x2.shape[1:] or not x1.ndim or not x2.ndim:
+    raise ValueError(f'examples of x1 have shape {x1.shape[1:]} and those of x2 {x2.shape[1:]}; they must be the same')
+  for name, x in (('x1', x1), ('x2', x2)):
+    if x.shape[0] == 0:
+      raise ValueError(f'{name} holds no examples; its shape is {x.shape}')
+  n = x1.shape[0]
+  out = jax.eval_shape(apply, variables, x1)
+  if not isinstance(out, jax.ShapeDtypeStruct):
+    raise ValueError(f'apply returns a {type(out).__name__}; it must return one array')
+  if not jnp.issubdtype(out.dtype, jnp.floating):
+    raise ValueError(f'apply returns {out.dtype}; a tangent kernel is of floating outputs')
+  one = jax.eval_shape(apply, variables, jax.ShapeDtypeStruct((1, *x1.shape[1:]), x1.dtype))
+  if out.ndim < 2 or out.shape[0] != n or one.shape != (1, *out.shape[1:]):
+    raise ValueError(
+      f'apply returns {out.shape} for {n} examples and {one.shape} for one; it must return (n, k), one row an example'
+    )
+  return out.shape[1:]
+
+
+def _fits(n1, n2, k, itemsize, trace, diagonal, limit):
+  """Refuses a result larger than `limit`, and names what would fit."""
+  size = lambda trace, diagonal: itemsize * n1 * (1 if diagonal else n2) * (1 if trace else k * k)
+  if size(trace, diagonal) <= limit:
+    return
+  smaller = {'trace=True': (True, diagonal), 'diagonal=True': (trace, True), 'trace=True and diagonal=True': (True, True)}
+  fitting = [f'{name} ({size(*how) / GIB:.3g} GiB)' for name, how in smaller.items() if size(*how) <= limit]
+  rows = max(limit // (size(trace, diagonal) // n1), 1)
+  raise ValueError(
+    f'the kernel of {n1} x {n2} examples would take {size(trace, diagonal) / GIB:.3g} GiB, and limit is {limit / GIB:.3g}; '
+    f'what fits: {", ".join([*fitting, f"{rows} rows of x1 at a time", "kernel_vector"])}. A smaller chunk does not change it'
+  )
+
+
+def _cast(tree, dtype):
+  if dtype is None:
+    return tree
+  if dtype not in ('float32', 'float64'):
+    raise ValueError(f"dtype is {dtype!r}; it must be 'float32', 'float64' or None")
+  if dtype == 'float64' and not jax.config.jax_enable_x64:
+    raise ValueError("dtype is 'float64', but jax is in 32-bit mode; call jax.config.update('jax_enable_x64', True) first")
+  return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+
+# ---- the kernel -------------------------------------------------------------------------------------------------
+
+STATIC = ('trace', 'method', 'chunk', 'diagonal', 'leaves', 'dtype', 'budget', 'limit')
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=STATIC)
+def _ntk(apply, variables, x1, x2, *, trace, method, chunk, diagonal, leaves, dtype, budget, limit):
+  if method not in METHODS:
+    near = difflib.get_close_matches(str(method), METHODS, 1, 0)[0]
+    raise ValueError(f'method is {method!r}; did you mean {near!r}? There are {", ".join(METHODS)}')
+  if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+    raise ValueError(f'chunk is {chunk!r}; it must be a number of examples, 1 or more, or None')
+  variables, x1, x2 = _cast((variables, x1, x2), dtype)
+  with jax.default_matmul_precision('float32'):
+    outputs = _check(apply, variables, x1, x1 if x2 is None else x2)
+    (n1, n2), k = (x1.shape[0], (x1 if x2 is None else x2).shape[0]), math.prod(outputs)
+    itemsize = trees.wide(jax.tree.leaves(variables['params'])[0]).dtype.itemsize
+    _fits(n1, n2, k, itemsize * (len(jax.tree.leaves(variables['params'])) if leaves else 1), trace, diagonal, limit)
+    known = structure(apply, variables, x1)
+    ways = plan(known, n1, 1 if diagonal else n2, trace=trace, dense=method == 'jacobian')
+    scalars = budget // itemsize
+    if method == 'auto':
+      structured, vectors = cost(ways, n1, 1 if diagonal else n2, leaves)
+      least = 2 * ways.held + ways.working + ways.meeting
+      method = 'vector' if vectors < structured or least > scalars else 'layers'
+    if method == 'vector':
+      other = None if diagonal else x1 if x2 is None else x2
+      return by_vectors(apply, variables, ways, x1, other, chunk, leaves, scalars)
+    if diagonal:
+      return each(ways, variables, x1, chunk, leaves, scalars)
+    return blocks(ways, variables, x1, x2, chunk, leaves, scalars)

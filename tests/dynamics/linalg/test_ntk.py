@@ -1,0 +1,200 @@
+"""All choices of the tangent kernel, on one small model whose Jacobian is written out, and on its mistakes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from dynamics import models, parallel
+from dynamics.linalg import kernel_vector, ntk, spread
+
+
+@pytest.fixture(autouse=True, scope='module')
+def quick():
+  """Compiles in half the time; the arithmetic is the same."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+def floats(*shape):
+  return jnp.asarray(np.random.default_rng(5).normal(size=shape), jnp.float32)
+
+
+def small(variables, x):
+  """tanh(0.7 a x + c) b"""
+  w = variables['params']
+  return jnp.tanh(x @ (w['a'] * jnp.asarray(0.7, x.dtype)) + w['c'][None]) @ w['b']
+
+
+VARIABLES, X = {'params': {'a': floats(4, 6), 'b': floats(6, 3), 'c': floats(6)}}, floats(5, 4)
+
+
+def expected(trace=True):
+  """The kernel from the derivatives by hand, in numpy: b_hk (1 - z_h^2) (0.7 x, 1) of the hidden layer, z of the readout."""
+  a, b, c, x = (np.asarray(v, np.float64) for v in (*(VARIABLES['params'][key] for key in 'abc'), X))
+  z = np.tanh(0.7 * x @ a + c)
+  back = (1 - z**2)[:, None] * b.T  # (n, k, h)
+  hidden = np.einsum('nkh,mlh->nmkl', back, back) * (0.49 * x @ x.T + 1)[..., None, None]
+  whole = hidden + np.einsum('nm,kl->nmkl', z @ z.T, np.eye(3))
+  return np.trace(whole, axis1=2, axis2=3) if trace else whole
+
+
+def close(found, true, tolerance=3e-6):
+  """To `tolerance` of the largest entry."""
+  np.testing.assert_allclose(found, true, rtol=0, atol=tolerance * np.abs(true).max())
+
+
+# ---- all choices ------------------------------------------------------------------------------------------------
+
+
+SMALL_BLOCKS = {'chunk': 2, 'budget': 1}  # nothing can be kept
+
+
+@pytest.mark.parametrize(
+  ('method', 'rows', 'choices'),
+  [
+    ('auto', 3, {}),
+    ('auto', None, {'trace': False, **SMALL_BLOCKS}),
+    ('layers', 3, {'trace': False, 'chunk': 2}),
+    ('layers', None, {'trace': False, **SMALL_BLOCKS}),
+    ('layers', 3, {'leaves': True, **SMALL_BLOCKS}),
+    ('layers', None, {'chunk': 1}),
+    ('layers', None, {'diagonal': True, 'chunk': 2}),
+    ('layers', None, {'diagonal': True, 'trace': False, 'leaves': True}),
+    ('jacobian', 3, {'chunk': 2}),
+    ('jacobian', None, {'trace': False}),
+    ('jacobian', None, {'diagonal': True}),
+    ('vector', 3, {'trace': False, 'chunk': 2, 'leaves': True}),
+    ('vector', None, {'chunk': 1}),
+    ('vector', None, {'diagonal': True, 'trace': False, **SMALL_BLOCKS}),
+  ],
+)
+def test_all_choices_agree(method, rows, choices):
+  variables, x = VARIABLES, X
+  found = ntk(small, variables, x, None if rows is None else x[:rows], method=method, **choices)
+  found = sum(found.values()) if choices.get('leaves') else found
+  true = expected(choices.get('trace', True))[:, :rows]
+  close(found, true[np.arange(5), np.arange(5)] if choices.get('diagonal') else true)
+
+
+def test_kernel_vector_is_the_product_with_the_matrix():
+  variables, x = VARIABLES, X
+  v = floats(3, 3)
+  true = np.einsum('nmkl,ml->nk', expected(trace=False)[:, :3], np.asarray(v, np.float64))
+  close(jax.jit(kernel_vector(small, variables, x, x[:3]))(v), true)
+  with pytest.raises(ValueError, match=r'v has shape \(3, 1\), but the outputs of x2 have \(3, 3\)'):
+    kernel_vector(small, variables, x, x[:3])(v[:, :1])
+
+
+# ---- float64 ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('method', ['layers', 'vector'])
+def test_float64_agrees_with_central_differences(wide, method):
+  variables, x = VARIABLES, X
+  found = ntk(small, variables, x, trace=False, dtype='float64', method=method)
+  assert found.dtype == jnp.float64
+  variables, x = jax.tree.map(lambda w: np.asarray(w, np.float64), (variables, x))
+  vector, back = jax.flatten_util.ravel_pytree(variables['params'])
+  forward = jax.jit(lambda w: small({**variables, 'params': back(w)}, x))
+  step = 1e-6
+  columns = [(forward(vector + step * e) - forward(vector - step * e)) / (2 * step) for e in np.eye(vector.size)]
+  jacobian = np.stack(columns, axis=-1)
+  close(found, np.einsum('nkp,mlp->nmkl', jacobian, jacobian), 1e-8)
+
+
+# ---- transformations and devices --------------------------------------------------------------------------------
+
+
+def test_members_under_vmap_and_a_derivative_of_the_kernel():
+  variables, x = VARIABLES, X
+  double = {**variables, 'params': jax.tree.map(lambda w: 2 * w, variables['params'])}
+  both = jax.tree.map(lambda a, b: jnp.stack([a, b]), variables, double)
+  found = jax.jit(jax.vmap(lambda v: ntk(small, v, x, chunk=2)))(both)
+  close(found[0], expected())
+  close(found[1], ntk(small, double, x, method='jacobian'))
+  norm = lambda s: jnp.sum(ntk(small, {**variables, 'params': jax.tree.map(lambda w: w * s, variables['params'])}, x, chunk=3))
+  slope = (norm(jnp.float32(1.01)) - norm(jnp.float32(0.99))) / 0.02
+  np.testing.assert_allclose(jax.jit(jax.grad(norm))(jnp.float32(1)), slope, rtol=2e-3)
+
+
+@pytest.mark.parametrize('trace', [True, False])
+def test_rows_over_four_devices(trace):
+  variables, x = VARIABLES, X
+  x = jnp.concatenate([x, x[:3]])
+  mesh = parallel.mesh(4, devices=jax.devices()[:4])
+  found = jax.jit(spread(mesh, parallel.MEMBER, small, trace=trace))(variables, x)
+  assert found.sharding.is_equivalent_to(NamedSharding(mesh, P(parallel.MEMBER)), found.ndim)
+  close(found[:5, :5], expected(trace))
+  split = jax.device_put(x, NamedSharding(mesh, P(parallel.MEMBER)))
+  close(ntk(small, variables, split, trace=trace)[:5, :5], expected(trace))
+  with pytest.raises(ValueError, match='5 rows cannot be split evenly over the 4 devices'):
+    spread(mesh, parallel.MEMBER, small)(variables, x[:5])
+
+
+def test_temporaries_stay_near_the_budget():
+  widths, n, budget = (64, 64), 512, 2**21
+  module = models.mlp(widths=widths, outputs=10)
+  variables, x = jax.eval_shape(module.init, jax.random.key(0), floats(1, 32)), floats(n, 32)
+
+  def temporaries(**choices):
+    compiled = jax.jit(lambda v: ntk(module.apply, v, x, **choices)).lower(variables).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+  jax.config.update('jax_disable_most_optimizations', False)  # buffers are shared only then
+  assert temporaries(method='layers', budget=budget) < 1.5 * budget < temporaries(method='layers')
+  assert temporaries(method='jacobian', budget=2 * budget) < 3 * budget < temporaries(method='jacobian')
+  jax.config.update('jax_disable_most_optimizations', True)
+
+
+def test_one_compilation_for_each_shape():
+  variables, x = VARIABLES, X
+  calls = []
+
+  def counted(variables, x):
+    calls.append(x.shape)
+    return small(variables, x)
+
+  ntk(counted, variables, x)
+  before = len(calls)
+  ntk(counted, variables, 2 * x)
+  assert len(calls) == before
+
+
+# ---- mistakes ---------------------------------------------------------------------------------------------------
+
+LINEAR = lambda v, x: x @ v['params']['w']
+
+
+@pytest.mark.parametrize(
+  ('apply', 'x1', 'x2', 'choices', 'sentence'),
+  [
+    (LINEAR, (3, 4), (3, 5), {}, r'examples of x1 have shape \(4,\) and those of x2 \(5,\)'),
+    (LINEAR, (0, 4), None, {}, r'x1 holds no examples'),
+    (LINEAR, (3, 4), (0, 4), {}, r'x2 holds no examples'),
+    (LINEAR, (3, 4), None, {'method': 'layer'}, "method is 'layer'; did you mean 'layers'"),
+    (LINEAR, (3, 4), None, {'chunk': 0}, 'chunk is 0; it must be a number of examples'),
+    (LINEAR, (3, 4), (3, 4), {'diagonal': True}, 'diagonal=True is of x1 with itself'),
+    (LINEAR, (3, 4), None, {'dtype': 'float64'}, 'jax is in 32-bit mode'),
+    (LINEAR, (3, 4), None, {'dtype': 'bfloat16'}, "dtype is 'bfloat16'"),
+    (LINEAR, (3, 4), None, {'limit': 20, 'trace': False}, r'what fits: .*diagonal=True \(.*1 rows of x1'),
+    (LINEAR, (300, 4), None, {'limit': 4 * 300 * 2}, r'would take 0\.000335 GiB.*diagonal=True.*2 rows of x1'),
+    (lambda v, x: jnp.argmax(LINEAR(v, x), axis=1, keepdims=True), (3, 4), None, {}, 'apply returns int32'),
+    (lambda v, x: jnp.sum(LINEAR(v, x), axis=0), (3, 4), None, {}, r'apply returns \(2,\) for 3 examples'),
+    (lambda v, x: LINEAR(v, x).T, (3, 4), None, {}, r'apply returns \(2, 3\) for 3 examples'),
+    (lambda v, x: (LINEAR(v, x),), (3, 4), None, {}, 'apply returns a tuple'),
+  ],
+)
+def test_mistakes_are_sentences(apply, x1, x2, choices, sentence):
+  with pytest.raises(ValueError, match=sentence):
+    ntk(apply, {'params': {'w': jnp.ones((4, 2))}}, jnp.ones(x1), None if x2 is None else jnp.ones(x2), **choices)
+
+
+def test_parameters_must_be_there_and_floating():
+  with pytest.raises(ValueError, match=r"variables hold weights; parameters are expected under 'params'"):
+    ntk(LINEAR, {'weights': jnp.ones((4, 2))}, jnp.ones((3, 4)))
+  with pytest.raises(ValueError, match='parameter w is int32'):
+    ntk(LINEAR, {'params': {'w': jnp.ones((4, 2), jnp.int32)}}, jnp.ones((3, 4)))

@@ -1,0 +1,176 @@
+"""Layers found in models of many kinds, against the dense Jacobian of each leaf contracted by numpy in float64."""
+
+import functools
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import inits, losses, models, trees
+from dynamics.linalg import blocks, layers, ntk, sites
+from dynamics.problem import supervised
+
+
+@pytest.fixture(autouse=True, scope='module')
+def quick():
+  """Compiles in half the time; the arithmetic is the same."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+# ---- models -----------------------------------------------------------------------------------------------------
+
+
+class Convolutions(nn.Module):
+  """Strides, dilation, padding, batch statistics, group normalisation and pooling; grouped filters are not understood."""
+
+  @nn.compact
+  def __call__(self, x):
+    x = nn.Conv(4, (3, 3), strides=(2, 1), name='strided')(x)
+    x = nn.relu(nn.BatchNorm(use_running_average=True, name='batch')(x))
+    x = nn.GroupNorm(2, name='group')(nn.Conv(4, (2, 3), kernel_dilation=(2, 1), padding='VALID', name='dilated')(x))
+    x = nn.max_pool(nn.Conv(4, (3, 3), feature_group_count=2, name='grouped')(x), (1, 2), (1, 2))
+    return nn.Dense(2, name='readout')(x.reshape(x.shape[0], -1))
+
+
+class Recurrent(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(2, name='readout')(nn.RNN(nn.SimpleCell(3), name='cell')(x)[:, -1])
+
+
+class Tied(nn.Module):
+  """One matrix embeds tokens and reads them out; another is used twice in the same way."""
+
+  @nn.compact
+  def __call__(self, x):
+    embed, twice = nn.Embed(5, 3, name='tied'), nn.Dense(3, name='twice')
+    h = twice(nn.tanh(twice(embed(x))))
+    return embed.attend(jnp.mean(h, axis=1))
+
+
+def plain(variables, x, train=False):
+  """Scalars times parameters, a product of two parameters, a parameter under a custom rule, one that is not used."""
+  w = variables['params']
+  h = jnp.tanh(jnp.einsum('hd,nld->nlh', w['a'] * variables['scales']['s'] / jnp.float32(3), x))
+  h = h @ jax.nn.relu(-w['b'].T.reshape(2, 2, 4).reshape(4, 4)) + w['shift'][None, None]
+  return jax.jit(lambda u, h: h @ u)(w['u'], h * jnp.exp(w['gain'])) @ (w['v'] @ w['v'])
+
+
+class Case(NamedTuple):
+  apply: object
+  variables: dict
+  x: jax.Array
+
+
+def floats(*shape):
+  return jnp.asarray(np.random.default_rng(5).normal(size=shape), jnp.float32)
+
+
+def tokens(n, l, below):
+  return jnp.asarray(np.random.default_rng(6).integers(0, below, (n, l)), jnp.int32)
+
+
+@functools.cache
+def case(name: str) -> Case:
+  if name == 'plain':
+    shapes = {'a': (4, 3), 'b': (4, 4), 'u': (4, 2), 'v': (2, 2), 'gain': (), 'shift': (4,), 'unused': (2, 3)}
+    params = {key: floats(*shape) for key, shape in shapes.items()}
+    return Case(plain, {'params': params, 'scales': {'s': jnp.float32(1.7)}}, floats(5, 2, 3))
+  module, x, rule = {
+    'mlp': (models.mlp(widths=(6, 5), outputs=3), floats(5, 4), inits.ntk),
+    'no bias': (models.mlp(widths=(6,), bias=False, vocabulary=4, outputs=3), tokens(5, 2, 4), inits.ntk),
+    'transformer': (
+      models.transformer(width=4, heads=2, expansion=2, vocabulary=5, outputs=3, norm='pre'), tokens(4, 3, 5), inits.mup,
+    ),
+    'convolutions': (Convolutions(), floats(4, 5, 4, 2), inits.ntk),
+    'recurrent': (Recurrent(), floats(4, 3, 2), inits.standard),
+    'tied': (Tied(), tokens(4, 3, 5), inits.standard),
+  }[name]  # fmt: skip
+  problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), rule=rule)
+  variables = jax.jit(problem.init)(jax.random.key(3), {'alpha': jnp.float32(1.3)} if name == 'mlp' else {})
+  # Parameters that start at zero or one hide mistakes.
+  noise = lambda path, w: w + 0.3 * jax.random.normal(trees.named_key(jax.random.key(4), trees.path(path)), w.shape)
+  return Case(problem.apply, variables | {'params': jax.tree_util.tree_map_with_path(noise, variables['params'])}, x)
+
+
+NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'recurrent', 'tied', 'plain')
+UNDERSTOOD = {  # leaves whose gradients need never be formed
+  'mlp': {'input/kernel', 'hidden_1/kernel', 'readout/kernel'},
+  'no bias': {'input/kernel', 'readout/kernel'},
+  'transformer': {f'hidden_0_attention/{name}/kernel' for name in ('query', 'key', 'value', 'merge')}
+  | {'hidden_0_up/kernel', 'hidden_0_down/kernel', 'readout/kernel', 'input/embedding'},
+  'convolutions': {'strided/kernel', 'dilated/kernel', 'readout/kernel'},
+  'recurrent': {'readout/kernel'},
+  'tied': {'twice/kernel'},
+  'plain': {'a', 'u', 'unused'},
+}  # fmt: skip
+
+
+@functools.cache
+def dense(name: str) -> dict[str, np.ndarray]:
+  """The kernel of each leaf, (n, n, k, k) in float64, from the whole Jacobian."""
+  apply, variables, x = case(name)
+  f = lambda params: apply({**variables, 'params': params}, x).reshape(x.shape[0], -1)
+  with jax.default_matmul_precision('float32'):
+    jacobian = trees.by_path(jax.jit(jax.jacobian(f))(variables['params']))
+  flat = {path: np.asarray(j, np.float64).reshape(*j.shape[:2], -1) for path, j in jacobian.items()}
+  return {path: np.einsum('nkp,mlp->nmkl', j, j) for path, j in flat.items()}
+
+
+def expected(name, trace=True):
+  whole = sum(dense(name).values())
+  return np.trace(whole, axis1=2, axis2=3) if trace else whole
+
+
+def close(found, true, tolerance=3e-6):
+  """To `tolerance` of the largest entry."""
+  np.testing.assert_allclose(found, true, rtol=0, atol=tolerance * np.abs(true).max())
+
+
+# ---- laws -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_layers_equal_the_dense_jacobian_leaf_by_leaf(name):
+  apply, variables, x = case(name)
+  found = ntk(apply, variables, x, x[:3], trace=False, method='layers', leaves=True)
+  scale = np.abs(expected(name, trace=False)).max()
+  assert set(found) == set(dense(name))
+  for path, true in dense(name).items():
+    np.testing.assert_allclose(found[path], true[:, :3], rtol=0, atol=3e-6 * scale, err_msg=path)
+
+
+@pytest.mark.parametrize('name', ['mlp', 'no bias', 'convolutions', 'tied', 'plain'])
+def test_blocks_of_the_symmetric_trace(name):
+  apply, variables, x = case(name)
+  found = np.asarray(ntk(apply, variables, x, method='layers', chunk=3))
+  close(found, expected(name))
+  close(found, found.T, 1e-6)
+  assert np.linalg.eigvalsh(found.astype(np.float64))[0] > -1e-5 * np.abs(found).max()
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_layers_are_found_and_anything_else_is_left_to_the_gradient(name):
+  apply, variables, x = case(name)
+  known = sites.structure(apply, variables, x)
+  alike = {leaf: len({site.layout for site in known.sites if site.leaf == leaf}) <= 1 for leaf in range(len(known.names))}
+  assert {path for i, path in enumerate(known.names) if i not in known.opaque and alike[i]} == UNDERSTOOD[name]
+
+
+@pytest.mark.parametrize('way', ['grams', 'product', 'gradient'])
+@pytest.mark.parametrize('trace', [True, False])
+@pytest.mark.parametrize('name', ['no bias', 'tied'])
+def test_each_way_of_a_leaf_gives_the_same_kernel(name, trace, way):
+  apply, variables, x = case(name)
+  known = sites.structure(apply, variables, x)
+  some = layers.plan(known, 4, 4, trace=trace)
+  own = {leaf: {site.indexed for site in known.sites if site.leaf == leaf} for leaf in range(len(known.names))}
+  free = [known.names[i] in UNDERSTOOD[name] and not (way == 'product' and True in own[i]) for i in range(len(known.names))]
+  some = some._replace(ways=tuple(way if f else w for f, w in zip(free, some.ways, strict=True)))
+  with jax.default_matmul_precision('float32'):
+    close(jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
