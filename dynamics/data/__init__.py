@@ -1,8 +1,15 @@
 """Tasks: key -> arrays on the device, one family a file. `name(**choices)` gives a `dynamics.types.Task`."""
 
+from dynamics.data.decisions import context_integration, match_to_sample, two_alternative
 from dynamics.data.images import images
+from dynamics.data.modes import hierarchy, linear_map
 from dynamics.data.modular import modular
 from dynamics.data.parity import parity
+from dynamics.data.perceptron import perceptron
+from dynamics.data.permutation import permutation
+from dynamics.data.scans import scans
+from dynamics.data.sphere import sphere
 from dynamics.data.teacher import teacher
 
-__all__ = ['images', 'modular', 'parity', 'teacher']
+__all__ = ['context_integration', 'hierarchy', 'images', 'linear_map', 'match_to_sample', 'modular', 'parity', 'perceptron',
+           'permutation', 'scans', 'sphere', 'teacher', 'two_alternative']  # fmt: skip

@@ -20,16 +20,23 @@ FOLDER = 'DYNAMICS_DATA'  # the environment variable with the folder that holds 
 IDX = ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte', 't10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte')
 CIFAR = (*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch')
 
+Source = Literal['digits', 'mnist', 'fashion_mnist', 'cifar10']
+Labels = Literal['classes', 'parity', 'halves']
+CLASSES = {'classes': 10, 'parity': 2, 'halves': 2}
+
 
 def images(
   *,
-  source: Literal['digits', 'mnist', 'fashion_mnist', 'cifar10'] = 'digits',
+  source: Source = 'digits',
   train: Range(int, least=1) = 1437,
   test: Range(int, least=1) = 360,
   flat: bool = True,
+  labels: Labels = 'classes',
 ) -> Task:
   """x: (n, d) floats, or (n, height, width, channels) unless `flat`; y: (n,) labels 0..9.
 
+  With labels 'parity' y is 1 for the odd classes, and with 'halves' for 5 and above; both are for one output, so for the
+  hinge loss. `label_noise` then redraws from the two.
   Pixels are scaled to 0..1, then the training rows' mean is taken off and their overall standard deviation divided out.
   Digits are 8 x 8 and split at random; the others keep their published split, from which rows are drawn at random.
   MNIST and Fashion-MNIST are read from their four IDX files (plain or .gz), CIFAR-10 from its python batches, in the
@@ -47,6 +54,8 @@ def images(
   if not pooled and (train > rows or test > len(unseen[1])):
     raise ValueError(f'{source} has {rows} and {len(unseen[1])} images; train is {train} and test {test}')
 
+  told = {'classes': lambda y: y, 'parity': lambda y: y % 2, 'halves': lambda y: (y >= 5).astype(jnp.int32)}[labels]
+
   def draw(key, hyper):
     if pooled:
       data = split(key, _batch(seen), train)
@@ -59,10 +68,10 @@ def images(
     mean = jnp.mean(data.train.x, axis=0, keepdims=True)
     std = jnp.std(data.train.x - mean)
     ready = lambda x: ((x - mean) / std).reshape((x.shape[0], -1) if flat else x.shape)
-    labels = noisy(key, data.train.y, 10, hyper)
-    return Data(Batch(ready(data.train.x), labels), Batch(ready(data.test.x), data.test.y))
+    seen_y = noisy(key, told(data.train.y), CLASSES[labels], hyper)
+    return Data(Batch(ready(data.train.x), seen_y), Batch(ready(data.test.x), told(data.test.y)))
 
-  return Task(draw, outputs=10)
+  return Task(draw, outputs=10 if labels == 'classes' else 1)
 
 
 def load(name: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray] | None]:

@@ -29,25 +29,35 @@ def sampler(
       return data.train
     if size > n:
       raise ValueError(f'batch.size is {size}, but there are only {n} training examples')
+    places = jnp.arange(size, dtype=jnp.int32)
     if draw == 'independent':
-      rows = jax.random.bits(jax.random.fold_in(key, t), (size,), jnp.uint32) % jnp.uint32(n)
+      first, second = constants(key, t, 2)
+      rows = _mix(_mix(places.astype(jnp.uint32) ^ first) ^ second) % jnp.uint32(n)
     else:
       epoch, place = t // (n // size), t % (n // size)
-      rows = shuffled(jax.random.fold_in(key, epoch), place * size + jnp.arange(size, dtype=jnp.int32), n)
+      rows = shuffled(constants(key, epoch, ROUNDS), place * size + places, n)
     return Batch(data.train.x[rows], data.train.y[rows])
 
   return batch
 
 
-def shuffled(key: Key, places: Array, n: int) -> Array:
+def constants(key: Key, t: Array, count: int) -> Array:
+  """(count,) uint32, random in key and t. jax.random's own generator would cost a small network half of its step."""
+  low, high = jax.random.key_data(key)
+  t, i = t.astype(jnp.uint32), jnp.arange(1, count + 1, dtype=jnp.uint32)
+  return _mix(_mix(low + t * jnp.uint32(0x9E3779B9) + i * jnp.uint32(0x85EBCA6B)) ^ (high + t * jnp.uint32(0xC2B2AE35)))
+
+
+def shuffled(constants: Array, places: Array, n: int) -> Array:
   """Where a random order of 0..n-1 has these places: (k,) int32 to (k,) int32, without drawing the whole order.
+
+  The order is that of `constants`, (ROUNDS,) uint32.
 
   A Feistel network on a grid a x b >= n is a bijection of the grid; walking on from the few cells beyond n makes it one
   of 0..n-1. Cost: O(k) instead of the O(n log n) of a permutation at each step.
   """
   b = max(1, int(n**0.5))
   a = -(-n // b)
-  constants = jax.random.bits(key, (ROUNDS,), jnp.uint32)
 
   def once(i):
     row, column = i // b, i % b

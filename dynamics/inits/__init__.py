@@ -1,25 +1,23 @@
 """Initial distributions: a law (the shape of a leaf's distribution) under a rule (its scale and learning rate).
 
 `Init = (key, leaves, hyper) -> params` is joint over all leaves, because balanced or data-dependent starts are no
-products; `independent` is the joint init of independent leaves.
+products; `independent` is the joint init of independent leaves. An init that looks at the data is `data -> Init`.
 """
 
-from collections.abc import Callable
+import fnmatch
 
 import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.inits import rules
-from dynamics.inits.laws import gaussian, orthogonal, truncated, uniform
-from dynamics.inits.leaves import Leaf, describe, over
+from dynamics.inits.joint import Init, aligned, balanced, correlation, principal
+from dynamics.inits.laws import Law, block, dale, gaussian, low_rank, orthogonal, power_law, truncated, uniform
+from dynamics.inits.leaves import Leaf, describe, over, weights
 from dynamics.inits.rules import ABC, Rule, mean_field, mup, ntk, standard
-from dynamics.types import Array, Hyper, Key, Tree
 
-__all__ = ['ABC', 'Init', 'Leaf', 'Rule', 'describe', 'gaussian', 'independent', 'mean_field', 'mup', 'ntk', 'orthogonal',
-           'over', 'rules', 'standard', 'truncated', 'uniform']  # fmt: skip
-
-Law = Callable[[Key, Leaf], Array]
-Init = Callable[[Key, Tree, Hyper], Tree]
+__all__ = ['ABC', 'Init', 'Law', 'Leaf', 'Rule', 'aligned', 'balanced', 'block', 'correlation', 'dale', 'describe', 'gaussian',
+           'independent', 'low_rank', 'mean_field', 'mup', 'ntk', 'orthogonal', 'over', 'placed', 'power_law', 'principal',
+           'rules', 'standard', 'truncated', 'uniform', 'weights']  # fmt: skip
 
 
 def independent(law: Law, rule: Rule = standard) -> Init:
@@ -39,5 +37,27 @@ def independent(law: Law, rule: Rule = standard) -> Init:
       return w * hyper['init_scale'].astype(leaf.dtype) if 'init_scale' in hyper else w
 
     return over(draw, leaves)
+
+  return init
+
+
+def placed(pattern: str, law: Law, others: Law = gaussian, rule: Rule = standard) -> Init:
+  """`independent`, with `law` for the weights whose path matches `pattern` ('recurrent/*') and `others` for the rest.
+
+  Hyper value `gain`, where there is one, multiplies the weights of `law` alone.
+
+  Raises:
+    ValueError: in the init: a pattern that no weight matches.
+  """
+  mine = lambda leaf: leaf.role not in ('bias', 'scale') and fnmatch.fnmatch(leaf.name, pattern)
+  draw = independent(lambda key, leaf: (law if mine(leaf) else others)(key, leaf), rule)
+
+  def init(key, leaves, hyper):
+    if not any(mine(leaf) for leaf in weights(leaves)):
+      raise ValueError(f'no weight matches {pattern!r}; they are {", ".join(leaf.name for leaf in weights(leaves))}')
+    params = draw(key, leaves, hyper)
+    if 'gain' not in hyper:
+      return params
+    return over(lambda leaf, w: w * hyper['gain'].astype(leaf.dtype) if mine(leaf) else w, leaves, params)
 
   return init

@@ -75,6 +75,12 @@ def over(fn, leaves: Tree, *rest: Tree) -> Tree:
   return jax.tree.map(fn, leaves, *rest, is_leaf=lambda x: isinstance(x, Leaf))
 
 
+def weights(leaves: Tree) -> list[Leaf]:
+  """The leaves that are neither biases nor scales, from the input layer to the output layer."""
+  found = jax.tree.leaves(leaves, is_leaf=lambda x: isinstance(x, Leaf))
+  return sorted((leaf for leaf in found if leaf.role not in ('bias', 'scale')), key=lambda leaf: _natural(leaf.name))
+
+
 def _natural(name: str):
   """'input' first and 'readout' last, numbers by value: Dense_2 before Dense_10."""
   words = [(0, int(w), '') if w.isdigit() else (1, 0, w) for w in re.split(r'(\d+)', name)]

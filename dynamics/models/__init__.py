@@ -1,6 +1,7 @@
 """Flax modules, one family a file. `name(**choices, outputs=k, vocabulary=v)` gives the module."""
 
 from dynamics.models.mlp import linear, mlp
+from dynamics.models.rnn import rnn
 from dynamics.models.transformer import transformer
 
-__all__ = ['linear', 'mlp', 'transformer']
+__all__ = ['linear', 'mlp', 'rnn', 'transformer']

@@ -44,7 +44,9 @@ class MLP(nn.Module):
       else:
         x = x.reshape((x.shape[0], -1)) if x.ndim != 2 else x
         x = nn.Dense(width, self.bias, dtype=x.dtype, name=name)(x)
-      x = ACTIVATIONS[self.activation](x) if name != 'readout' else x
+      if name != 'readout':
+        x = ACTIVATIONS[self.activation](x)
+        self.sow('intermediates', f'after_{name}', x)
     return x
 
 

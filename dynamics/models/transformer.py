@@ -53,6 +53,7 @@ class Transformer(nn.Module):
     for i in range(self.layers):
       x = self._residual(f'hidden_{i}_attention', x, Attention(self.heads, self.causal, name=f'hidden_{i}_attention'))
       x = self._residual(f'hidden_{i}_dense', x, lambda y, i=i: self._dense(i, y))
+      self.sow('intermediates', f'after_hidden_{i}', x)
     if self.norm == 'pre':
       x = nn.LayerNorm(name='norm_final')(x)
     return nn.Dense(self.outputs, False, dtype=x.dtype, name='readout')(x[:, -1])

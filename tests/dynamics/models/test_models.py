@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import models, trees
+from dynamics import inits, models, trees
 
 KEY = jax.random.key(0)
 TOKENS = jnp.asarray([[0, 5], [3, 3], [2, 4]], jnp.int32)
@@ -36,6 +36,8 @@ COUNTS = [
   (models.mlp(widths=(5,), bias=False, outputs=2), jnp.zeros((3, 2, 2, 1)), 4 * 5 + 5 * 2),
   (models.linear(outputs=2), FLOATS, 8),
   (models.linear(widths=(3,), bias=True, outputs=2), FLOATS, 12 + 3 + 6 + 2),
+  (models.rnn(width=6, outputs=2), jnp.zeros((3, 5, 4)), 4 * 6 + 6 * 6 + 6 * 2),
+  (models.rnn(width=6, bias=True, outputs=2, vocabulary=7), TOKENS, 7 * 6 + 6 * 6 + 6 + 6 * 2 + 2),
   # embedding + positions; four projections; up and down with biases; norms; readout
   (
     models.transformer(layers=2, width=8, heads=2, expansion=3, norm='post', outputs=5, vocabulary=6),
@@ -106,3 +108,46 @@ def test_without_positions_attention_does_not_know_the_order():
 def test_heads_must_divide_the_width():
   with pytest.raises(ValueError, match='which 3 heads do not divide'):
     models.transformer(width=8, heads=3, outputs=2)
+
+
+@pytest.mark.parametrize(
+  ('activation', 'leak', 'bias', 'response'), [('relu', 0.8, False, 1), ('tanh', 0.0, True, 3), ('identity', 0.5, True, 5)]
+)
+def test_a_recurrent_network_against_a_loop_in_numpy(activation, leak, bias, response):
+  rng = np.random.default_rng(5)
+  x = rng.normal(size=(3, 5, 4)).astype(np.float32)
+  module = models.rnn(width=6, activation=activation, leak=leak, bias=bias, response=response, outputs=2)
+  shapes = jax.eval_shape(module.init, KEY, x)['params']
+  params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) / 2, shapes)
+  phi = {'relu': lambda h: np.maximum(h, 0), 'tanh': np.tanh, 'identity': lambda h: h}[activation]
+  w = {name: leaf.astype(np.float64) for name, leaf in trees.by_path(params).items()}
+  h, answers = np.zeros((3, 6)), []
+  for t in range(5):
+    h = leak * h + (1 - leak) * (phi(h) @ w['recurrent/kernel'] + x[:, t] @ w['input/kernel'] + w.get('recurrent/bias', 0))
+    answers.append(phi(h) @ w['readout/kernel'] + w.get('readout/bias', 0))
+  out = jax.jit(module.apply)({'params': params}, x)
+  np.testing.assert_allclose(out, np.mean(answers[-response:], axis=0), atol=1e-5)
+
+
+def test_a_recurrent_network_reads_tokens_as_one_hot_vectors_and_knows_its_layers():
+  module = models.rnn(width=5, outputs=3, vocabulary=6)
+  params = jax.jit(module.init)(KEY, TOKENS)['params']
+  dense = {**params, 'input': {'kernel': params['input']['embedding']}}
+  one_hot = jax.nn.one_hot(TOKENS, 6)
+  np.testing.assert_allclose(module.apply({'params': params}, TOKENS), module.apply({'params': dense}, one_hot), atol=1e-6)
+  leaves = inits.weights(inits.describe(dense))
+  assert [(leaf.name, leaf.role, leaf.fan_in) for leaf in leaves] == [
+    ('input/kernel', 'input', 6), ('recurrent/kernel', 'hidden', 5), ('readout/kernel', 'output', 5),
+  ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ('x', 'response', 'sentence'),
+  [
+    (jnp.zeros((3, 4)), 1, r'an rnn reads sequences, .* but the inputs are \(3, 4\) of float32'),
+    (jnp.zeros((3, 4, 2)), 5, 'response is 5, but the sequences have 4 positions'),
+  ],
+)
+def test_a_recurrent_network_says_what_it_cannot_read(x, response, sentence):
+  with pytest.raises(ValueError, match=sentence):
+    jax.eval_shape(models.rnn(response=response, outputs=2).init, KEY, x)
