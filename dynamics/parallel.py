@@ -5,6 +5,7 @@ The body reads as `pmap` code does. Behind it stands `jit(shard_map)`, which is 
 costs less a call; `backend='pmap'` runs the same body under `pmap` itself and is tested to agree.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -89,8 +90,12 @@ def spmd(
 
 def place(tree, grid: Mesh, split: bool):
   """Puts arrays where `spmd` wants them: split over members, or whole on every device. Typed keys pass too."""
-  sharding = NamedSharding(grid, P(MEMBER) if split else P())
-  return jax.jit(lambda x: x, out_shardings=sharding)(tree)
+  return _placing(NamedSharding(grid, P(MEMBER) if split else P()))(tree)
+
+
+@functools.cache
+def _placing(sharding: NamedSharding) -> Callable:
+  return jax.jit(lambda x: x, out_shardings=sharding)
 
 
 def _fold(tree, rows: int):

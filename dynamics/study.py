@@ -61,7 +61,7 @@ def union(*times: Times) -> Times:
   return tuple(sorted(set().union(*times)))
 
 
-def spread(steps: int, *, log_points: Count = 32, linear_points: Count = 0, stride: Count = 0, end: bool = True) -> Times:
+def spread(steps: int, *, log_points: Count = 24, linear_points: Count = 0, stride: Count = 0, end: bool = True) -> Times:
   """The schedule of a config: the union of what is asked for; 0 leaves a part out.
 
   Args:

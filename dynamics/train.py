@@ -51,10 +51,12 @@ def start(study: Study) -> Callable[[Key, Hyper, Data], State]:
   """The state at step 0."""
 
   def one(key, hyper, data):
-    variables = study.problem.init(trees.named_key(key, 'init'), hyper)
+    init = study.problem.init if study.problem.init_from is None else study.problem.init_from(data)
+    variables = init(trees.named_key(key, 'init'), hyper)
     opt_state = study.optimizer(hyper).init(variables['params'])
     anchor = jax.tree.map(jnp.copy, variables)
-    view = View(jnp.int32(0), variables, anchor, opt_state, hyper, data)
+    # Behind the barrier, what a probe prepares cannot change the arithmetic of the start itself.
+    view = jax.lax.optimization_barrier(View(jnp.int32(0), variables, anchor, opt_state, hyper, data))
     return State(variables, opt_state, anchor, {name: probe.init(view) for name, probe in study.probes.items()})
 
   return one
@@ -72,6 +74,15 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Key, Hyper, Data,
       value, grads, state = jax.lax.pmean((value, grads, aux.state), parallel.DATA)
       return value, grads, state
     return value, grads, aux.state
+
+  def stop(t, value, before, after):
+    """Where a loss level is set, a member that has reached it stays as it is."""
+    if 'clock' not in before.variables:
+      return after
+    clock = before.variables['clock']
+    stopped = jnp.where((clock['stopped'] < 0) & (value <= clock['level']), t, clock['stopped'])
+    kept = jax.tree.map(lambda old, new: jnp.where(stopped >= 0, old, new), before, after)
+    return kept._replace(variables={**kept.variables, 'clock': {**clock, 'stopped': stopped}})
 
   def one(state, key, hyper, data, first, last):
     optimizer, draws = study.optimizer(hyper), trees.named_key(key, 'batch')
@@ -91,7 +102,7 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Key, Hyper, Data,
         for name, kept in state.memory.items()
       }
       variables = {**state.variables, **mutated, 'params': optax.apply_updates(params, updates)}
-      return State(variables, opt_state, state.anchor, memory)
+      return stop(t, value, state, State(variables, opt_state, state.anchor, memory))
 
     return jax.lax.fori_loop(first, last, step, state)
 
@@ -152,9 +163,9 @@ def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend:
   return Programs(
     data=data,
     start=lambda members, data: started(*members, data),
-    advance=lambda state, members, data, first, last: advanced(state, *members, data, jnp.int32(first), jnp.int32(last)),
+    advance=lambda state, members, data, first, last: advanced(state, *members, data, np.int32(first), np.int32(last)),
     measure={
-      name: lambda state, members, data, step, read=read: read(state, *members, data, jnp.int32(step))
+      name: lambda state, members, data, step, read=read: read(state, *members, data, np.int32(step))
       for name, read in measured.items()
     },
     grid=grid,
@@ -214,6 +225,8 @@ def events(
   for target in sorted({*moments, *(t for t in stops if t > step or resume is None), study.steps}):
     while True:
       last = min(target, step + length)
+      if all_stopped(state):
+        step = last = target
       if last > step:
         state = jax.block_until_ready(programs.advance(state, members, data, step, last))
         spent['train'] = clock.lap()
@@ -231,6 +244,11 @@ def events(
       clock.lap()
       if step >= target:
         break
+
+
+def all_stopped(state: State) -> bool:
+  """Whether every member has reached its loss level and no further step would change anything."""
+  return 'clock' in state.variables and bool(np.all(np.asarray(state.variables['clock']['stopped']) >= 0))
 
 
 class Result(NamedTuple):

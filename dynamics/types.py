@@ -62,6 +62,7 @@ class Problem(NamedTuple):
   apply: Callable[..., Array]  # (variables, x, *, train=False) -> outputs; no side effect in evaluation mode
   loss: Callable[[Variables, Batch, Hyper], tuple[Array, Aux]]  # the training loss: a float scalar
   batch: Callable[[Key, Data, Array], Batch]  # the examples of step t; the key is the same at every step
+  init_from: Callable[[Data], Callable[[Key, Hyper], Variables]] | None = None  # an `init` that looks at the data first
 
 
 class View(NamedTuple):

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from dynamics.schema import ConfigError
-from experiments import progress
+from experiments import cores, progress
 
 PROGRAMS = 3  # data, start and advance; and one a probe
 CHECKPOINT, PART = 50_000, 1_500  # bytes that a checkpoint and a part take beside their numbers
@@ -334,4 +334,5 @@ def git_state() -> str:
 
 
 if __name__ == '__main__':
+  cores.spread()
   sys.exit(main(sys.argv[1:]))

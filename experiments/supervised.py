@@ -8,19 +8,18 @@ from typing import Any, Literal
 
 import jax
 
-from dynamics import data, inits, losses, models, optim, probes, study, train
+from dynamics import data, losses, models, optim, probes, study, train
 from dynamics.data.sampling import sampler
-from dynamics.inits import laws, rules
+from dynamics.inits import rules
 from dynamics.optim.families import NotNegative, Positive
 from dynamics.plan import Cell, Config
 from dynamics.problem import supervised
 from dynamics.schema import ConfigError, Range, check, choose, fields, resolve, unknown
 from dynamics.types import Task
+from experiments import starts
 
 REVISION = 1  # raise it when a change of code changes the numbers: stored runs of the old code are then not found
 
-LAWS = {law.__name__: law for law in (laws.gaussian, laws.truncated, laws.uniform, laws.orthogonal)}
-RULES = {rule.__name__: rule for rule in (rules.standard, rules.ntk, rules.mean_field, rules.mup)}
 BLOCKS = {'data': data, 'model': models, 'loss': losses, 'optimizer': optim}  # a block's `name` is a function there
 
 
@@ -47,13 +46,20 @@ def settings(
   """
 
 
+def predictor(*, centred: bool = False, linearised: bool = False) -> None:
+  """What is trained in place of the network itself: its change since step 0, or its tangent model there."""
+
+
 def traced(*, init_scale: NotNegative = 1.0, alpha: Positive = 1.0, label_noise: Range(float, least=0.0, most=1.0) = 0.0):
   """The hyper values of every run, beside the optimiser's: on the initial weights, the outputs and the labels."""
 
 
-def initial(*, law: Literal[tuple(LAWS)] = 'gaussian', rule: Literal[tuple(RULES)] = 'standard') -> inits.Init:
-  """Law and rule of the initial weights."""
-  return inits.independent(LAWS[law], RULES[rule])
+def stopping(*, stop_loss: NotNegative) -> None:
+  """A hyper value of the runs that name it: the loss at which a member stops."""
+
+
+def placing(*, gain: NotNegative) -> None:
+  """A hyper value of the runs that name it: a factor on the weights of a law that is placed."""
 
 
 def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
@@ -62,7 +68,7 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   Raises:
     ConfigError: one sentence on the first thing that is wrong.
   """
-  known = [*BLOCKS, 'init', 'batch', 'schedule', 'probes', 'hyper', *fields(settings)]
+  known = [*BLOCKS, 'init', 'batch', 'schedule', 'probes', 'hyper', 'predictor', *fields(settings)]
   for name, value in config.items():
     if name not in known:
       raise ConfigError(unknown(name, name, known))
@@ -78,12 +84,21 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   supplied = {'model': ('outputs', 'vocabulary'), 'optimizer': ('rule', 'roles', 'steps')}
   for block in BLOCKS:
     out[block] = _named(block, given.get(block, {}), supplied.get(block, ()))
-  out['init'] = resolve(given.get('init', {}), fields(initial), 'init')
+  out['init'] = starts.resolve_init(given.get('init', {}))
   out['batch'] = resolve(given.get('batch', {}), fields(sampler), 'batch')
   out['schedule'] = resolve(given.get('schedule', {}), fields(study.spread), 'schedule')
   out['probes'] = _probes(given.get('probes', {}), out['schedule'])
   family = getattr(optim, out['optimizer']['name'])
-  out['hyper'] = resolve(given.get('hyper', {}), fields(family.make, traced), 'hyper')
+  # What a run does not ask for is no part of it: runs without a predictor block, a loss level or a gain keep their identities.
+  if 'predictor' in given:
+    out['predictor'] = resolve(given['predictor'], fields(predictor), 'predictor')
+  asked = [also for name, also in {'stop_loss': stopping, 'gain': placing}.items() if name in given.get('hyper', {})]
+  if placing in asked and 'on' not in out['init']:
+    raise ConfigError(
+      f'hyper.gain multiplies the weights of a law that init.on places, but init.law is {out["init"]["law"]!r}: '
+      f'take {", ".join(starts.STRUCTURED)}, or hyper.init_scale for all weights.'
+    )
+  out['hyper'] = resolve(given.get('hyper', {}), fields(family.make, traced, *asked), 'hyper')
   if out['hyper']['label_noise'] and not out['own_data']:
     raise ConfigError(
       f'hyper.label_noise is {out["hyper"]["label_noise"]}, which needs own_data=True: shared labels have no noise.'
@@ -99,12 +114,12 @@ def build(config: Config) -> study.Study:
   """
   options = {block: {k: v for k, v in config[block].items() if k != 'name'} for block in BLOCKS}
   task = make_task(config)
-  on = {name: block for name, block in config['probes'].items() if block['on']}
   with sentences():
     loss = getattr(losses, config['loss']['name'])(**options['loss'])
     module = getattr(models, config['model']['name'])(**options['model'], outputs=task.outputs, vocabulary=task.vocabulary)
-    times = {name: study.spread(config['steps'], **block['schedule']) for name, block in on.items()}
-  rule = RULES[config['init']['rule']]
+    times = {name: study.spread(config['steps'], **block['schedule']) for name, block in config['probes'].items()}
+  rule = starts.RULES[config['init']['rule']]
+  init, init_from = starts.make(config['init'], task.outputs)
   shapes = jax.eval_shape(lambda: task.draw(jax.random.key(0), {'label_noise': jax.numpy.float32(0)}))
   _check_targets(config, shapes.train.y, task.outputs)
   _check_batch(config, shapes.train.y.shape[0])
@@ -112,12 +127,14 @@ def build(config: Config) -> study.Study:
     module,
     jax.ShapeDtypeStruct((1, *shapes.train.x.shape[1:]), shapes.train.x.dtype),
     loss,
-    init=initial(**config['init']),
+    init=init,
+    init_from=init_from,
     rule=rule,
     batch=sampler(**config['batch']),
+    **config.get('predictor', {}),
   )
   family = getattr(optim, config['optimizer']['name'])
-  made = {name: getattr(probes, name)(problem.apply, loss, **_own(block)) for name, block in on.items()}
+  made = {name: getattr(probes, name)(problem.apply, loss, **_own(block)) for name, block in config['probes'].items()}
   scaled = None if rule is rules.standard else rule
   optimizer = optim.optimizer(family, rule=scaled, steps=config['steps'], **options['optimizer'])
   return study.Study(problem, optimizer, task.draw, made, times, config['steps'], config['own_data'], config['data_seed'])
@@ -208,25 +225,20 @@ def _probes(given: dict, schedule: Config) -> Config:
       raise ConfigError(f'probes.{name} is {block!r}; it must be a block, such as dict(on=True).')
     if not isinstance(block.get('schedule', {}), Mapping):
       raise ConfigError(f'probes.{name}.schedule is {block["schedule"]!r}; it must be a block, such as dict(stride=10).')
-  named = [name for name, block in given.items() if block.get('on', True)]  # to switch one off is not to name the others
+  named = [name for name, block in given.items() if check(f'probes.{name}.on', block.get('on', True), bool)]
+  chosen = named or [name for name in probes.USUAL if name not in given]  # to switch one off is not to name the others
   out = {}
   for name in probes.__all__:
-    block = dict(given.get(name, {}))
+    block = {field: value for field, value in given.get(name, {}).items() if field != 'on'}
     own = {**schedule, **block.pop('schedule', {})}
-    default = name in named or (not named and not listens(name))
-    on = check(f'probes.{name}.on', block.pop('on', default), bool)
-    out[name] = {
-      'on': on,
+    resolved = {
       'schedule': resolve(own, fields(study.spread), f'probes.{name}.schedule'),
       **resolve(block, fields(getattr(probes, name)), f'probes.{name}'),
     }
+    # One that is off is no part of the run: a new probe leaves the identities of all runs as they are.
+    out |= {name: resolved} if name in chosen else {}
   return out
 
 
-def listens(probe: str) -> bool:
-  """Whether a probe works at every step: it then slows a small network, so it is on only where it is named."""
-  return getattr(probes, probe)(None, None).update is not None
-
-
 def _own(block: Config) -> Config:
-  return {k: v for k, v in block.items() if k not in ('on', 'schedule')}
+  return {k: v for k, v in block.items() if k != 'schedule'}

@@ -17,9 +17,13 @@ ALLOWED = {  # layer -> what its files may import beside themselves and the stan
   'configs': {'ml_collections'},
   'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'sklearn'},
   'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.plan', 'dynamics.schema'},
-  'paper_figures': {'analysis', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.schema'},
-}
+  'paper_figures': {'analysis', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.schema',
+                    'dynamics.theory.deep_linear', 'dynamics.theory.permutation', 'dynamics.theory.relu_limit',
+                    'dynamics.theory.spectra'},
+}  # fmt: skip
 WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('plan.py', 'schema.py')}
+DRAWN = ('deep_linear', 'permutation', 'relu_limit', 'spectra')  # theory that figures draw
+NUMPY_ALONE = {pathlib.Path('dynamics/theory', f'{name}.py') for name in DRAWN}
 
 
 @functools.cache
@@ -67,6 +71,19 @@ def test_plans_and_schemas_need_the_standard_library_alone(path):
   assert not wrong, f'{path} imports {", ".join(wrong)}'
 
 
+@pytest.mark.parametrize('path', sorted(NUMPY_ALONE), ids=str)
+def test_theory_that_figures_draw_needs_numpy_alone(path):
+  wrong = [name for name in imported(path) if not within(name, {'numpy', *(f'dynamics.theory.{n}' for n in DRAWN)})]
+  assert not wrong, f'{path} imports {", ".join(wrong)}'
+
+
+@files('dynamics')
+def test_theory_stands_below_the_rest_of_the_library(path):
+  if path.parts[1] == 'theory':
+    wrong = [name for name in imported(path) if not within(name, {'dynamics.theory', 'dynamics.types', 'jax', 'numpy'})]
+    assert not wrong, f'{path} imports {", ".join(wrong)}'
+
+
 @files('dynamics', 'configs', 'analysis', 'paper_figures', 'experiments')
 def test_only_command_lines_and_tests_import_experiments(path):
   if path.parts[0] != 'experiments' and not command_line(path):
@@ -90,6 +107,10 @@ def loaded(code: str, *modules: str) -> str:
 
 def test_a_plan_needs_no_jax():
   assert loaded('import dynamics.plan, dynamics.schema', 'jax', 'flax', 'optax', 'numpy') == ''
+
+
+def test_theory_that_figures_draw_loads_no_jax():
+  assert loaded('import ' + ', '.join(f'dynamics.theory.{n}' for n in DRAWN), 'jax', 'flax', 'optax', 'scipy') == ''
 
 
 def test_the_runner_and_a_mistake_in_a_config_load_nothing_slow():

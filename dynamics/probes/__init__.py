@@ -1,9 +1,43 @@
 """The instruments, one family a file. Every maker takes (apply, loss) first, and its own choices as keywords."""
 
 from dynamics.probes.alignment import alignment
+from dynamics.probes.clock import clock, rest
 from dynamics.probes.collapse import collapse
 from dynamics.probes.distance import distance, norms
+from dynamics.probes.inputs import null_space, spectrum
+from dynamics.probes.kernel import kernel, kernel_regression
+from dynamics.probes.linearisation import linearisation
 from dynamics.probes.meters import meters
+from dynamics.probes.modes import modes
 from dynamics.probes.performance import performance
+from dynamics.probes.predictions import predictions
+from dynamics.probes.representation import activity, neural_collapse, representation
+from dynamics.probes.residuals import residuals
+from dynamics.probes.signal import signal
+from dynamics.probes.weights import weights
 
-__all__ = ['alignment', 'collapse', 'distance', 'meters', 'norms', 'performance']
+__all__ = [
+  'activity',
+  'alignment',
+  'clock',
+  'collapse',
+  'distance',
+  'kernel',
+  'kernel_regression',
+  'linearisation',
+  'meters',
+  'modes',
+  'neural_collapse',
+  'norms',
+  'null_space',
+  'performance',
+  'predictions',
+  'representation',
+  'residuals',
+  'rest',
+  'signal',
+  'spectrum',
+  'weights',
+]
+
+USUAL = ('distance', 'norms', 'performance')  # on where a config names none; together they cost little more than a forward pass

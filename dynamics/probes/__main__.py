@@ -13,7 +13,7 @@ def page() -> str:
     '',
     'Made from the docstrings by `python -m dynamics.probes > docs/probes.md`. A reading has one value a member.',
     'In a config, a probe is a block `probes.NAME`, with `on`, its own `schedule`, and the choices listed here. Where none is',
-    'named, all are on but those that work at every step (meters).',
+    f'named, {", ".join(probes.USUAL[:-1])} and {probes.USUAL[-1]} are on.',
   ]
   for name in probes.__all__:
     maker = getattr(probes, name)

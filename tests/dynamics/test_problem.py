@@ -2,11 +2,12 @@
 
 import flax.linen as nn
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import inits, losses, models, optim, parallel, train
+from dynamics import inits, losses, models, optim, parallel, probes, train
 from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data, stateless
@@ -90,3 +91,80 @@ def test_the_training_loss_is_the_mean_of_the_losses_and_shows_its_parts():
   np.testing.assert_allclose(aux.outputs, problem.apply(variables, X), rtol=1e-6)
   np.testing.assert_allclose(aux.losses, losses.cross_entropy()(aux.outputs, Y), rtol=1e-6)
   np.testing.assert_allclose(value, np.mean(aux.losses), rtol=1e-6)
+
+
+# ---- the predictor ------------------------------------------------------------------------------------------------
+
+
+def moved(problem, hyper):
+  """Variables at the start, and some way from it."""
+  start = problem.init(KEY, hyper)
+  step = lambda w: w + 0.1 * jnp.asarray(rng.normal(size=w.shape), w.dtype)
+  return start, {**start, 'params': jax.tree.map(step, start['params'])}
+
+
+@pytest.mark.parametrize('alpha', [None, 3.0])
+@pytest.mark.parametrize('rule', [inits.standard, inits.ntk], ids=lambda r: r.__name__)
+@pytest.mark.parametrize('module', [models.mlp(widths=(5, 4), activation='tanh', outputs=3), Normed()], ids=['mlp', 'normed'])
+def test_the_predictor_is_the_network_its_change_or_its_tangent(module, rule, alpha):
+  """The tangent by a dense Jacobian, flattened."""
+  hyper = {} if alpha is None else {'alpha': jnp.float32(alpha)}
+  forms = {(c, l): problem_of(module, rule=rule, centred=c, linearised=l) for c in (False, True) for l in (False, True)}
+  start, now = moved(forms[True, True], hyper)
+  f = lambda v: forms[False, False].apply({name: value for name, value in v.items() if name != 'origin'}, X)
+  flat, unflatten = jax.flatten_util.ravel_pytree(start['params'])
+  jacobian = jax.jacobian(lambda w: f({**start, 'params': unflatten(w)}))(flat)
+  tangent = jacobian @ (jax.flatten_util.ravel_pytree(now['params'])[0] - flat)
+  for (centred, linearised), problem in forms.items():
+    expected = (f(start) + tangent if linearised else f(now)) - (f(start) if centred else 0.0)
+    np.testing.assert_allclose(problem.apply(now, X), expected, rtol=1e-4, atol=1e-5)
+  np.testing.assert_array_equal(forms[True, True].apply(start, X), np.zeros((12, 3)))
+
+
+def test_features_are_the_activations_behind_each_hidden_layer():
+  problem = problem_of(models.mlp(widths=(5, 4), outputs=3))
+  variables = problem.init(KEY, {})
+  outputs, features = problem.apply(variables, X, features=True)
+  params = jax.device_get(variables['params'])
+  x = np.asarray(X)
+  first = np.maximum(x @ params['input']['kernel'] + params['input']['bias'], 0)
+  second = np.maximum(first @ params['hidden_1']['kernel'] + params['hidden_1']['bias'], 0)
+  np.testing.assert_array_equal(outputs, problem.apply(variables, X))
+  assert list(features) == ['after_input', 'after_hidden_1']
+  np.testing.assert_allclose(features['after_input'], first, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(features['after_hidden_1'], second, rtol=1e-5, atol=1e-6)
+  assert problem_of(Normed()).apply(problem_of(Normed()).init(KEY, {}), X, features=True)[1] == {}
+
+
+# ---- equal loss ---------------------------------------------------------------------------------------------------
+
+
+def test_a_member_stops_at_its_loss_level_and_stays_there_to_the_bit():
+  """Against the readings of a run without levels: the first step whose loss is low enough, and the weights before it."""
+  problem = problem_of(models.mlp(widths=(5,), outputs=3))
+  read = {
+    'loss': stateless(lambda view, key: problem.loss(view.variables, DATA.train, {})[0]),
+    'clock': probes.clock(problem.apply, losses.cross_entropy()),
+    'meters': probes.meters(problem.apply, losses.cross_entropy()),
+  }
+  study = Study(
+    problem, optim.optimizer(optim.momentum), lambda key, hyper: DATA, read, dict.fromkeys(read, tuple(range(31))), 30
+  )
+  free = train.run(study, (0, 1), {'lr': 0.05})
+  curve = free.tables['loss']['']
+  assert (free.tables['clock']['stopped'] == np.inf).all()
+  levels = (float(curve[12, 0]) * 1.0001, float(curve[5, 1]) * 1.0001)
+  first = [int(np.flatnonzero(curve[:, m] <= levels[m])[0]) for m in (0, 1)]
+  held = train.run(study, (0, 1), {'lr': 0.05, 'stop_loss': levels})
+  for m in (0, 1):
+    np.testing.assert_allclose(held.tables['loss'][''][: first[m] + 1, m], curve[: first[m] + 1, m], rtol=1e-5)
+    assert len(set(held.tables['loss'][''][first[m] :, m].tolist())) == 1
+    assert held.tables['clock']['stopped'][-1, m] == first[m]
+  never = train.run(study, (0, 1), {'lr': 0.05, 'stop_loss': 0.0})
+  assert (never.tables['clock']['stopped'] == np.inf).all()
+
+
+def test_a_run_whose_members_have_all_stopped_takes_no_further_step():
+  problem = problem_of(models.mlp(widths=(5,), outputs=3))
+  study = Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: DATA, {}, {}, 10**9)
+  assert train.run(study, (0, 1), {'lr': 0.05, 'stop_loss': 100.0}).state.variables['clock']['stopped'].tolist() == [0, 0]

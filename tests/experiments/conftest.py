@@ -37,6 +37,9 @@ def get_config():
 # Sends this process a signal before or after the n-th call of a function, so that the moment is the same each time.
 AT = """
 import os, sys
+from experiments import cores
+
+cores.spread()
 from experiments import run, store, tables
 from dynamics import train
 

@@ -22,6 +22,10 @@ def shrunk(path):
   for cell in cells:
     own = {**cell.config, 'steps': 2, 'milestones': (), 'data': tiny_data(cell.config['data'])}
     own['model'] = tiny_model(cell.config['model'])
+    own['init'] = {
+      **cell.config['init'],
+      **{n: min(cell.config['init'][n], 2) for n in ('rank', 'blocks') if n in cell.config['init']},
+    }
     own['batch'] = {**cell.config['batch'], 'size': min(cell.config['batch']['size'], 4)}
     own['data_parallel'] = 1
     one = cell._replace(config=own, seeds=cell.seeds[:1], hyper={name: values[:1] for name, values in cell.hyper.items()})
@@ -32,7 +36,8 @@ def shrunk(path):
 def tiny_data(block):
   small = {'p': 5 if block.get('train_fraction', 1) > 0.2 else 7, 'train': 20, 'test': 10, 'inputs': 3, 'noise_bits': 3}
   source = {'source': 'digits'} if 'source' in block else {}
-  return {**block, **source, **{name: min(block[name], value) for name, value in small.items() if name in block}}
+  few = {'singular': block['singular'][:3]} if 'singular' in block else {}
+  return {**block, **source, **few, **{name: min(block[name], value) for name, value in small.items() if name in block}}
 
 
 def tiny_model(block):

@@ -137,13 +137,13 @@ def test_all_probes_off(go):
 
 def test_one_probe_off_leaves_the_others_on(tiny):
   def on(config):
-    return [name for name, block in supervised.resolve_config(config)[0]['probes'].items() if block['on']]
+    return list(supervised.resolve_config(config)[0]['probes'])
 
   plain = {k: v for k, v in config.load(tiny.removeprefix('--config=')).items() if k != 'probes'}
   every = on(plain)
-  assert every == [name for name in supervised.probes.__all__ if name != 'meters']  # which works at every step
+  assert every == list(supervised.probes.USUAL)
   assert on({**plain, 'probes': {'norms': {'on': False}}}) == [name for name in every if name != 'norms']
-  assert on({**plain, 'probes': {'meters': {}}}) == ['meters']
+  assert on({**plain, 'probes': {'meters': {}}}) == on({**plain, 'probes': {'meters': {'on': True}}}) == ['meters']
   assert on({**plain, 'probes': {name: {'on': False} for name in every}}) == []
 
 
@@ -198,8 +198,9 @@ def test_a_device_without_memory_is_a_sentence(go, monkeypatch, capsys, tiny, tm
 
 def test_the_schema_is_that_of_the_stored_tables(go, table):
   everything = [f'--config.probes.{name}.on=True' for name in supervised.probes.__all__]
-  _, (folder,) = go(*everything, '--config.steps=2')
-  (cell,) = config.cells(str(folder.parents[1] / 'tiny.py'), [(w[9:].split('=')[0], True) for w in everything] + [('steps', 2)])
+  _, (folder,) = go('--config.data.name=parity', *everything, '--config.steps=2')  # some probes refuse tokens
+  changes = [('data.name', 'parity'), *((w[9:].split('=')[0], True) for w in everything), ('steps', 2)]
+  (cell,) = config.cells(str(folder.parents[1] / 'tiny.py'), changes)
   from dynamics import train
 
   expected, _ = tables.schema(supervised.build(cell.config), train.join(cell.seeds, cell.hyper))
@@ -208,3 +209,12 @@ def test_the_schema_is_that_of_the_stored_tables(go, table):
     rows = table(folder / 'tables' / probe)
     assert {n: rows[n].dtype for n in ('step', 'member', 'finite')} == {'step': np.int64, 'member': np.int32, 'finite': bool}
     assert {name: values.dtype for name, values in rows.items() if name not in ('step', 'member', 'finite')} == columns
+
+
+def test_a_predictor_and_a_loss_level_are_part_of_a_run_only_where_asked_for(tiny, go, table):
+  plain = supervised.resolve_config(config.load(tiny.removeprefix('--config=')))[0]
+  assert 'predictor' not in plain
+  assert 'stop_loss' not in plain['hyper']
+  _, (folder,) = go('--config.predictor.linearised=True', '--config.hyper.stop_loss=100.0', '--config.probes.clock.on=True')
+  rows = table(folder / 'tables/clock')
+  assert set(rows['stopped'][rows['step'] > 0].tolist()) == {0}  # the loss is known from the first step on

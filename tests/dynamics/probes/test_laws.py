@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import parallel, probes, train
+from dynamics import parallel, probes, train, trees
 from dynamics.types import Signal
 
 PROBES = tuple(probes.__all__)
@@ -22,8 +22,17 @@ def shapes(tree):
   return kinds(jax.eval_shape(lambda: tree))
 
 
+# Readings that amplify rounding: by the condition of a kernel, or of the covariance between classes.
+LOOSE = {'kernel/condition': 1e-2, 'kernel_regression': 1e-2, 'neural_collapse/within': 2e-3}
+
+
 def close(a, b, what):
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-6, err_msg=what), a, b)
+  def one(path, x, y):
+    place = f'{what.split(":")[0]}/{trees.path(path[1:])}'
+    rtol = next((r for name, r in LOOSE.items() if place.startswith(name)), 2e-5)
+    np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol / 10 * max(1.0, float(np.max(np.abs(y)))), err_msg=f'{what}: {place}')
+
+  jax.tree_util.tree_map_with_path(one, a, b)
 
 
 def same(a, b):
@@ -39,14 +48,14 @@ def test_every_probe_obeys_the_laws(cases, model):
   """
   study, (_, _, _, data, step) = cases.study(model), cases.member(model)
   members, states = train.join(cases.seeds, {'lr': cases.lr}), jax.tree.map(jnp.asarray, cases.trained(model))
-  every = lambda *args: {probe: train.measure(study, probe)(*args) for probe in PROBES}
+  every = lambda *args: {probe: train.measure(study, probe)(*args) for probe in study.probes}
   vmapped, mapped = (
     jax.jit(parallel.over_members(every, (0, 0, 0, None, None), layout))(states, *members, data, step)
     for layout in ('vmap', 'map')
   )
   args = cases.member(model, 1)
   eager, promised = every(*args), jax.eval_shape(every, *args)
-  for probe in PROBES:
+  for probe in study.probes:
     one = jax.tree.map(lambda x: x[1], mapped[probe])
     close(eager[probe], one, f'{probe}: eager is not jit')
     close(vmapped[probe], mapped[probe], f'{probe}: vmap is not map')
@@ -62,15 +71,13 @@ def test_every_probe_obeys_the_laws(cases, model):
   same(cases.trained(model).variables, deaf.variables)
 
 
-@pytest.mark.parametrize('off', PROBES)
-def test_switching_a_probe_off_changes_no_bit_of_anything_else(cases, off):
-  """`meters` listens inside the training loop, and still the weights keep their bits."""
-  full, less = cases.done('linear'), cases.done('linear', tuple(p for p in PROBES if p != off))
-  same(full.state.variables, less.state.variables)
-  same(full.state.opt_state, less.state.opt_state)
-  assert set(full.tables) - set(less.tables) == {off}
-  for probe, rows in less.tables.items():
-    same(rows, full.tables[probe])
+@pytest.mark.parametrize('probe', PROBES)
+def test_a_probe_alone_reads_what_it_reads_among_all_to_the_bit(cases, probe):
+  """So switching one off changes nothing else. `meters` listens inside the training loop, and the weights keep their bits."""
+  full, alone = cases.done('linear'), cases.done('linear', (probe,))
+  same(full.state.variables, alone.state.variables)
+  same(full.state.opt_state, alone.state.opt_state)
+  same(full.tables[probe], alone.tables[probe])
 
 
 def test_order_of_probes_does_not_matter(cases):

@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import losses, probes, train
+from dynamics import data, inits, losses, models, optim, probes, train, trees
+from dynamics.data.sampling import sampler
+from dynamics.problem import supervised
+from dynamics.study import Study
 from dynamics.types import Batch, Data, View
 
 rng = np.random.default_rng(3)
@@ -204,3 +207,63 @@ def test_meters_against_a_python_loop_over_single_steps(cases):
       shown = [table[f'{name}/{statistic}'][row, 0] for statistic in ('mean', 'largest', 'last')]
       np.testing.assert_allclose(shown, [some.mean(), some.max(), some[-1]], rtol=1e-5)
     np.testing.assert_allclose(table['path_length'][row, 0], log[:last, 2].sum(), rtol=1e-5)
+
+
+# ---- residuals --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', ['cross_entropy', 'mean_squared_error'])
+def test_residuals_against_finite_differences(wide, name):
+  z = rng.normal(size=(6, 3))
+  y = np.arange(6, dtype=np.int32) % 3 if name == 'cross_entropy' else rng.normal(size=(6, 3))
+  loss = getattr(losses, name)(dtype='float64')
+  cost = lambda z: float(np.sum(loss(jnp.asarray(z), jnp.asarray(y))))
+  out = reading(probes.residuals(LOGITS, loss, examples=4), {}, Batch(jnp.asarray(z), jnp.asarray(y)))['residual']
+  step, expected = 1e-6, np.zeros((4, 3))
+  for i in np.ndindex(4, 3):
+    moved = np.zeros((6, 3))
+    moved[i] = step
+    expected[i] = (cost(z + moved) - cost(z - moved)) / (2 * step)
+  np.testing.assert_allclose(out, expected, atol=1e-8)
+
+
+# ---- rest and signal --------------------------------------------------------------------------------------------
+
+
+def test_rest_is_the_last_step_that_moved_a_weight():
+  """A perceptron with minibatches: fitted batches move nothing, the last one that does ends training for good."""
+  task = data.perceptron(inputs=3, train=12, test=4)
+  x = jax.ShapeDtypeStruct((1, 3), jnp.float32)
+  problem = supervised(models.linear(outputs=1), x, losses.hinge(), init=inits.independent(inits.gaussian), batch=sampler(size=2))
+  probe, optimizer, steps = probes.rest(problem.apply, losses.hinge()), optim.optimizer(optim.sgd), 600
+  study = Study(problem, optimizer, task.draw, {'rest': probe}, {'rest': (0, 5, steps)}, steps)
+  seed = 3
+  result = train.run(study, (seed,), {'lr': 0.5})
+  key = train.join((seed,), {}).keys[0]
+  drawn = task.draw(trees.named_key(train.seed_key(0), 'data'), {})
+  w = np.asarray(problem.init(trees.named_key(key, 'init'), {})['params']['readout']['kernel'])
+  draws, moved = trees.named_key(key, 'batch'), []
+  choose = jax.jit(lambda t: problem.batch(draws, drawn, t))
+  for t in range(steps):
+    rows, labels = (np.asarray(a) for a in choose(jnp.int32(t)))
+    signs = 2 * labels - 1
+    unfitted = signs * (rows @ w)[:, 0] < 1
+    w = w + 0.5 * ((unfitted * signs) @ rows)[:, None] / 2
+    moved += [t + 1] if unfitted.any() else []
+  signs = 2 * np.asarray(drawn.train.y) - 1
+  assert (signs * (np.asarray(drawn.train.x) @ w)[:, 0] >= 1).all(), 'the case is too short to be of use'
+  assert 5 < moved[-1] < steps - 12
+  np.testing.assert_array_equal(result.tables['rest']['rested'][:, 0], [0, max(m for m in moved if m <= 5), moved[-1]])
+  np.testing.assert_array_equal(result.tables['rest']['moved'][:, 0], [0, sum(m <= 5 for m in moved), len(moved)])
+
+
+def test_signal_against_numpy_for_one_layer_and_for_the_first_of_three():
+  kernels = [rng.normal(size=shape) for shape in ((5, 1), (5, 4), (4, 6), (6, 1))]
+  one = {'readout': {'kernel': kernels[0]}}
+  three = dict(zip(('input', 'hidden_1', 'readout'), ({'kernel': k} for k in kernels[1:]), strict=True))
+  nothing = Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32))
+  for params, kernel, inputs in ((one, kernels[0], 1), (three, kernels[1], 1), (three, kernels[1], 2)):
+    some = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+    out = reading(probes.signal(LOGITS, None, inputs=inputs), some, nothing)
+    np.testing.assert_allclose(out['along'], np.linalg.norm(kernel[:inputs]), rtol=1e-5)
+    np.testing.assert_allclose(out['across'], np.linalg.norm(kernel[inputs:]), rtol=1e-5)

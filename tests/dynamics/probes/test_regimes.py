@@ -1,0 +1,351 @@
+"""The probes of the regime against numpy in float64: dense Jacobians, singular values, and loops over units and classes."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import losses, models, probes, trees
+from dynamics.problem import supervised
+from dynamics.types import Batch, Data, View
+
+rng = np.random.default_rng(11)
+N = 6
+FLOATS, TOKENS = rng.normal(size=(2 * N, 3)), rng.permutation(16)[: 2 * N]
+TOKENS = np.stack([TOKENS // 4, TOKENS % 4], axis=1).astype(np.int32)  # no pair twice
+LABELS = np.array([0, 1, 2, 1, 0, 2] * 2, np.int32)
+
+
+class Case(NamedTuple):
+  module: object
+  x: np.ndarray
+  y: np.ndarray
+  outputs: int
+
+
+CASES = {
+  'mlp': Case(models.mlp(widths=(6, 5), activation='tanh', outputs=3), FLOATS, LABELS, 3),
+  'tokens': Case(models.mlp(widths=(7,), activation='gelu', bias=False, outputs=3, vocabulary=4), TOKENS, LABELS, 3),
+  'one_output': Case(models.mlp(widths=(7,), activation='tanh', outputs=1), FLOATS, LABELS % 2, 1),
+  'transformer': Case(
+    models.transformer(width=4, heads=2, expansion=2, activation='tanh', norm='none', outputs=3, vocabulary=4), TOKENS, LABELS, 3
+  ),
+  'rnn': Case(models.rnn(width=5, activation='tanh', response=2, outputs=2),
+              rng.normal(size=(2 * N, 4, 3)), rng.normal(size=(2 * N, 2)), 2),
+}  # fmt: skip
+each = pytest.mark.parametrize('name', CASES)
+
+
+class Scene(NamedTuple):
+  """A model at steps 0, 4 and 10 of an imagined training."""
+
+  apply: object
+  loss: losses.Loss
+  views: list
+
+
+@functools.cache
+def scene(name: str) -> Scene:
+  case = CASES[name]
+  loss = losses.mean_squared_error(dtype='float64')
+  loss = loss if name != 'one_output' else losses.hinge(dtype='float64')
+  problem = supervised(case.module, jax.ShapeDtypeStruct((1, *case.x.shape[1:]), case.x.dtype), loss)
+  start = jax.tree.map(lambda w: np.asarray(w, np.float64), problem.init(jax.random.key(5), {}))
+  draw = np.random.default_rng(2)
+  step = lambda tree, size: jax.tree.map(lambda w: w + size * draw.normal(size=w.shape), tree)
+  middle = step(start, 0.1)
+  data = Data(*(Batch(jnp.asarray(case.x[half]), jnp.asarray(case.y[half])) for half in (slice(N), slice(N, None))))
+  at = lambda t, variables: View(jnp.int32(t), jax.tree.map(jnp.asarray, variables), start, (), {}, data)
+  return Scene(problem.apply, loss, [at(0, start), at(4, middle), at(10, step(middle, 0.2))])
+
+
+def readings(probe, views):
+  """At each view, with the memory of those before, as numpy."""
+  memory, out = jax.jit(probe.init)(views[0]), []
+  measure = jax.jit(lambda view, memory: probe.measure(view, memory, jax.random.key(0)))
+  for view in views:
+    reading, memory = measure(view, memory)
+    out.append(jax.device_get(reading))
+  return out
+
+
+def jacobian(apply, variables, x):
+  """(n, k, p) in the order of the leaves."""
+  return np.asarray(dense(apply)(variables, x))
+
+
+@functools.cache
+def dense(apply):
+  def derivative(variables, x):
+    flat, back = jax.flatten_util.ravel_pytree(variables['params'])
+    return jax.jacobian(lambda w: apply({**variables, 'params': back(w)}, x))(flat)
+
+  return jax.jit(derivative)
+
+
+def cosine(a, b):
+  return np.sum(a * b) / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+def entropy_rank(values):
+  share = values[values > 1e-13 * values.max()] / values.sum()
+  return np.prod(share**-share)
+
+
+def onehot(name):
+  case = CASES[name]
+  return case.y if case.y.ndim == 2 else 2.0 * case.y[:, None] - 1 if case.outputs == 1 else np.eye(case.outputs)[case.y]
+
+
+close = functools.partial(np.testing.assert_allclose, rtol=1e-7, atol=1e-10)
+
+# ---- kernels ----------------------------------------------------------------------------------------------------
+
+
+@each
+def test_kernel_against_dense_jacobians(wide, name):
+  apply, loss, views = scene(name)
+  out = readings(probes.kernel(apply, loss, examples=99, top=2, keep=True), views)
+  features = [jacobian(apply, view.variables, view.data.train.x).reshape(N, -1) for view in views]
+  kernels = [f @ f.T for f in features]
+  y = onehot(name)[:N] - onehot(name)[:N].mean(axis=0)
+  centre = lambda f: f - f.mean(axis=0)
+  gram = lambda f: f @ f.T
+  for t, (f, k, read) in enumerate(zip(features, kernels, out, strict=True)):
+    values = np.linalg.svd(f, compute_uv=False) ** 2
+    close(read['kernel'], k, rtol=1e-9)
+    close(read['drift'], np.linalg.norm(k - kernels[0]) / np.linalg.norm(kernels[0]))
+    close(read['alignment'], cosine(k, kernels[0]))
+    close(read['centred_alignment'], cosine(gram(centre(f)), gram(centre(features[0]))))
+    moved = 1 - cosine(k, kernels[max(t - 1, 0)])
+    close(read['moved'], moved)
+    close(read['velocity'], [np.nan, moved / 4, moved / 6][t])
+    close(read['target_alignment'], cosine(gram(centre(f)), gram(y)))
+    close(read['trace'], np.sum(f**2))
+    close(read['eigenvalues'], values[:2])
+    close(read['rank'], entropy_rank(values))
+    close(read['stable_rank'], values.sum() / values[0])
+    close(read['condition'], values[0] / values[-1], rtol=1e-5)
+  sizes = {path: w.size for path, w in trees.by_path(views[2].variables['params']).items()}
+  # Leaves lie one after the other in each output's gradient.
+  pieces = np.split(features[2].reshape(N, -1, sum(sizes.values())), np.cumsum(list(sizes.values()))[:-1], axis=2)
+  for path, piece in zip(sizes, pieces, strict=True):
+    close(out[2]['share_of'][path], np.sum(piece**2) / np.sum(features[2] ** 2))
+
+
+def test_kernel_reads_the_first_examples_and_an_equal_step_has_no_velocity(wide):
+  apply, loss, views = scene('mlp')
+  short = readings(probes.kernel(apply, loss, examples=3, leaves=False, keep=True), [views[0], views[2], views[2]])
+  f = jacobian(apply, views[2].variables, views[2].data.train.x[:3]).reshape(3, -1)
+  close(short[1]['kernel'], f @ f.T)
+  assert short[1]['eigenvalues'].shape == (3,)
+  assert 'share_of' not in short[1]
+  assert np.isnan(short[2]['velocity'])
+  assert short[2]['moved'] < 1e-30  # far below rounding of the cosine itself
+
+
+@pytest.mark.parametrize('name', ['mlp', 'one_output', 'rnn'])  # labels, signs and floats; the kernel itself is tested above
+def test_kernel_regression_is_ridge_regression_on_dense_jacobians(wide, name):
+  apply, loss, views = scene(name)
+  train, test = views[0].data
+  y, out = onehot(name)[:N], readings(probes.kernel_regression(apply, loss, ridge=0.1), views)
+
+  def predictions(variables):
+    a, b = (jacobian(apply, variables, x).reshape(N, -1) for x in (train.x, test.x))
+    penalty = 0.1 * np.sum(a**2) / N * np.eye(a.shape[1])
+    return y.mean(axis=0) + b @ np.linalg.solve(a.T @ a + penalty, a.T @ (y - y.mean(axis=0)))
+
+  one = CASES[name].outputs == 1
+  classes = lambda z: (z[:, 0] > 0) if one else z.argmax(1)
+  labels = np.asarray(test.y if test.y.ndim == 1 else np.argmax(test.y, 1))
+  for view, read in zip(views, out, strict=True):
+    network, current = np.asarray(apply(view.variables, test.x)), predictions(view.variables)
+    for part, z in (('network', network), ('current', current), ('initial', predictions(views[0].variables))):
+      hits = classes(z) == labels
+      each_loss = np.maximum(1 - z[:, 0] * onehot(name)[N:, 0], 0) if one else np.sum((z - onehot(name)[N:]) ** 2, axis=1) / 2
+      close(read[part]['loss'], each_loss.mean())
+      close(read[part]['loss_se'], each_loss.std(ddof=1) / N**0.5)
+      close(read[part]['accuracy'], hits.mean(), rtol=1e-6)
+      close(read[part]['accuracy_se'], hits.std(ddof=1) / N**0.5, rtol=1e-6)
+    close(read['agreement'], np.mean(classes(network) == classes(current)), rtol=1e-6)
+
+
+# ---- the tangent model ------------------------------------------------------------------------------------------
+
+
+@each
+def test_linearisation_against_dense_jacobians(wide, name):
+  apply, loss, views = scene(name)
+  x, y = views[0].data.test
+  flat = lambda variables: np.asarray(jax.flatten_util.ravel_pytree(variables['params'])[0])
+  j0, f0 = jacobian(apply, views[0].variables, x), np.asarray(apply(views[0].variables, x))
+  out = readings(probes.linearisation(apply, loss), views)
+  assert np.isnan(out[0]['error'])
+  for view, read in zip(views[1:], out[1:], strict=True):
+    f, tangent = np.asarray(apply(view.variables, x)), f0 + j0 @ (flat(view.variables) - flat(views[0].variables))
+    close(read['error'], np.linalg.norm(f - tangent) / np.linalg.norm(f - f0))
+    close(read['loss'], np.mean(loss(jnp.asarray(tangent), y)))
+    classes = lambda z: (z[:, 0] > 0) if z.shape[1] == 1 else z.argmax(1)
+    close(read['agreement'], np.mean(classes(f) == classes(tangent)), rtol=1e-6)
+    labels = np.asarray(y if y.ndim == 1 else jnp.argmax(y, 1))
+    close(read['accuracy'], np.mean(classes(tangent) == labels), rtol=1e-6)
+
+
+def test_a_model_that_is_linear_in_its_weights_is_its_own_tangent(wide):
+  apply = lambda variables, x, train=False: x @ variables['params']['w']
+  w = [{'params': {'w': jnp.asarray(rng.normal(size=(3, 2)))}} for _ in range(2)]
+  batch = Batch(jnp.asarray(FLOATS), jnp.asarray(rng.normal(size=(2 * N, 2))))
+  view = View(jnp.int32(1), w[1], w[0], (), {}, Data(batch, batch))
+  (out,) = readings(probes.linearisation(apply, losses.mean_squared_error(dtype='float64')), [view])
+  assert out['error'] < 1e-14
+  assert out['agreement'] == 1
+
+
+# ---- features ---------------------------------------------------------------------------------------------------
+
+
+@each
+def test_representation_against_singular_values(wide, name):
+  apply, loss, views = scene(name)
+  out = readings(probes.representation(apply, loss), views)
+  shown = [{k: np.asarray(h) for k, h in apply(v.variables, v.data.train.x, features=True)[1].items()} for v in views]
+  size = lambda a, b: np.linalg.norm(a.T @ b)
+  for now, read in zip(shown, out, strict=True):
+    for layer in now:
+      a, b = (h[layer].reshape(N, -1) for h in (now, shown[0]))
+      close(read['alignment_of'][layer], size(a, b) ** 2 / size(a, a) / size(b, b))
+      a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+      close(read['cka_of'][layer], size(a, b) ** 2 / size(a, a) / size(b, b))
+      rows = now[layer].reshape(-1, now[layer].shape[-1])
+      values = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) ** 2
+      close(read['rank_of'][layer], entropy_rank(values))
+      close(read['participation_of'][layer], values.sum() ** 2 / np.sum(values**2))
+    last = list(now)[-1]
+    assert all(read[which] == read[f'{which}_of'][last] for which in ('alignment', 'cka', 'rank', 'participation'))
+
+
+def test_activity_unit_by_unit(wide):
+  problem = supervised(models.mlp(widths=(6,), outputs=3), jax.ShapeDtypeStruct((1, 3), np.float64), losses.cross_entropy())
+  w0 = {'kernel': rng.normal(size=(3, 6)), 'bias': np.array([0, 0, 0, 0, -99.0, -99.0])}
+  w = {'kernel': w0['kernel'] + rng.normal(size=(3, 6)), 'bias': np.array([0, 0, 0, 99.0, -99.0, 0])}
+  readout = {'kernel': np.ones((6, 3)), 'bias': np.zeros(3)}
+  batch = Batch(jnp.asarray(FLOATS), jnp.asarray(LABELS))
+  now, start = ({'params': {'input': jax.tree.map(jnp.asarray, tree), 'readout': readout}} for tree in (w, w0))
+  (out,) = readings(probes.activity(problem.apply, None), [View(jnp.int32(0), now, start, (), {}, Data(batch, batch))])
+  on = lambda tree: [[x @ tree['kernel'][:, unit] + tree['bias'][unit] > 0 for unit in range(6)] for x in FLOATS]
+  is_on, was_on = np.array(on(w)), np.array(on(w0))
+  dead = np.mean([not any(is_on[:, unit]) for unit in range(6)])
+  assert 0 < dead < 1
+  for name, share in (('dead', dead), ('active', is_on.mean()), ('changed', np.mean(is_on != was_on))):
+    close(out[name], share, rtol=1e-6)
+    assert out[name] == out[f'{name}_of']['after_input']
+
+
+# ---- neural collapse --------------------------------------------------------------------------------------------
+
+
+def show(h, w, y):
+  """Features (n, h) as inputs, and a classifier w (h, k)."""
+
+  def apply(variables, x, *, train=False, features=False):
+    outputs = x @ variables['params']['w']
+    return (outputs, {'after_input': x}) if features else outputs
+
+  batch = Batch(jnp.asarray(h), jnp.asarray(y))
+  variables = {'params': {'w': jnp.asarray(w)}}
+  view = View(jnp.int32(0), variables, variables, (), {}, Data(batch, batch))
+  return readings(probes.neural_collapse(apply, losses.cross_entropy()), [view])[0]
+
+
+@pytest.mark.parametrize('width', [9, 2], ids=['wide', 'narrow'])
+def test_neural_collapse_class_by_class(wide, width):
+  """Three classes of five have examples, in unequal numbers."""
+  y = np.array([0, 0, 0, 1, 1, 4, 4, 4, 4, 1, 0], np.int32)
+  h, w = rng.normal(size=(11, width)) + rng.normal(size=(5, width))[y], rng.normal(size=(width, 5))
+  there = [0, 1, 4]
+  centres = {c: h[y == c].mean(axis=0) for c in there}
+  middle = np.mean(list(centres.values()), axis=0)
+  means = np.array([centres[c] - middle for c in there])
+  residuals = np.array([x - centres[c] for x, c in zip(h, y, strict=True)])
+  within, between = residuals.T @ residuals / 11, means.T @ means / 3
+  out = show(h, w, y)
+  close(out['within'], np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / 3)
+  lengths = np.linalg.norm(means, axis=1)
+  close(out['equinorm'], lengths.std() / lengths.mean())
+  cosines = np.array([cosine(means[a], means[b]) for a in range(3) for b in range(3) if a != b])
+  close(out['equiangular'], cosines.std())
+  close(out['simplex'], np.mean(np.abs(cosines + 1 / 2)))
+  placed = np.zeros((5, width))
+  placed[there] = means
+  close(out['duality'], np.linalg.norm(w.T / np.linalg.norm(w) - placed / np.linalg.norm(placed)))
+  nearest = [min(there, key=lambda c: np.linalg.norm(x - centres[c])) for x in h]
+  close(out['nearest'], np.mean(nearest == (h @ w).argmax(1)), rtol=1e-6)
+
+
+def test_neural_collapse_of_a_simplex_and_of_data_without_classes(wide):
+  simplex = np.eye(4) - 1 / 4
+  y = np.array([0, 1, 2, 3] * 3, np.int32)
+  out = show(simplex[y] + 7.0, 3 * simplex, y)
+  assert out.pop('nearest') == 1
+  assert max(out.values()) < 1e-7
+  assert np.isnan(show(simplex[y], np.ones((4, 1)), y % 2)['duality'])  # a single output has no row a class
+  for spoiled in (show(simplex[y], simplex, simplex[y]), show(simplex[y], simplex, np.zeros(12, np.int32))):
+    assert all(np.isnan(value) for value in spoiled.values())
+
+
+# ---- weights and outputs ----------------------------------------------------------------------------------------
+
+
+def test_weights_against_singular_values_and_entry_by_entry(wide):
+  w, w0 = ({'a': rng.normal(size=(5, 3)), 'b': rng.normal(size=4), 'c': rng.normal(size=(2, 3, 4))} for _ in range(2))
+  w0['b'][:2] = 0
+  nothing = Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32))
+  view = View(jnp.int32(0), {'params': w}, {'params': w0}, (), {}, Data(nothing, nothing))
+  (out,) = readings(probes.weights(None, None), [view])
+  flips = {name: [a * b < 0 for a, b in zip(w[name].ravel(), w0[name].ravel(), strict=True)] for name in w}
+  close(out['flipped'], np.mean(np.concatenate(list(flips.values()))), rtol=1e-6)
+  for name in w:
+    close(out['flipped_of'][name], np.mean(flips[name]), rtol=1e-6)
+  assert set(out['rank_of']) == {'a', 'c'}
+  for name, shape in (('a', (5, 3)), ('c', (6, 4))):
+    for prefix, v in (('', w[name]), ('change_', w[name] - w0[name])):
+      values = np.linalg.svd(v.reshape(shape), compute_uv=False)
+      close(out[f'{prefix}spectral_of'][name], values[0])
+      close(out[f'{prefix}rank_of'][name], entropy_rank(values**2))
+      close(out[f'{prefix}stable_rank_of'][name], np.sum(values**2) / values[0] ** 2)
+  assert set(readings(probes.weights(None, None, spectra=False), [view])[0]) == {'flipped', 'flipped_of'}
+
+
+def test_predictions_are_the_outputs_on_the_first_test_examples(wide):
+  apply, loss, views = scene('rnn')
+  (out,) = readings(probes.predictions(apply, loss, examples=4), views[2:])
+  close(out['outputs'], apply(views[2].variables, views[2].data.test.x)[:4])
+
+
+# ---- what cannot be read ----------------------------------------------------------------------------------------
+
+MAKERS = ('kernel', 'kernel_regression', 'linearisation', 'representation', 'activity', 'neural_collapse', 'weights')
+
+
+@pytest.mark.parametrize('maker', MAKERS)
+def test_weights_that_are_nan_are_read_as_nan(wide, maker):
+  apply, loss, views = scene('mlp')
+  broken = views[2]._replace(variables=jax.tree.map(lambda w: w * jnp.nan, views[2].variables))
+  out = readings(getattr(probes, maker)(apply, loss), [views[0], broken])[1]
+  out = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(out)}
+  spoiled = {path: leaf for path, leaf in out.items() if 'accuracy' not in path and 'initial' not in path}
+  assert all(np.all(np.isnan(leaf)) for leaf in spoiled.values()), spoiled
+  assert all(leaf == 0 for path, leaf in out.items() if 'accuracy' in path and 'initial' not in path)
+
+
+@pytest.mark.parametrize('maker', ['representation', 'activity', 'neural_collapse'])
+def test_a_model_without_hidden_features_is_refused(maker):
+  problem = supervised(models.linear(outputs=2), jax.ShapeDtypeStruct((1, 3), np.float32), losses.cross_entropy())
+  variables, batch = problem.init(jax.random.key(0), {}), Batch(jnp.ones((2, 3)), jnp.zeros(2, jnp.int32))
+  view = View(jnp.int32(0), variables, variables, (), {}, Data(batch, batch))
+  with pytest.raises(ValueError, match='shows no hidden features, which this probe reads; give it a hidden layer'):
+    getattr(probes, maker)(problem.apply, losses.cross_entropy()).init(view)
