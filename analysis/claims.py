@@ -20,8 +20,8 @@ class Claim(NamedTuple):
   name: str  # 'prieto2025/1a'
   sentence: str  # what the paper says, in our words
   source: str  # section or figure
-  configs: tuple[str, ...]  # the configs whose runs decide it
-  statistic: Callable[..., np.ndarray]  # one table-getter a config -> one value a seed, (n,)
+  configs: tuple[str, ...]  # the configs whose runs decide it; () for a claim that theory alone decides
+  statistic: Callable[..., np.ndarray]  # table-getter -> one value a seed, or a group of as many seeds each, (n,)
   low: float  # the claim holds where the statistic lies in [low, high]
   high: float
   measure: str  # what the number is, with its unit

@@ -175,4 +175,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == '__main__':
+  from experiments import cores
+
+  cores.spread()
   sys.exit(main(sys.argv[1:]))

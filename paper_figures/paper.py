@@ -81,3 +81,9 @@ def accuracy_panels(panels: dict[str, pd.DataFrame], title: str, chance: float) 
   axes[0, 0].legend(loc='center left')
   figure.suptitle(f'{title}; median and range of {seeds_of(list(panels.values()))}', fontsize=9)
   return figure
+
+
+def groups(values: np.ndarray, size: int) -> np.ndarray:
+  """Means of `size` seeds each: (seed, ...) to (seed // size, ...), for a claim about an average of some repetitions."""
+  count = len(values) // size
+  return values[: count * size].reshape(count, size, *values.shape[1:]).mean(axis=1)

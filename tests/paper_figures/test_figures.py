@@ -67,14 +67,17 @@ def test_every_axis_is_labelled_and_every_figure_has_a_legend(figure):
 
 
 @pytest.mark.parametrize('paper', PAPERS)
-def test_every_claim_reads_a_number_a_seed_and_states_its_interval(paper):
+def test_every_claim_reads_a_number_a_seed_or_a_group_of_them_and_states_its_interval(paper):
   module = importlib.import_module(f'paper_figures.{paper}')
   assert len({claim.name for claim in module.CLAIMS}) == len(module.CLAIMS)
   for claim in module.CLAIMS:
     assert claim.name.startswith(f'{paper}/')
     assert claim.low <= claim.high
     values = claim.statistic(synthetic)
-    assert values.shape == (len(set(synthetic(claim.configs[0], 'performance')['seed'])),)
+    assert values.ndim == 1
+    if claim.configs:  # else closed forms and draws of theory, which have no seeds of runs
+      seeds = synthetic(claim.configs[0], 'performance')['seed'].nunique()
+      assert seeds // len(values) in (1, 2, 3, 4, 5, 10)  # one a seed, or one a group of some seeds
     assert claims.judge(claim, values, []).verdict in ('holds', 'fails', 'undecided', 'diverged')
 
 

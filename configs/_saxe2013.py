@@ -1,0 +1,30 @@
+"""What the configs of arXiv 1312.6120 share: deep linear networks, white inputs, full-batch gradient descent on squared error.
+
+A square map of 16 inputs and outputs; a network of L weight matrices has L - 1 hidden layers of 16. The loss is (1/2) the
+squared error, a mean over examples, so time is steps times learning rate (tau = 1). Seeds 100 and up judge; each draws its
+own directions of the task.
+"""
+
+import ml_collections
+
+UNITS = 16
+MODES = (4.0, 3.0, 2.0, 1.0)
+
+
+def linear(**changes):
+  """The common config with some fields or whole blocks changed or added."""
+  common = dict(
+    data=dict(name='linear_map', singular=MODES, inputs=UNITS, outputs=UNITS),
+    model=dict(name='linear', widths=(UNITS,)),
+    loss=dict(name='mean_squared_error'),
+    optimizer=dict(name='sgd'),
+    hyper=dict(lr=0.001),
+    seeds=(100, 101, 102, 103, 104),
+    own_data=True,
+  )
+  return ml_collections.ConfigDict({**common, **changes})
+
+
+def hidden(depth):
+  """The hidden widths of a network of `depth` weight matrices."""
+  return (UNITS,) * (depth - 1)

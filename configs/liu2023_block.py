@@ -1,0 +1,16 @@
+"""arXiv 2310.08513: recurrent weights in diagonal blocks, at equal norm, on the delayed match; one block is a Gaussian matrix.
+
+Command: python -m experiments.run --config=configs/liu2023_block.py
+Run time: 1 minute on one core.
+Expected: unsure; blocks leave the rank full.
+"""
+
+from configs._liu2023 import rnn
+
+
+def get_config():
+  return rnn(
+    data=dict(name='match_to_sample'),
+    init=dict(law='block', blocks=1),
+    sweep=(('init.blocks', (1, 4, 16)),),
+  )

@@ -1,0 +1,12 @@
+"""arXiv 2310.08513: rank against gain, the factor on the initial recurrent weights, on the two-alternative choice.
+
+Command: python -m experiments.run --config=configs/liu2023_gain.py
+Run time: 4 minutes on one core.
+Expected: at every rank the kernel of the end is more like that of the start where the gain is larger.
+"""
+
+from configs._liu2023 import WIDTH, rnn
+
+
+def get_config():
+  return rnn(sweep=(('init.rank', (1, 4, 16, WIDTH)), ('hyper.gain', (0.5, 1.0, 1.5))))

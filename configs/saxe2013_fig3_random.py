@@ -1,0 +1,20 @@
+"""arXiv 1312.6120, figure 3: the same from small random weights, which align by themselves.
+
+Command: python -m experiments.run --config=configs/saxe2013_fig3_random.py
+Run time: 10 seconds on one core.
+Expected: half-rise time times s is about 7 for all four modes.
+
+Two layers of weights, entries N(0, 0.001^2).
+"""
+
+from configs._saxe2013 import UNITS, linear
+
+
+def get_config():
+  return linear(
+    init=dict(law='gaussian'),
+    hyper=dict(lr=0.001, init_scale=0.001 * UNITS**0.5),
+    steps=14000,
+    schedule=dict(log_points=0, linear_points=280),
+    probes=dict(performance=dict(), modes=dict()),
+  )

@@ -1,0 +1,24 @@
+"""arXiv 1312.6120, figure 7: singular values of products of orthogonal and of Gaussian matrices, by the number of factors.
+
+Command: python -m experiments.run --config=configs/saxe2013_fig7.py
+Run time: 1 minute on one core.
+Expected: all singular values are 1 for orthogonal factors; for Gaussian ones log10 of the condition number grows by about
+0.9 a factor.
+
+Only step 0 is read. Float32 holds condition numbers up to 10^6, so the Gaussian's are compared at depths 1 to 5.
+"""
+
+from configs._saxe2013 import hidden, linear
+
+DEPTHS = dict(orthogonal=(1, 5, 24), gaussian=(1, 2, 3, 4, 5, 24))
+
+
+def get_config():
+  rows = tuple((law, hidden(depth)) for law, depths in DEPTHS.items() for depth in depths)
+  return linear(
+    steps=1,
+    seeds=tuple(range(100, 150)),
+    schedule=dict(log_points=0, stride=2, end=False),
+    probes=dict(performance=dict(), modes=dict()),
+    sweep=((('init.law', 'model.widths'), rows),),
+  )

@@ -1,0 +1,16 @@
+"""arXiv 2301.13703, perceptron: the signal w_1 and the time t* at which all examples are fitted, by temperature and chi.
+
+Command: python -m experiments.run --config=configs/sclocchi2023_perceptron.py
+Run time: 1 minute on one core.
+Expected: w_1 and t* grow in proportion to T where the noise, about T times the number of inputs, is above the margin.
+"""
+
+from configs._sclocchi2023 import perceptron
+
+BATCH = 2
+CHIS = ((0, 40_000), (1, 10_000), (2, 5_000))
+
+
+def get_config():
+  rates = tuple(BATCH * 10 ** (k / 2) for k in range(-2, 5))  # T from 0.1 to 100
+  return perceptron(steps=5_000, sweep=((('data.chi', 'steps'), CHIS), ('hyper.lr', rates)))
