@@ -1,17 +1,21 @@
-"""python -m benchmarks [NAME ...] [--markdown] [--rounds N] [--cores N] [--quick]: prints tables and writes nothing.
+"""python -m benchmarks [NAME ...] [--OPTION ...]: prints tables and writes nothing.
 
-NAME        of paper, small, ensemble, large, compilation, probing, resume, checkpoints, readings; all of them without a name
+NAME        of paper, small, ensemble, large, compilation, probing, resume, checkpoints, readings, ntk, ntk_memory,
+            ntk_growth; all of them without a name
 --markdown  tables for a README
 --rounds N  A B rounds (default: 9)
 --cores N   the first N cores only: one is the steadiest where others share the machine
 --quick     short runs: to see that everything works, not for numbers
+--peer_python PATH  a python that has neural-tangents, for ntk and ntk_memory (default: the variable NTK_PEER_PYTHON)
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks import compilation, probing, storage, timing, training
+import jax
+
+from benchmarks import compilation, ntk, probing, storage, timing, training
 
 BENCHMARKS = {
   'paper': training.paper,
@@ -23,11 +27,14 @@ BENCHMARKS = {
   'resume': storage.resuming,
   'checkpoints': storage.checkpoints,
   'readings': storage.readings,
+  'ntk': ntk.speed,
+  'ntk_memory': ntk.memory,
+  'ntk_growth': ntk.growth,
 }
 
 
 def main(argv: Sequence[str]) -> int:
-  words, names, markdown, options = list(argv), [], False, timing.Options()
+  words, names, markdown, options = list(argv), [], False, timing.Options(peer_python=os.environ.get('NTK_PEER_PYTHON', ''))
   while words:
     word = words.pop(0)
     if word in ('--help', '-h'):
@@ -41,11 +48,16 @@ def main(argv: Sequence[str]) -> int:
       options = options._replace(rounds=max(1, int(words.pop(0))))
     elif word == '--cores' and words and words[0].isdigit():
       os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: max(1, int(words.pop(0)))])  # before jax counts them
+    elif word == '--peer_python' and words:
+      options = options._replace(peer_python=words.pop(0))
     elif word in BENCHMARKS:
       names.append(word)
     else:
       print(f'error: {word} is no benchmark here; there are {", ".join(BENCHMARKS)}, and --help', file=sys.stderr)
       return 2
+  cores = len(os.sched_getaffinity(0))  # as experiments.cores.spread does, which would be too late here
+  jax.config.update('jax_num_cpu_devices', cores)
+  os.environ.setdefault('NPROC', str(2 * cores))
   print(timing.surroundings(), end='\n\n', flush=True)
   for name in names or BENCHMARKS:
     try:

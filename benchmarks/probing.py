@@ -11,49 +11,40 @@ from dynamics import study as studies
 
 HEADER = ('problem, one member', 'steps', 'readings of each', 'cost: median', 'min - max', 'target', 'met', 'processor time')
 TARGET = 10.0  # percent
-METERED = {name: {} for name in probes.__all__}
+METERED = {name: {} for name in (*probes.USUAL, 'meters')}
 
 
 def probing(options: Options) -> Table:
-  """Whole runs for the small network; step and reading measured alone, then scaled, for the paper's."""
-  scaled, inside, spent = _scaled(options)
-  notes = [
-    'p = 113: a bare step, a step of a run with probes, and a reading of all of them in turn, scaled to the length '
-    'of a run: (steps x what a step takes more + readings x a reading) / (steps x a bare step).',
-    f'What a step takes more, alone: {timing.spread(inside.wall)} percent, in processor time {timing.spread(inside.processor)}.',
-    f'Milliseconds of a reading by Event.spent: {spent}.',
-    'digits: whole runs with and without probes in turn.',
-  ]
-  return Table(
-    'What probing costs, in percent of the run without it',
-    HEADER,
-    [*scaled, _whole(options, {}), _whole(options, METERED)],
-    notes,
+  """A step and a reading, measured alone and in turn, and scaled to the length of a run."""
+  paper, digits = 'p = 113, 226-200-200-113, full batch', 'digits 64-32-10, batch 32'
+  rows, notes = _scaled(options, PAPER, paper, 15, (300, 2_000, 80_000))
+  for name, chosen in ((digits, {}), (f'{digits}, and the meters of every step', METERED)):
+    more, words = _scaled(options, SMALL | dict(probes=chosen), name, 3_000, (SMALL['steps'],))
+    rows, notes = [*rows, *more], [*notes, *words]
+  how = (
+    'A bare step, a step of a run with probes, and a reading of all of them in turn, scaled to the length of a run: '
+    '(steps x what a step takes more + readings x a reading) / (steps x a bare step).'
   )
+  return Table('What probing costs, in percent of the run without it', HEADER, rows, [how, *notes])
 
 
-def _scaled(options: Options):
-  steps = 3 if options.quick else 15
-  bare, full = problems.subject(PAPER, probes=False), problems.subject(PAPER)
+def _scaled(options: Options, config: dict, name: str, steps: int, lengths: tuple[int, ...]):
+  steps = 3 if options.quick else steps
+  bare, full = problems.subject(config, probes=False), problems.subject(config)
   sides = {'bare': problems.steady(bare, steps), 'full': problems.steady(full, steps), 'reading': _reading(full)}
   rates = timing.alternate(sides, options.rounds)
   inside = _over(rates, lambda bare, full, reading: 100 * (bare / full - 1))
   rows = []
-  for length in (300, 2_000, 80_000):
+  for length in lengths:
     n = len(studies.spread(length))
     cost = _over(rates, lambda bare, full, reading, n=n, t=length: 100 * (bare / full - 1 + n / reading * bare / t))
-    rows.append(_row('p = 113, 226-200-200-113, full batch', length, n, cost))
-  return rows, inside, _spent(full, 4 if options.quick else 12)
-
-
-def _whole(options: Options, chosen: dict):
-  length = 500 if options.quick else SMALL['steps']
-  bare, full = (problems.subject(SMALL | dict(steps=length, probes=chosen), probes=on) for on in (False, True))
-  rates = timing.alternate({'bare': lambda: problems.run(bare), 'full': lambda: problems.run(full)}, options.rounds)
-  cost = _over(rates, lambda bare, full: 100 * (bare / full - 1))
-  return _row(
-    f'digits 64-32-10, batch 32{", and the meters of every step" if chosen else ""}', length, len(studies.spread(length)), cost
-  )
+    rows.append(_row(name, length, n, cost))
+  notes = [
+    f'{name}: what a step takes more, alone: {timing.spread(inside.wall)} percent, in processor time '
+    f'{timing.spread(inside.processor)}.',
+    f'{name}: milliseconds of a reading by Event.spent: {_spent(full, 4 if options.quick else 12)}.',
+  ]
+  return rows, notes
 
 
 def _over(rates: dict[str, Rates], formula) -> Rates:

@@ -23,6 +23,7 @@ class Options(NamedTuple):
 
   rounds: int = 9
   quick: bool = False  # short runs, to see that everything works; the numbers mean little
+  peer_python: str = ''  # the interpreter of an environment with neural-tangents; without it its benchmarks are left out
 
 
 class Disagreement(RuntimeError):
