@@ -7,7 +7,7 @@ import math
 import pathlib
 from collections.abc import Callable, Sequence
 
-import matplotlib.pyplot as plt
+import matplotlib.style
 import numpy as np
 
 from analysis import claims
@@ -28,7 +28,7 @@ def figure(made: Figure, get: Callable, cells_of: Callable, to: pathlib.Path, ga
     return asked[config, probe]
 
   to.mkdir(parents=True, exist_ok=True)
-  with plt.style.context(STYLE):
+  with matplotlib.style.context(STYLE):
     canvas = made.draw(noted)
     runs = sorted({identity(cell) for config in made.configs for cell in cells_of(config)})
     # Without dates in the file, the same tables give the same bytes.
@@ -37,7 +37,6 @@ def figure(made: Figure, get: Callable, cells_of: Callable, to: pathlib.Path, ga
     if gallery:
       gallery.mkdir(parents=True, exist_ok=True)
       _thumbnail(canvas, gallery / f'{made.name}.png', runs)
-  plt.close(canvas)
   for (config, probe), table in asked.items():
     table.to_csv(to / f'{made.name}_{pathlib.Path(config).stem}_{probe}.csv', index=False)
   (to / f'{made.name}.json').write_text(json.dumps({'caption': made.caption, 'runs': runs}, indent=1))

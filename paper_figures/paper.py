@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -52,9 +51,9 @@ def curve(axes: Axes, table: pd.DataFrame, reading: str, label: str, **style) ->
 
 
 def canvas(columns: int = 1, rows: int = 1, height: float = 2.4, **kwargs) -> tuple[Canvas, np.ndarray]:
-  """A figure with a grid of axes."""
-  size = (1.2 + 2.5 * columns, height * rows)
-  return plt.subplots(rows, columns, figsize=size, squeeze=False, layout='constrained', **kwargs)
+  """A figure with a grid of axes, which no list of open figures keeps alive."""
+  made = Canvas(figsize=(1.2 + 2.5 * columns, height * rows), layout='constrained')
+  return made, made.subplots(rows, columns, squeeze=False, **kwargs)
 
 
 def seeds_of(tables: Sequence[pd.DataFrame]) -> str:
