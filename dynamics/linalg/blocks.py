@@ -11,6 +11,18 @@ from dynamics.types import Array, Variables
 
 Kernel = Array | dict[str, Array]
 WORTH = 64  # rows from which a matrix product runs at full speed
+BATCH = 2**20  # scalars that examples may take together while their features are made: with more, caches are missed
+READS = 64  # but as many as 64 times the weights, which are read once for all of them
+PARTS = (5, 3)  # blocks of a side where one half is formed: 15 of 25, 6 of 9. An odd number meets no pair twice
+DEAR = 2**13  # operations of an entry from which half of the entries are worth being copied into their places
+
+
+def parts(some: Plan, n: int) -> int:
+  """Into how many blocks a side is cut when a kernel with itself would fit as one; 1 where that costs more than it saves."""
+  k = some.structure.outputs
+  if some.trace or some.pair < DEAR * k * k:
+    return 1
+  return next((b for b in PARTS if n * k >= b * WORTH), 1)
 
 
 def fits(some: Plan, n1: int, n2: int, c: int, scalars: int) -> tuple[bool, bool]:
@@ -43,15 +55,17 @@ def blocks(
   n1, n2, one = x1.shape[0], x2.shape[0], features(some, variables)
   c = largest(some, n1, n2, scalars) if chunk is None else chunk
   meet = lambda a, b: _named(some, contract(some, a, b), leaves)
+  make = lambda x: _made(some, one, x)
+  if symmetric and chunk is None and c >= n1:
+    c = -(-n1 // parts(some, n1))
   if c >= max(n1, n2):
-    a = jax.vmap(one)(x1)
-    return meet(a, a if symmetric else jax.vmap(one)(x2))
+    a = make(x1)
+    return meet(a, a if symmetric else make(x2))
 
   (c1, c2), (b1, b2) = (min(c, n1), min(c, n2)), (-(-n1 // c), -(-n2 // c))
-  kept = _each(lambda x: jax.vmap(one)(x), x2, c2) if fits(some, n1, n2, c, scalars)[1] else None
-  again = lambda x, i, c: jax.vmap(one)(_cut(x, i, c))
-  columns = lambda j: again(x2, j, c2) if kept is None else jax.tree.map(lambda f: f[j], kept)
-  rows = columns if symmetric and kept is not None else lambda i: again(x1, i, c1)
+  kept = make(x2) if fits(some, n1, n2, c, scalars)[1] else None
+  columns = lambda j: make(_cut(x2, j, c2)) if kept is None else jax.tree.map(lambda f: _cut(f, j, c2), kept)
+  rows = columns if symmetric and kept is not None else lambda i: make(_cut(x1, i, c1))
 
   def put(out, block, i, j):
     return jax.tree.map(lambda o, b: jax.lax.dynamic_update_slice(o, b, (i, j, *(0,) * (b.ndim - 2))), out, block)
@@ -122,16 +136,25 @@ def by_vectors(
   return _joined(_each(lambda x: jax.vmap(row)(x), x1, c), x1.shape[0])
 
 
+def _made(some: Plan, one, x):
+  """The features of examples (n, ...), few at a time."""
+  n, scalars = x.shape[0], max(BATCH, READS * sum(some.structure.sizes))
+  if n * some.working <= scalars:
+    return jax.vmap(one)(x)
+  return _joined(_each(jax.vmap(one), x, scalars // some.working), n)
+
+
 def _cut(x, i, c):
   """Block i of c examples; the last is moved back to lie within x."""
   return jax.lax.dynamic_slice_in_dim(x, i * c, c)
 
 
 def _each(f, x, c):
-  """f of every block of c examples, one after the other: (b, c, ...)."""
-  n = x.shape[0]
-  c = min(max(c, 1), n)
-  return jax.lax.map(lambda i: f(_cut(x, i, c)), jnp.arange(-(-n // c)))
+  """f of every block of at most c examples, one after the other: (b, c, ...)."""
+  n = jax.tree.leaves(x)[0].shape[0]
+  b = -(-n // min(max(c, 1), n))
+  c = -(-n // b)
+  return jax.lax.map(lambda i: f(jax.tree.map(lambda a: _cut(a, i, c), x)), jnp.arange(b))
 
 
 def _joined(blocks, n):

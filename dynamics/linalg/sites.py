@@ -35,6 +35,7 @@ class Site(NamedTuple):
   indexed: bool  # rows are unit vectors, given by their places (P,), -1 for none
   rows: Callable[[Array], Array]  # the other operand -> (P, D), or (P,)
   columns: Callable[[Array], Array]  # a cotangent of the output -> (P, H)
+  product: Callable[[Array, Array], Array] | None = None  # (rows, parameter) -> output, where rows spare the equation itself
 
 
 class Structure(NamedTuple):
@@ -144,6 +145,8 @@ def _use(eqn, operands, tied, outs, walk):
       number = len(walk.sites)
       walk.sites.append(site)
       rows, scale = site.rows(operands[1 - place]), tied[place].scale
+      if site.product:
+        outs = [site.product(rows, operands[place])]
       if scale is not None and not site.indexed:
         rows = trees.wide(rows) * scale.astype(trees.wide(rows).dtype)
       walk.inputs.append((rows, scale) if site.indexed else (rows, None))
@@ -214,10 +217,11 @@ def _conv(eqn, place, tie) -> Site | None:
   d, h = math.prod(window) * w.shape[rhs[1]], w.shape[rhs[0]]
   p = z.size // max(h, 1)
   spatial = [z.shape[i] for i in out[2:]]
+  large = math.prod(window) > PATCHES
 
   def cut(a):
     a = jnp.transpose(a, (lhs[0], *lhs[2:], lhs[1]))
-    if math.prod(window) > PATCHES:
+    if large:
       # Channels first here, the window first below: only this site has the layout, so any one order will do.
       kind = ('N', ''.join('XYZUVW'[: len(window)]))
       spec = f'{kind[0]}{kind[1]}C', f'{kind[1]}IO', f'{kind[0]}{kind[1]}C'
@@ -233,10 +237,17 @@ def _conv(eqn, place, tie) -> Site | None:
       pieces.append(jax.lax.slice(a, (0, *place, 0), (a.shape[0], *ends, a.shape[-1]), strides))
     return jnp.concatenate(pieces, axis=-1).reshape(p, d)
 
+  def product(rows, w):
+    # The patches are there anyway; and going back, strided slices cost half of what a convolution with holes does.
+    filters = jnp.transpose(w, (*rhs[2:], rhs[1], rhs[0])).reshape(d, h)
+    found = jax.lax.dot(rows, filters, precision=how['precision'], preferred_element_type=z.dtype)
+    return jnp.moveaxis(found.reshape(z.shape[out[0]], *spatial, h), range(z.ndim), (out[0], *out[2:], out[1]))
+
   return Site(
     tie.leaf, ('conv', tie.layout, rhs), jax.ShapeDtypeStruct(z.shape, z.dtype), p, d, h, False,
     rows=cut,
     columns=lambda z: jnp.transpose(z, (out[0], *out[2:], out[1])).reshape(p, h),
+    product=None if large else product,
   )  # fmt: skip
 
 
