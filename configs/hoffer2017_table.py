@@ -1,7 +1,7 @@
 """arXiv 1705.08741, table 1: small batch, large batch, and the large batch with the paper's remedies one after the other.
 
 Command: python -m experiments.run --config=configs/hoffer2017_table.py
-Run time: 4 minutes on one core.
+Run time: 8 minutes on two cores beside other jobs.
 Expected: at the same number of epochs the large batch generalises worse; the square-root rule with clipping, ghost batches and
 the same number of updates close the gap. The last arm, with the updates alone, is ours.
 

@@ -259,11 +259,13 @@ def walk(get: Get) -> Canvas:
 
 
 def fitted(ax: Axes, get: Get, case: dict) -> None:
-  """The three laws, fitted to the seed whose window is the longest, with the median of R^2 over seeds."""
+  """The three laws, fitted to the median over seeds in the longest window, with the median of the seeds' own R^2."""
   found = fits(get, WALK, **case)
-  t, d = max(windows(get, WALK, **case), key=lambda pair: len(pair[0]))
+  t = max((steps for steps, _ in windows(get, WALK, **case)), key=len)
+  steps, distances = each_seed(select(get(WALK, 'distance'), **case), 'distance')
+  d = np.median(distances, axis=0)[np.isin(steps, t)]
   for i, (law, f) in enumerate(GROWTH.items()):
-    slope = line(f(t), d)[0] if len(t) > 1 else np.nan
+    slope, _ = line(f(t), d)
     ax.plot(t, d.mean() + slope * (f(t) - f(t).mean()), color=f'C{i}', linestyle='--', linewidth=1.1,
             label=f'{LAWS[law]}: {np.median(found[law]):.3f}')  # fmt: skip
 
@@ -289,7 +291,7 @@ def batches(get: Get) -> Canvas:
 
 
 def table(get: Get) -> Canvas:
-  figure, axes = canvas(2, height=2.9)
+  figure, axes = canvas(2, height=3.5)
   for ax, noise in zip(axes[0], (0.0, 0.2), strict=True):
     found = accuracies(get, noise)
     for i, (name, values) in enumerate(found.items()):
@@ -309,7 +311,7 @@ def table(get: Get) -> Canvas:
 
 
 def potential(get: Get) -> Canvas:
-  figure, axes = canvas(2, height=2.8)
+  figure, axes = canvas(2, height=3.2)
   around, path = axes[0]
   readings, walks = get(WALK, 'potential'), get(BATCHES, 'path')
   for i, (name, case) in enumerate({'cross entropy': CLEAN, 'squared error': SQUARED}.items()):
@@ -324,8 +326,8 @@ def potential(get: Get) -> Canvas:
       if step == 0 and not i:
         around.plot(far, middle[0] * far / far[0], 'k:', linewidth=0.9, label='alpha = 2')
   around.set(xscale='log', yscale='log', title='loss at a distance (clean labels)')
-  around.set(xlabel='|w - w*|', ylabel='rms change of the training loss')
-  around.legend(title='exponent alpha', title_fontsize=7.5, alignment='left')
+  around.set(xlabel='distance in a random direction', ylabel='rms change of the training loss')
+  around.legend(title='exponent alpha', title_fontsize=7.5, alignment='left', loc='upper left')
   path.set_xscale('log')
   for i, size in enumerate((SIZES[0], SIZES[-1])):
     for noise, style in ((0.0, '-'), (0.2, '--')):
@@ -335,7 +337,9 @@ def potential(get: Get) -> Canvas:
       )
   path.axhline(1, color='k', linewidth=0.9, linestyle=':', label='uncorrelated steps')
   path.set(yscale='log', title='is the walk random? (lr = 0.1)', xlabel='step t', ylabel='|w - w(0)| / sqrt(sum of |u|$^2$)')
-  path.legend()
+  path.legend(loc='upper left')
+  for ax, room in ((around, 1e4), (path, 8)):
+    ax.set_ylim(top=ax.get_ylim()[1] * room)  # for the legend
   figure.suptitle(f'Digits, 128-128 hidden units; median and range of {seeds_of([readings])}', fontsize=9)
   return figure
 
