@@ -1,4 +1,4 @@
-"""arXiv 1705.08741, figure 2: the distance from the start by batch size, with and without the square-root rule.
+"""arXiv 1705.08741, random walk: the distance from the start by batch size, with and without the square-root rule.
 
 Command: python -m experiments.run --config=configs/hoffer2017_batches.py
 Run time: 6 minutes on two cores beside other jobs.

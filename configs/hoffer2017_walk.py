@@ -1,4 +1,4 @@
-"""arXiv 1705.08741, section 4: the distance from the start in the phase of constant learning rate, with the claim's controls.
+"""arXiv 1705.08741, random walk: the distance from the start while the learning rate is constant, with the claim's controls.
 
 Command: python -m experiments.run --config=configs/hoffer2017_walk.py
 Run time: 1 minute on two cores.

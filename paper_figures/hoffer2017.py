@@ -118,7 +118,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/1a',
     'In the phase of constant learning rate the distance from the start grows as log t',
-    'section 4',
+    'the random walk on a random potential',
     (WALK,),
     lambda get: fits(get, WALK, **CLEAN)['log'],
     0.95,
@@ -128,7 +128,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/1b',
     'A logarithm fits better than t^(1/2) and t^(1/4)',
-    'section 4',
+    'the random walk on a random potential',
     (WALK,),
     lambda get: margin(get, **CLEAN),
     0.0,
@@ -138,7 +138,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/1c',
     'Negative control, ours: with a small batch and noisy labels the logarithm is not the best of the three',
-    'section 4',
+    'the random walk on a random potential',
     (WALK,),
     lambda get: margin(get, **NOISY),
     -math.inf,
@@ -148,7 +148,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/1d',
     'Control, ours: the law is one of the walk and not of the cross entropy, so it holds for the squared error too',
-    'section 4',
+    'the random walk on a random potential',
     (WALK,),
     lambda get: margin(get, **SQUARED),
     0.0,
@@ -158,7 +158,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/1e',
     'The loss is a random potential of exponent 2',
-    'section 4',
+    'the random walk on a random potential',
     (WALK,),
     exponent,
     1.5,
@@ -168,7 +168,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/2a',
     'With the square-root rule the distance grows alike for all batch sizes',
-    'figure 2',
+    'distances from the start by batch size',
     (BATCHES,),
     lambda get: spread(get, 0.0),
     1.0,
@@ -178,7 +178,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/2b',
     'With the square-root rule the distance grows alike for all batch sizes where labels are noisy',
-    'figure 2',
+    'distances from the start by batch size',
     (BATCHES,),
     lambda get: spread(get, 0.2),
     1.0,
@@ -188,7 +188,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/2c',
     'With the learning rate of the small batch, the large one stays nearer to the start',
-    'figure 2',
+    'distances from the start by batch size',
     (BATCHES,),
     lambda get: nearer(get, 0.0),
     0.0,
@@ -198,7 +198,7 @@ CLAIMS = [
   Claim(
     'hoffer2017/2d',
     'With the learning rate of the small batch, the large one stays nearer to the start where labels are noisy',
-    'figure 2',
+    'distances from the start by batch size',
     (BATCHES,),
     lambda get: nearer(get, 0.2),
     0.0,
@@ -352,7 +352,7 @@ def numbered(table: pd.DataFrame, reading: str) -> np.ndarray:
 
 FIGURES = [
   Figure('hoffer2017_walk', (WALK,), walk, 'Distance from the start over time, with three laws fitted.'),
-  Figure('hoffer2017_batches', (BATCHES,), batches, 'Distance from the start by batch size and rule (figure 2).'),
+  Figure('hoffer2017_batches', (BATCHES,), batches, 'Distance from the start by batch size and rule.'),
   Figure('hoffer2017_table', (TABLE,), table, 'Test accuracy of the small batch, the large one and its remedies (table 1).'),
   Figure('hoffer2017_potential', (WALK, BATCHES), potential, 'The loss around the weights, and how straight the walk is.'),
 ]

@@ -1,4 +1,4 @@
-"""Batch normalisation in ghost batches. Source: 1705.08741 (algorithm 1)."""
+"""Batch normalisation in ghost batches. Source: 1705.08741 (ghost batch normalisation)."""
 
 import flax.linen as nn
 import jax

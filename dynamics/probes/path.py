@@ -34,7 +34,7 @@ def path(apply: Callable[..., Array], loss: Loss) -> Probe:
     where there was no step or no pair of steps.
   Cost: a norm and a product a step, inside the training loop; a copy of the parameters and six scalars of memory.
   Oracle: numpy in float64 on the weights of every step.
-  Source: 1705.08741, section 4 (the walk); the statistics are ours.
+  Source: 1705.08741 (the walk); the statistics are ours.
   """
   zero, none = jnp.float32(0), jnp.float32(jnp.nan)
 
@@ -89,7 +89,7 @@ def potential(
     exponent_se (), its jackknife error over directions. For a smooth loss the exponent is 2 where r is small.
   Cost: `points` x `directions` forward passes over the training set, one after the other; memory of one.
   Oracle: a quadratic loss, whose squares have a closed form; numpy in float64 on the same directions.
-  Source: 1705.08741, section 4: if E |L(w1) - L(w2)|^2 ~ |w1 - w2|^alpha, then |w - w0| ~ (log t)^(2 / alpha).
+  Source: 1705.08741: if E |L(w1) - L(w2)|^2 ~ |w1 - w2|^alpha, then |w - w0| ~ (log t)^(2 / alpha).
   """
   steps = farthest / nearest
 
