@@ -74,6 +74,11 @@ CASES = [  # arguments, words of the sentence
   (['--config.batch.size=1000'], ['batch.size', '1000', '10 training examples']),
   (['--config.data_parallel=3', '--config.batch.size=10'], ['data_parallel', '3', 'does not divide', '10']),
   (['--config.data_parallel=5', '--config.batch.size=10'], ['data_parallel is 5', 'only 4 devices']),
+  (['--config.model.name=normalised_mlp', '--config.model.ghost=3'], ['model.ghost is 3', '10 examples']),
+  (
+    ['--config.model.name=normalised_mlp', '--config.model.ghost=2', '--config.data_parallel=2'],
+    ['model.ghost is 2', '5 examples', 'one device'],
+  ),
   (['--config.model.name=transformer', '--config.model.width=10'], ['width is 10', '4 heads', 'a multiple of heads']),
   (['--config.model.widths=(8,8)', '--config.init.rule=mean_field'], ['mean_field', 'one hidden layer', 'hidden_1']),
   (['--config.data.name=teacher'], ['loss.name', "'cross_entropy'", 'needs labels', 'mean_squared_error']),
