@@ -201,9 +201,11 @@ def _check_batch(config: Config, rows: int) -> None:
     raise ConfigError(f'batch.size is {size}, but there are only {rows} training examples.')
   if size % devices:
     raise ConfigError(f'data_parallel is {devices}, which does not divide the batch of {size} examples.')
-  ghost = config['model']['ghost'] if 'ghost' in config['model'] else 0
-  if ghost and (size // devices) % ghost:
-    raise ConfigError(f'model.ghost is {ghost}, which does not divide the {size // devices} examples of a batch on one device.')
+  if config['model']['name'] != 'normalised_mlp' or not config['model']['ghost']:
+    return
+  ghost, share = config['model']['ghost'], size // devices
+  if share % ghost:
+    raise ConfigError(f'model.ghost is {ghost}, which does not divide the {share} examples of a batch on one device.')
 
 
 def wide(config: Config) -> bool:
