@@ -146,3 +146,25 @@ def errors_apart(one: np.ndarray, two: np.ndarray) -> np.ndarray:
   """(n,) differences of paired samples, in standard errors of the difference of two means: sqrt(s1^2 / n + s2^2 / n)."""
   one, two = np.asarray(one, float), np.asarray(two, float)
   return (one - two) / np.sqrt((np.var(one, ddof=1) + np.var(two, ddof=1)) / len(one))
+
+
+def line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """(slope, R^2) of the least-squares line of y (..., n) on x (n,); R^2 is 0 where y does not vary, NaN where y is not finite."""
+  x, y = np.asarray(x, float), np.asarray(y, float)
+  dx, dy = x - x.mean(), y - y.mean(axis=-1, keepdims=True)
+  slope = dy @ dx / (dx @ dx)
+  total = np.sum(dy**2, axis=-1)
+  left = np.sum((dy - slope[..., None] * dx) ** 2, axis=-1)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    return slope, np.where(total == 0, 0.0, 1 - left / total)
+
+
+GROWTH = {'log': np.log, 'root': np.sqrt, 'quarter': lambda t: np.asarray(t, float) ** 0.25}
+
+
+def growth(t: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+  """R^2 of y = a f(t) + b, y (..., n) at times t (n,) above 0, for f = log t ('log'), t^(1/2) ('root') and t^(1/4) ('quarter').
+
+  All three have two free parameters, so their R^2 may be compared.
+  """
+  return {name: line(f(np.asarray(t, float)), y)[1] for name, f in GROWTH.items()}

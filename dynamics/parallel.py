@@ -88,6 +88,11 @@ def spmd(
   return call
 
 
+def split() -> bool:
+  """Whether the code that is being traced sees one device's share of a batch: inside of `spmd`, over more than one of 'data'."""
+  return dict(jax.sharding.get_abstract_mesh().shape).get(DATA, 1) > 1
+
+
 def place(tree, grid: Mesh, split: bool):
   """Puts arrays where `spmd` wants them: split over members, or whole on every device. Typed keys pass too."""
   return _placing(NamedSharding(grid, P(MEMBER) if split else P()))(tree)

@@ -58,6 +58,10 @@ def stopping(*, stop_loss: NotNegative) -> None:
   """A hyper value of the runs that name it: the loss at which a member stops."""
 
 
+def dropping(*, drop_every: Range(float, least=1.0), drop: Range(float, above=0.0, most=1.0) = 0.1) -> None:
+  """Hyper values of the runs that name the first: every how many steps the learning rate is multiplied by `drop`."""
+
+
 def placing(*, gain: NotNegative) -> None:
   """A hyper value of the runs that name it: a factor on the weights of a law that is placed."""
 
@@ -92,7 +96,8 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   # What a run does not ask for is no part of it: runs without a predictor block, a loss level or a gain keep their identities.
   if 'predictor' in given:
     out['predictor'] = resolve(given['predictor'], fields(predictor), 'predictor')
-  asked = [also for name, also in {'stop_loss': stopping, 'gain': placing}.items() if name in given.get('hyper', {})]
+  also = {'stop_loss': stopping, 'drop_every': dropping, 'gain': placing}
+  asked = [values for name, values in also.items() if name in given.get('hyper', {})]
   if placing in asked and 'on' not in out['init']:
     raise ConfigError(
       f'hyper.gain multiplies the weights of a law that init.on places, but init.law is {out["init"]["law"]!r}: '
@@ -196,6 +201,11 @@ def _check_batch(config: Config, rows: int) -> None:
     raise ConfigError(f'batch.size is {size}, but there are only {rows} training examples.')
   if size % devices:
     raise ConfigError(f'data_parallel is {devices}, which does not divide the batch of {size} examples.')
+  if config['model']['name'] != 'normalised_mlp' or not config['model']['ghost']:
+    return
+  ghost, share = config['model']['ghost'], size // devices
+  if share % ghost:
+    raise ConfigError(f'model.ghost is {ghost}, which does not divide the {share} examples of a batch on one device.')
 
 
 def wide(config: Config) -> bool:

@@ -1,7 +1,7 @@
 """Flax modules, one family a file. `name(**choices, outputs=k, vocabulary=v)` gives the module."""
 
-from dynamics.models.mlp import linear, mlp
+from dynamics.models.mlp import linear, mlp, normalised_mlp
 from dynamics.models.rnn import rnn
 from dynamics.models.transformer import transformer
 
-__all__ = ['linear', 'mlp', 'rnn', 'transformer']
+__all__ = ['linear', 'mlp', 'normalised_mlp', 'rnn', 'transformer']

@@ -10,7 +10,7 @@ import optax
 from dynamics.inits import Rule, describe, over
 from dynamics.optim.perpendicular import perpendicular as project
 from dynamics.schema import Range
-from dynamics.types import Hyper
+from dynamics.types import Array, Hyper
 
 Positive = Range(float, above=0.0)
 NotNegative = Range(float, least=0.0)
@@ -75,6 +75,8 @@ def optimizer(
     warmup: steps over which the learning rate rises linearly to its value.
     schedule: 'constant', or 'cosine' down to 0 at `steps`.
     steps: the length of the run; used by 'cosine' alone.
+
+  Where the hyper values hold `drop_every`, the learning rate is multiplied by `drop` after every so many steps.
   """
   names = tuple(inspect.signature(family.make).parameters)
 
@@ -87,6 +89,8 @@ def optimizer(
     parts += [family.make(**{n: hyper[n] for n in names if n in hyper})]
     if warmup or schedule == 'cosine':
       parts += [optax.scale_by_schedule(_factor(warmup, schedule, steps))]
+    if 'drop_every' in hyper:
+      parts += [optax.scale_by_schedule(lambda count: _drops(count, hyper['drop_every'], hyper['drop']))]
     parts += [_by_rule(rule, roles, family.normalised)] if rule else []
     return optax.chain(*parts)
 
@@ -106,6 +110,11 @@ def _factor(warmup: int, schedule: str, steps: int):
     return rise * fall
 
   return factor
+
+
+def _drops(count: Array, every: Array, drop: Array) -> Array:
+  """drop^(number of whole stretches of `every` steps that have passed)."""
+  return drop ** jnp.floor(count.astype(jnp.float32) / every)
 
 
 def _by_rule(rule: Rule, roles: Mapping[str, str] | None, normalised: bool) -> optax.GradientTransformation:

@@ -9,6 +9,7 @@ from dynamics.probes.kernel import kernel, kernel_regression
 from dynamics.probes.linearisation import linearisation
 from dynamics.probes.meters import meters
 from dynamics.probes.modes import modes
+from dynamics.probes.path import path, potential
 from dynamics.probes.performance import performance
 from dynamics.probes.predictions import predictions
 from dynamics.probes.representation import activity, neural_collapse, representation
@@ -30,7 +31,9 @@ __all__ = [
   'neural_collapse',
   'norms',
   'null_space',
+  'path',
   'performance',
+  'potential',
   'predictions',
   'representation',
   'residuals',

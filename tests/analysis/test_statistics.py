@@ -10,7 +10,9 @@ from analysis.statistics import (
   estimate,
   exponent,
   first_time,
+  growth,
   halves,
+  line,
   power_law,
   rank_correlation,
   times_later,
@@ -127,3 +129,25 @@ def test_halves_vary_as_much_as_the_statistic_of_all_members_errs():
   found = halves(values, lambda some: some.mean(axis=0)[0])
   assert found.shape == (400,)
   np.testing.assert_allclose(found.std(), 1 / 20, rtol=0.15)
+
+
+def test_a_line_is_scipys_for_every_row():
+  rng = np.random.default_rng(5)
+  x, y = np.sort(rng.uniform(1, 50, 9)), rng.normal(size=(3, 9))
+  found = [stats.linregress(x, row) for row in y]
+  np.testing.assert_allclose(line(x, y), ([f.slope for f in found], [f.rvalue**2 for f in found]), rtol=1e-9)
+  assert line(x, np.ones(9)) == (0, 0)
+  assert np.isnan(line(x, np.where(x > 20, np.nan, y[0]))[1])
+
+
+@pytest.mark.parametrize(('law', 'f'), [('log', np.log), ('root', np.sqrt), ('quarter', lambda t: t**0.25)])
+def test_the_law_of_growth_that_made_the_data_fits_best(law, f):
+  t = np.unique(np.geomspace(10, 2000, 40).round())
+  exact = growth(t, 3 + 2 * f(t))
+  assert exact[law] == pytest.approx(1)
+  assert max(exact, key=exact.get) == law
+  assert sorted(exact.values())[1] < 0.99
+  noisy = 3 + 2 * f(t) + 0.02 * np.ptp(f(t)) * np.random.default_rng(6).normal(size=(5, len(t)))
+  found = growth(t, noisy)
+  assert found[law].shape == (5,)
+  assert all((found[law] > rival).all() for name, rival in found.items() if name != law)

@@ -41,7 +41,7 @@ def tiny_data(block):
 
 
 def tiny_model(block):
-  small = {'width': 8, 'heads': 2, 'layers': min(block.get('layers', 1), 2), 'expansion': 1}
+  small = {'width': 8, 'heads': 2, 'ghost': 2, 'layers': min(block.get('layers', 1), 2), 'expansion': 1}
   out = {**block, **{name: value for name, value in small.items() if name in block}}
   return {**out, 'widths': (8,) * min(len(block['widths']), 2)} if 'widths' in block else out
 

@@ -151,6 +151,27 @@ def test_schedules_multiply_the_learning_rate(choices, factors):
   np.testing.assert_allclose(seen, factors, atol=1e-6)
 
 
+def test_drops_are_traced_and_multiply_the_learning_rate():
+  """Members that drop at other times share one program; a schedule of optax says when."""
+  optimizer, ones, traces = optim.optimizer(optim.sgd), jnp.ones(1), []
+
+  @jax.jit
+  def factors(hyper):
+    traces.append(1)
+    made = optimizer(hyper)
+    state, seen = made.init(ones), []
+    for _ in range(7):
+      updates, state = made.update(ones, state, ones)
+      seen.append(-updates[0] / hyper['lr'])
+    return jnp.stack(seen)
+
+  for every, drop in ((3, 0.1), (2, 0.5), (9, 0.1), (2.5, 0.5)):
+    found = factors({'lr': jnp.float32(2.0), 'drop_every': jnp.float32(every), 'drop': jnp.float32(drop)})
+    expected = optax.piecewise_constant_schedule(1.0, {int(np.ceil(every * i)): drop for i in range(1, 5)})
+    np.testing.assert_allclose(found, [expected(t) for t in range(7)], rtol=1e-6)
+  assert len(traces) == 1
+
+
 def test_stated_roles_reach_the_learning_rates_of_the_rule():
   params, ones = ({name: {'kernel': jnp.full((128, 128), v)} for name in ('one', 'two')} for v in (0.0, 1.0))
   update = lambda roles: optim.optimizer(optim.sgd, rule=rules.mup, roles=roles)({'lr': jnp.float32(1)})

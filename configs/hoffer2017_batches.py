@@ -1,0 +1,22 @@
+"""arXiv 1705.08741, random walk: the distance from the start by batch size, with and without the square-root rule.
+
+Command: python -m experiments.run --config=configs/hoffer2017_batches.py
+Run time: 6 minutes on two cores beside other jobs.
+Expected: with the learning rate of the small batch, larger batches stay nearer to the start; with the rule, all grow alike. With
+clean labels both hold; with noisy labels the rule spreads the curves.
+
+Ghost batches of 32 throughout, so that the normalisation is the same for all batch sizes. The number of updates is the same too.
+"""
+
+from configs._hoffer2017 import RATE, digits, scaled
+
+SMALL, BATCHES = 32, (32, 128, 512, 1024)
+
+
+def get_config():
+  pairs = tuple((batch, rate) for batch in BATCHES for rate in sorted({RATE, scaled(batch, SMALL)}))
+  return digits(
+    model=dict(name='normalised_mlp', widths=(128, 128), ghost=SMALL),
+    steps=1000,
+    sweep=((('batch.size', 'hyper.lr'), pairs), ('hyper.label_noise', (0.0, 0.2))),
+  )

@@ -1,0 +1,36 @@
+"""arXiv 1705.08741, table 1: small batch, large batch, and the large batch with the paper's remedies one after the other.
+
+Command: python -m experiments.run --config=configs/hoffer2017_table.py
+Run time: 8 minutes on two cores beside other jobs.
+Expected: at the same number of epochs the large batch generalises worse; the square-root rule with clipping, ghost batches and
+the same number of updates close the gap. The last arm, with the updates alone, is ours.
+
+256 digits, batches of 16 and 256, plain batch normalisation where there is no ghost. The learning rate falls to a tenth after
+half of the run: regime adaptation lengthens both halves. The clip at a norm of 1 is our choice.
+"""
+
+from configs._hoffer2017 import RATE, digits, scaled
+
+SMALL, LARGE, UPDATES = 16, 256, 1024
+FEW = UPDATES * SMALL // LARGE  # the updates of a large batch in as many epochs
+FIELDS = ('batch.size', 'model.ghost', 'optimizer.clip', 'hyper.lr', 'steps', 'hyper.drop_every')
+ARMS = (
+  (SMALL, 0, 0.0, RATE, UPDATES, UPDATES / 2),
+  (LARGE, 0, 0.0, RATE, FEW, FEW / 2),
+  (LARGE, 0, 1.0, scaled(LARGE, SMALL), FEW, FEW / 2),
+  (LARGE, SMALL, 1.0, scaled(LARGE, SMALL), FEW, FEW / 2),
+  (LARGE, SMALL, 1.0, scaled(LARGE, SMALL), UPDATES, UPDATES / 2),
+  (LARGE, 0, 0.0, RATE, UPDATES, UPDATES / 2),
+)
+
+
+def get_config():
+  return digits(
+    data=dict(name='images', source='digits', train=256, test=1500),
+    model=dict(name='normalised_mlp', widths=(128, 128)),
+    hyper=dict(lr=RATE, label_noise=0.0, drop_every=1.0, drop=0.1),
+    schedule=dict(log_points=12),
+    probes=dict(performance=dict(), distance=dict(leaves=False)),
+    seeds=tuple(range(100, 130)),
+    sweep=((FIELDS, ARMS), ('hyper.label_noise', (0.0, 0.2))),
+  )

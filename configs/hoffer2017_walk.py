@@ -1,0 +1,23 @@
+"""arXiv 1705.08741, random walk: the distance from the start while the learning rate is constant, with the claim's controls.
+
+Command: python -m experiments.run --config=configs/hoffer2017_walk.py
+Run time: 1 minute on two cores.
+Expected: the distance grows as log t for the cross entropy of clean labels, where t^(1/2) and t^(1/4) fit worse; not so with a
+share of 20% noisy labels, nor with the squared error.
+
+Batches of 32, no momentum, no normalisation. The potential is read at step 0 and at the end.
+"""
+
+from configs._hoffer2017 import digits
+
+
+def get_config():
+  return digits(
+    probes=dict(
+      performance=dict(),
+      distance=dict(),
+      path=dict(),
+      potential=dict(nearest=0.3, farthest=10.0, schedule=dict(log_points=0, linear_points=1)),
+    ),
+    sweep=(('loss.name', ('cross_entropy', 'mean_squared_error')), ('hyper.label_noise', (0.0, 0.2))),
+  )
