@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from dynamics import trees
 from dynamics.inits.laws import frame
 from dynamics.inits.leaves import over, weights
+from dynamics.linalg import dense
 from dynamics.types import Array, Batch, Data, Hyper, Key, Tree
 
 Init = Callable[[Key, Tree, Hyper], Tree]
@@ -90,7 +91,7 @@ def correlation(examples: Batch, outputs: int) -> tuple[Array, Array, Array]:
   x, y = features(examples), examples.y
   if jnp.issubdtype(y.dtype, jnp.integer):
     y = jax.nn.one_hot(y, outputs, dtype=jnp.float32) if outputs > 1 else (2 * y - 1)[:, None]
-  u, s, vt = jnp.linalg.svd(y.T.astype(jnp.float32) @ x / x.shape[0], full_matrices=False)
+  u, s, vt = dense.svd(y.T.astype(jnp.float32) @ x / x.shape[0])
   return u, s, vt.T
 
 
@@ -101,7 +102,7 @@ def principal(examples: Batch) -> Array:
     ValueError: inputs that are tokens.
   """
   x = features(examples)
-  return jnp.linalg.svd(x - jnp.mean(x, axis=0, keepdims=True), full_matrices=False)[2].T
+  return dense.svd(x - jnp.mean(x, axis=0, keepdims=True)).vt.T
 
 
 def features(examples: Batch) -> Array:

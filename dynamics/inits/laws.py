@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics.inits.leaves import Leaf
+from dynamics.linalg import dense
 from dynamics.schema import Range
 from dynamics.types import Array, Key
 
@@ -71,7 +72,7 @@ def low_rank(directions: Array | None = None, *, rank: Range(int, least=1)) -> L
         f'{leaf.name} is {rows} x {columns} and rank is {rank}, but there are {directions.shape[1]} directions of length '
         f'{directions.shape[0]}: take a smaller rank, or a leaf that reads the inputs'
       )
-    u, s, v = jnp.linalg.svd(jax.random.normal(key, (rows, columns), jnp.float32), full_matrices=False)
+    u, s, v = dense.svd(jax.random.normal(key, (rows, columns), jnp.float32))
     u = u[:, :rank] if directions is None else directions[:, :rank].astype(jnp.float32)
     return _unit((u * s[None, :rank]) @ v[:rank], leaf)
 
@@ -137,7 +138,7 @@ def block(*, blocks: Range(int, least=1)) -> Law:
 
 def frame(key: Key, rows: int, columns: int) -> Array:
   """Haar-random orthonormal columns: (rows, columns), rows >= columns."""
-  q, r = jnp.linalg.qr(jax.random.normal(key, (rows, columns), jnp.float32))
+  q, r = dense.qr(jax.random.normal(key, (rows, columns), jnp.float32))
   return q * jnp.sign(jnp.diagonal(r))[None, :]
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dynamics.linalg import dense
 from dynamics.types import Array
 
 
@@ -35,7 +36,7 @@ def matrix(kernel: Array) -> Array:
 
 def eigenvalues(kernel: Array) -> Array:
   """All eigenvalues, descending; (n,) or (n k,), in the kernel's units. Of the symmetric part."""
-  return jnp.linalg.eigvalsh(_square(kernel))[::-1]
+  return dense.eigenvalues(_square(kernel))[::-1]
 
 
 def condition(kernel: Array) -> Array:
@@ -97,7 +98,7 @@ def energy(kernel: Array, targets: Array) -> Array:
 
   For `kernel` and `targets` see `target_alignment`. Source: 1901.08584, theorem 4.1 (projections on eigenvectors).
   """
-  _, vectors = jnp.linalg.eigh(_square(kernel))
+  _, vectors = dense.eigh(_square(kernel))
   y = _columns(kernel, targets)
   return jnp.cumsum(jnp.sum((vectors.T @ y) ** 2, axis=1)[::-1]) / jnp.sum(y**2)
 
@@ -121,7 +122,7 @@ def regression(train: Array, test_train: Array, targets: Array, *, ridge: float 
   k, cross, y = _square(train), matrix(test_train), _columns(train, targets)
   if cross.shape[1] != k.shape[0] or test_train.ndim != train.ndim:
     raise ValueError(f'the train kernel has shape {train.shape} and the test-train kernel {test_train.shape}; columns must match')
-  values, vectors = jnp.linalg.eigh(k)
+  values, vectors = dense.eigh(k)
   values = values + jnp.asarray(ridge, k.dtype)
   least, floor = values[0], values[-1] * k.shape[0] * jnp.finfo(k.dtype).eps
   regular = least > floor

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from dynamics import trees
 from dynamics.inits.joint import features
 from dynamics.inits.leaves import describe, weights
+from dynamics.linalg import dense
 from dynamics.losses import Loss
 from dynamics.types import Array, Probe
 
@@ -26,7 +27,7 @@ def spectrum(apply: Callable[..., Array], loss: Loss) -> Probe:
 
   def measure(view, memory, key):
     x = features(view.data.train)
-    return {'eigenvalue': jnp.square(jnp.linalg.svd(x, compute_uv=False)) / x.shape[0]}, memory
+    return {'eigenvalue': jnp.square(dense.singular_values(x)) / x.shape[0]}, memory
 
   return Probe(init, measure)
 
@@ -53,7 +54,7 @@ def null_space(apply: Callable[..., Array], loss: Loss) -> Probe:
 
   def measure(view, memory, key):
     x = features(view.data.train)
-    _, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    _, s, vt = dense.svd(x)
     reached = s > jnp.finfo(s.dtype).eps * max(x.shape) * s[0]
     rows = jnp.where(reached[:, None], vt, 0)  # a basis of what the inputs span
     unreached = lambda w: w - rows.T @ (rows @ w)

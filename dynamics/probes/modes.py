@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics.inits.joint import correlation, features
+from dynamics.linalg import dense
 from dynamics.losses import Loss
 from dynamics.trees import wide
 from dynamics.types import Array, Probe
@@ -44,7 +45,7 @@ def modes(apply: Callable[..., Array], loss: Loss) -> Probe:
       'strength': strength,
       'target': kept.singular,
       'outside': jnp.linalg.norm(response - (kept.left * strength[None]) @ kept.right.T),
-      'singular': jnp.linalg.svd(response, compute_uv=False),
+      'singular': dense.singular_values(response),
     }
     return reading, kept
 

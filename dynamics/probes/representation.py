@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dynamics.linalg import spectrum
+from dynamics.linalg import dense, spectrum
 from dynamics.losses import Loss, predict
 from dynamics.schema import Range
 from dynamics.trees import wide
@@ -104,7 +104,7 @@ def neural_collapse(apply: Callable[..., Array], loss: Loss, *, examples: Range(
 
 def _within(residuals: Array, means: Array) -> Array:
   """tr(S_w S_b^+) / C from residuals (n, h) and means (C, h), by way of the (C, C) Gram matrix of means."""
-  values, vectors = jnp.linalg.eigh(means @ means.T)
+  values, vectors = dense.eigh(means @ means.T)
   rounding = values[-1] * max(means.shape) * jnp.finfo(means.dtype).eps
   zero = values <= rounding
   along = residuals @ (means.T @ vectors) / jnp.where(zero, 1, values)[None]

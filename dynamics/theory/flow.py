@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from dynamics.linalg import dense
 from dynamics.theory.kernels import Kernels, precise
 from dynamics.types import Array
 
@@ -169,6 +170,6 @@ def _matrix(kernel: Array) -> Array:
 
 
 def _spectrum(matrix: Array) -> tuple[Array, Array]:
-  values, vectors = jnp.linalg.eigh(matrix)
+  values, vectors = dense.eigh(matrix)
   floor = jnp.finfo(matrix.dtype).eps * len(values) * values[-1]
   return jnp.where(values > floor, values, 0), vectors

@@ -1,0 +1,59 @@
+"""Factorisations against numpy, their gradients, and many of them in one program of few threads."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics.linalg import dense
+
+CROWD = """
+import os
+os.environ['NPROC'] = '2'
+import jax
+from dynamics.linalg import dense
+def member(key):
+  keys = jax.random.split(key, 12)
+  xs = [jax.random.normal(k, (64, 64)) for k in keys]
+  return [dense.qr(x)[0].sum() for x in xs], [dense.eigenvalues(x @ x.T)[0] for x in xs]
+program = jax.jit(jax.vmap(member))
+for seed in range(5):
+  jax.block_until_ready(program(jax.random.split(jax.random.key(seed), 8)))
+print('done')
+"""
+
+
+@pytest.fixture(params=['one', 'vmap'])
+def over(request):
+  return (lambda f: lambda xs: jax.tree.map(lambda *a: jnp.stack(a), *map(f, xs))) if request.param == 'one' else jax.vmap
+
+
+@pytest.mark.parametrize('shape', [(5, 3), (3, 5), (4, 4)])
+def test_factors_give_the_matrix_back_and_values_are_those_of_numpy(over, shape):
+  x = jax.random.normal(jax.random.key(0), (3, *shape))
+  q, r = over(dense.qr)(x)
+  u, s, vt = over(dense.svd)(x)
+  np.testing.assert_allclose(q @ r, x, atol=1e-5)
+  np.testing.assert_allclose(u * s[:, None] @ vt, x, atol=1e-5)
+  np.testing.assert_allclose(over(dense.singular_values)(x), np.linalg.svd(x, compute_uv=False), atol=1e-5)
+  a = x @ jnp.swapaxes(x, 1, 2)
+  values, vectors = over(dense.eigh)(a)
+  np.testing.assert_allclose(vectors * values[:, None] @ jnp.swapaxes(vectors, 1, 2), a, atol=1e-4)
+  np.testing.assert_allclose(over(dense.eigenvalues)(a), np.linalg.eigvalsh(a), atol=1e-4)
+
+
+def test_eigenvalues_have_the_gradient_of_their_sum_which_is_the_identity():
+  a = jnp.diag(jnp.arange(1.0, 5.0)) + 0.1
+  gradient = jax.grad(lambda x: jnp.sum(dense.eigenvalues(x)))(a)
+  np.testing.assert_allclose(gradient, np.eye(4), atol=1e-5)
+
+
+def test_more_batches_than_threads_end():
+  """Of jax's own batched factorisations this program waits for ever, in some of its calls."""
+  environment = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
+  found = subprocess.run([sys.executable, '-c', CROWD], capture_output=True, text=True, timeout=300, env=environment)
+  assert found.stdout.strip() == 'done', found.stderr[-500:]
