@@ -15,6 +15,7 @@ CASES = [  # arguments, words of the sentence
   (['--config.hyper.lrr=3'], ['hyper.lrr is no field of hyper', "did you mean 'lr'"]),
   (['--config.predictor.linearized=True'], ['predictor.linearized', "did you mean 'linearised'"]),
   (['--config.hyper.gain=2'], ['hyper.gain', "init.law is 'gaussian'", 'hyper.init_scale']),
+  (['--config.hyper.factor_rank=2'], ['hyper.factor_rank', "init.law 'factors'", "'gaussian'"]),
   (['--config.hyper.stop_loss=-1'], ['hyper.stop_loss', '-1', 'at least 0']),
   (['--config.probes.colapse.on=True'], ['probes.colapse', "did you mean 'collapse'"]),
   (['--config.probes.alignment.strech=0.1'], ['probes.alignment.strech', "did you mean 'stretch'"]),
