@@ -2,8 +2,8 @@
 
 All in float64, as errors fall to 1e-30. The mean of <A, R>^2 is |R|^2, so the gradient of our loss, half the mean squared error,
 is near R - M for a product F G^T. For X X^T the paper's loss is half of ours: its step eta is 2 lr. Factors start with entries
-N(0, alpha^2 / 20), alpha being hyper.init_scale; the right one of two at a third of that scale, as we remember the paper's theorem,
-which makes the imbalance F^T F - G^T G positive definite. Sizes, steps and scales are ours: only the abstract was at hand.
+N(0, alpha^2 / 20), alpha being hyper.init_scale; the right one of two at a third of that, as we remember the paper's theorem,
+so the imbalance F^T F - G^T G is positive definite. Sizes, steps and scales are ours: only the abstract was at hand.
 
 Seeds 100 and up judge; 0 and 1 were used for tuning. Each draws its own matrix, measurements and start, the same for all values
 of a sweep.

@@ -2,7 +2,7 @@
 
 Command: python -m experiments.run --config=configs/ma2022_samples.py
 Run time: 3 minutes on two cores.
-Expected: from alpha = 1e-4 about 120 measurements do in nine of ten cases, for 4 columns as for 20; from 0.01 more columns need more.
+Expected: from alpha = 1e-4 about 120 measurements do in nine of ten cases, for 4 columns as for 20; from 0.01 20 need more.
 
 Measurements are static: as rows of zeros, those that a member does not use would cost as much as the others.
 """
