@@ -1,7 +1,7 @@
 """arXiv 2310.01769: how far the imbalance F^T F - G^T G drifts from its start, by learning rate and alpha.
 
 Command: python -m experiments.run --config=configs/xiong2023_balance.py
-Run time: 30 seconds on two cores.
+Run time: 1 minute on two cores.
 Expected: less than 5% for a small learning rate, in proportion to it.
 
 The error has left the start, and learned both directions, in a time (steps times learning rate) of 60.

@@ -186,7 +186,7 @@ def start(get: Get) -> Canvas:
     for number, alpha in enumerate((0.1, 0.01, 0.001, SMALLEST)):
       curve(ax, select(table, decay=decay, init_scale=alpha), 'error', rf'{alpha:g}', color=f'C{number}')
     curve(ax, squares, 'error', r'squares, 0.01', color='black')
-    ax.set(title=f'steps 0.15 x {decay:g}$^t$', xlabel='step t', yscale='log', ylim=(1e-7, 1e3), xlim=(-20, 1220))
+    ax.set(title=f'steps 0.15 x {decay:g}$^t$', xlabel='step t', yscale='log', ylim=(1e-7, 1e5), xlim=(-20, 1220))
   axes[0, 0].set_ylabel('error $|R - M|$')
   axes[0, 1].legend(loc='upper right', ncols=2, title=r'SubGM from $\alpha$ =', title_fontsize=7.5)
   final = axes[0, 2]
@@ -194,7 +194,7 @@ def start(get: Get) -> Canvas:
   for number, decay in enumerate((SHORT, LONG)):
     points(final, alphas, errors(get, decay, alphas), f'0.15 x {decay:g}$^t$', f'C{number}')
   final.plot(alphas, 0.03 * np.array(alphas), 'k--', linewidth=0.8, label=r'in proportion to $\alpha$')
-  final.set(xscale='log', yscale='log', xlabel=r'scale of the start $\alpha$', title='the last error', ylim=(1e-7, 1e3))
+  final.set(xscale='log', yscale='log', xlabel=r'scale of the start $\alpha$', title='the last error')
   final.legend(loc='upper right')
   figure.suptitle(
     f'SubGM, 20 columns, 1500 measurements, a tenth with gross outliers; median and range of {seeds_of([table, squares])}',
