@@ -13,6 +13,7 @@ from paper_figures.paper import Figure, Get, canvas, curve, seeds_of, select
 ALPHA = 'configs/ma2022_alpha.py'
 SQUARES = 'configs/ma2022_squares.py'
 RANK = 'configs/ma2022_rank.py'
+NOISE = 'configs/ma2022_noise.py'
 SAMPLES = 'configs/ma2022_samples.py'
 SLOW = ()
 
@@ -20,6 +21,8 @@ ALPHAS = (0.1, 0.03, 0.01, 0.003, 0.001)
 SMALLEST = 0.0001  # does not leave the start with the shorter schedule
 SHORT, LONG = 0.98, 0.99  # decays of the step
 COLUMNS = (2, 4, 8, 20)  # of SAMPLES
+NOISES = (0.01, 0.1, 1.0)  # standard deviations
+FREE, MEASURED = 39, 1500  # numbers that a 20 x 20 positive semi-definite matrix of rank 2 has, and measurements
 RECOVERED = 0.05  # |R - M| / |M| below which M counts as recovered
 SHARE, GROUP = 0.9, 10  # of seeds; seeds that make one number
 OF_ALPHA = 'a in the last |R - M| ~ alpha^a'
@@ -44,6 +47,17 @@ def gross_over(get: Get) -> np.ndarray:
   """(seed,) the last error with outliers of 1000 over that with outliers of 10: a tenth of outliers, 20 columns."""
   table = select(get(RANK, 'recovery'), label_noise=0.1, factor_rank=20.0)
   return last(select(table, data__outlier=1000.0), 'error') / last(select(table, data__outlier=10.0), 'error')
+
+
+def noisy(get: Get, alpha: float, columns: int) -> np.ndarray:
+  """(seed, noise) the last error under Gaussian noise alone."""
+  table = select(get(NOISE, 'recovery'), init_scale=alpha, factor_rank=float(columns))
+  return np.stack([last(select(table, data__noise=noise), 'error') for noise in NOISES], axis=1)
+
+
+def regression(noise: np.ndarray) -> np.ndarray:
+  """The error of a regression by least absolute deviations that knows the rank: noise sqrt(pi / 2) sqrt(free / measured)."""
+  return np.sqrt(np.pi / 2 * FREE / MEASURED) * np.asarray(noise)
 
 
 def successes(get: Get, alpha: float) -> tuple[np.ndarray, np.ndarray]:
@@ -173,6 +187,36 @@ CLAIMS = [
     1.25,
     'last |R - M| with outliers N(0, 1000^2) over that with N(0, 10^2), a tenth of outliers, 20 columns, alpha 0.01',
   ),
+  Claim(
+    'ma2022/5a',
+    'Under dense Gaussian noise too the number of columns does not matter from a small start',
+    'abstract (agnostic to over-parametrisation and noise)',
+    (NOISE,),
+    lambda get: noisy(get, 0.001, 20)[:, 1] / noisy(get, 0.001, 2)[:, 1],
+    0.8,
+    1.25,
+    'last |R - M| with 20 columns over that with 2, noise 0.1, alpha 0.001',
+  ),
+  Claim(
+    'ma2022/5b',
+    'and the error is in proportion to the noise',
+    'theorem on Gaussian noise, as we remember it',
+    (NOISE,),
+    lambda get: exponent(NOISES, noisy(get, 0.001, 20)),
+    0.9,
+    1.1,
+    'a in last |R - M| ~ noise^a, 0.01 to 1, 20 columns, alpha 0.001',
+  ),
+  Claim(
+    'ma2022/5c',
+    'It is the error of a regression that knows the rank',
+    'ours: sqrt(pi / 2) for least absolute deviations, 39 free numbers',
+    (NOISE,),
+    lambda get: noisy(get, 0.001, 20)[:, 1] / regression(0.1),
+    0.8,
+    1.25,
+    'last |R - M| over noise sqrt(pi / 2) sqrt(39 / 1500), noise 0.1, 20 columns, alpha 0.001',
+  ),
 ]
 
 
@@ -203,6 +247,24 @@ def start(get: Get) -> Canvas:
   return figure
 
 
+def subspaces(get: Get) -> Canvas:
+  table = get(ALPHA, 'recovery')
+  figure, axes = canvas(3, height=2.9, sharey=True)
+  arms = ((LONG, 0.01), (LONG, 0.001), (SHORT, SMALLEST))
+  for ax, (decay, alpha) in zip(axes[0], arms, strict=True):
+    some = select(table, decay=decay, init_scale=alpha)
+    for reading, name in (('signal', 'signal'), ('cross', 'cross'), ('residual', 'residual')):
+      curve(ax, some, reading, name)
+    curve(ax, some, 'weakest', 'weakest direction of R', color='black', linestyle='--')
+    ax.axhline(alpha, color='gray', linewidth=0.8, linestyle=':', label=r'$\alpha$')
+    ax.set(title=rf'$\alpha$ = {alpha:g}, steps 0.15 x {decay:g}$^t$', xlabel='step t', yscale='log', ylim=(1e-10, 1e4))
+  axes[0, 0].set_ylabel('parts of $R - M$ (Frobenius norm)')
+  axes[0, 1].legend(loc='upper right', ncols=2)
+  note = 'signal lies in rows and columns of M, cross in one of them, residual in neither'
+  figure.suptitle(f'SubGM, 20 columns: {note}; range of {seeds_of([table])}', fontsize=9)
+  return figure
+
+
 def rank(get: Get) -> Canvas:
   table = get(RANK, 'recovery')
   figure, axes = canvas(3, height=2.9, sharey=True)
@@ -220,6 +282,26 @@ def rank(get: Get) -> Canvas:
   axes[0, 0].set_ylabel('error $|R - M|$')
   setting = r'SubGM from $\alpha$ = 0.01: 20 columns, a tenth of outliers of size 10 unless told'
   figure.suptitle(f'{setting}; median and range of {seeds_of([table])}', fontsize=9)
+  return figure
+
+
+def noise(get: Get) -> Canvas:
+  table = get(NOISE, 'recovery')
+  figure, axes = canvas(2, height=2.9)
+  paths, ends = axes[0]
+  for number, columns in enumerate((2, 5, 20)):
+    for alpha, style in ((0.001, '-'), (0.1, '--')):
+      some = select(table, data__noise=0.1, init_scale=alpha, factor_rank=float(columns))
+      curve(paths, some, 'error', rf'{columns} columns, $\alpha$ = {alpha:g}', color=f'C{number}', linestyle=style)
+      share = noisy(get, alpha, columns) / np.array(NOISES)
+      points(ends, NOISES, share, None, f'C{number}', style)
+  for ax, level in ((paths, regression(0.1)), (ends, regression(1.0))):
+    ax.axhline(level, color='black', linewidth=0.8, linestyle=':', label='regression of known rank')
+  paths.set(title='noise 0.1', xlabel='step t', ylabel='error $|R - M|$', yscale='log', ylim=(0.01, 2))
+  ends.set(title='the last error', xscale='log', xlabel='noise (standard deviation)', ylabel='error / noise', ylim=(0, 0.65))
+  ends.legend(*paths.get_legend_handles_labels(), loc='upper left', bbox_to_anchor=(1, 1))
+  figure.set_size_inches(8.0, 2.9)
+  figure.suptitle(f'SubGM under Gaussian noise (full lines coincide); median and range of {seeds_of([table])}', fontsize=9)
   return figure
 
 
@@ -252,15 +334,17 @@ def samples(get: Get) -> Canvas:
   return figure
 
 
-def points(ax, x, values: np.ndarray, label: str, colour: str) -> None:
+def points(ax, x, values: np.ndarray, label: str | None, colour: str, style: str = '-') -> None:
   """Median and range over seeds of (seed, x) values."""
   middle, low, high = band(values)
-  ax.plot(x, middle, '.-', color=colour, label=label)
+  ax.plot(x, middle, '.', linestyle=style, color=colour, label=label)
   ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 FIGURES = [
   Figure('ma2022_start', (ALPHA, SQUARES), start, 'Error of SubGM by the scale of the start and the schedule, and of squares.'),
+  Figure('ma2022_subspaces', (ALPHA,), subspaces, 'Where the error lies: signal, residual and cross terms.'),
   Figure('ma2022_rank', (RANK,), rank, 'Error by columns, and by share and size of outliers.'),
+  Figure('ma2022_noise', (NOISE,), noise, 'Error under Gaussian noise, by columns and start.'),
   Figure('ma2022_samples', (SAMPLES,), samples, 'How many measurements SubGM needs, by columns.'),
 ]
