@@ -298,7 +298,7 @@ def noise(get: Get) -> Canvas:
   for ax, level in ((paths, regression(0.1)), (ends, regression(1.0))):
     ax.axhline(level, color='black', linewidth=0.8, linestyle=':', label='regression of known rank')
   paths.set(title='noise 0.1', xlabel='step t', ylabel='error $|R - M|$', yscale='log', ylim=(0.01, 2))
-  ends.set(title='the last error', xscale='log', xlabel='noise (standard deviation)', ylabel='error / noise', ylim=(0, 0.65))
+  ends.set(title='the last error', xscale='log', xlabel='noise (standard deviation)', ylabel='error / noise', ylim=(0, 0.75))
   ends.legend(*paths.get_legend_handles_labels(), loc='upper left', bbox_to_anchor=(1, 1))
   figure.set_size_inches(8.0, 2.9)
   figure.suptitle(f'SubGM under Gaussian noise (full lines coincide); median and range of {seeds_of([table])}', fontsize=9)
