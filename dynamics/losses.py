@@ -16,7 +16,7 @@ from dynamics.types import Array
 Loss = Callable[[Array, Array], Array]
 Dtype = Literal['float16', 'bfloat16', 'float32', 'float64']
 
-__all__ = ['cross_entropy', 'hinge', 'mean_squared_error', 'stablemax']
+__all__ = ['cross_entropy', 'hinge', 'mean_absolute_error', 'mean_squared_error', 'stablemax']
 
 
 def cross_entropy(*, dtype: Dtype = 'float32') -> Loss:
@@ -56,9 +56,18 @@ def mean_squared_error(*, dtype: Dtype = 'float32') -> Loss:
 
   def loss(outputs, targets):
     z = cast(outputs)
-    labels = jnp.issubdtype(targets.dtype, jnp.integer)
-    y = jax.nn.one_hot(targets, z.shape[-1], dtype=z.dtype) if labels else cast(targets)
-    return jnp.sum(jnp.square(z - y), axis=-1, dtype=z.dtype) / 2
+    return jnp.sum(jnp.square(z - _numbers(targets, z)), axis=-1, dtype=z.dtype) / 2
+
+  return loss
+
+
+def mean_absolute_error(*, dtype: Dtype = 'float32') -> Loss:
+  """sum_k |z_k - y_k|, with gradient 0 at the kink. Targets: (n, k) floats, or (n,) labels, taken as one-hot."""
+  cast = _caster(dtype)
+
+  def loss(outputs, targets):
+    z = cast(outputs)
+    return jnp.sum(jnp.abs(z - _numbers(targets, z)), axis=-1, dtype=z.dtype)
 
   return loss
 
@@ -104,6 +113,12 @@ def _caster(dtype: Dtype):
   if dtype == 'float64' and not jax.config.jax_enable_x64:
     raise ValueError("a float64 loss needs jax.config.update('jax_enable_x64', True) before anything runs")
   return lambda x: x.astype(jnp.dtype(dtype))
+
+
+def _numbers(targets: Array, z: Array) -> Array:
+  """Targets as numbers like z (n, k): labels as one-hot vectors."""
+  labels = jnp.issubdtype(targets.dtype, jnp.integer)
+  return jax.nn.one_hot(targets, z.shape[-1], dtype=z.dtype) if labels else targets.astype(z.dtype)
 
 
 def _pick(z: Array, labels: Array) -> Array:

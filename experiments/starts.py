@@ -11,7 +11,7 @@ from dynamics.types import Data
 
 LAWS = {law.__name__: law for law in (laws.gaussian, laws.truncated, laws.uniform, laws.orthogonal)}
 STRUCTURED = {law.__name__: law for law in (laws.low_rank, laws.power_law, laws.dale, laws.block)}  # these take choices
-JOINT = {'balanced': inits.balanced, 'aligned': inits.aligned}  # all layers at once
+JOINT = {'balanced': inits.balanced, 'aligned': inits.aligned, 'factors': inits.factors}  # all layers at once
 RULES = {rule.__name__: rule for rule in (rules.standard, rules.ntk, rules.mean_field, rules.mup)}
 
 InitFrom = Callable[[Data], inits.Init]
@@ -62,8 +62,8 @@ def make(block: Config, outputs: int) -> tuple[inits.Init, InitFrom | None]:
   name, rule = block['law'], RULES[block['rule']]
   if name == 'aligned':
     return inits.balanced(), inits.aligned(outputs)
-  if name == 'balanced':
-    return inits.balanced(), None
+  if name in JOINT:
+    return JOINT[name](), None
   if name in LAWS:
     return inits.independent(LAWS[name], rule), None
   own = {choice: block[choice] for choice in fields(STRUCTURED[name])}

@@ -66,6 +66,14 @@ def placing(*, gain: NotNegative) -> None:
   """A hyper value of the runs that name it: a factor on the weights of a law that is placed."""
 
 
+def factoring(*, factor_rank: Range(float, least=1.0)) -> None:
+  """A hyper value of the runs that name it: how many columns the factors of law 'factors' start with, beside zeros."""
+
+
+def leaning(*, right_scale: NotNegative) -> None:
+  """A hyper value of the runs that name it: the scale of the right factor of law 'factors', over that of the left one."""
+
+
 def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   """A config without sweep, checked, with every default filled in, and the revision of this family.
 
@@ -96,13 +104,22 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   # What a run does not ask for is no part of it: runs without a predictor block, a loss level or a gain keep their identities.
   if 'predictor' in given:
     out['predictor'] = resolve(given['predictor'], fields(predictor), 'predictor')
-  also = {'stop_loss': stopping, 'drop_every': dropping, 'gain': placing}
-  asked = [values for name, values in also.items() if name in given.get('hyper', {})]
+  special = {
+    'stop_loss': stopping,
+    'drop_every': dropping,
+    'gain': placing,
+    'factor_rank': factoring,
+    'right_scale': leaning,
+  }
+  asked = [also for name, also in special.items() if name in given.get('hyper', {})]
   if placing in asked and 'on' not in out['init']:
     raise ConfigError(
       f'hyper.gain multiplies the weights of a law that init.on places, but init.law is {out["init"]["law"]!r}: '
       f'take {", ".join(starts.STRUCTURED)}, or hyper.init_scale for all weights.'
     )
+  if (factoring in asked or leaning in asked) and out['init']['law'] != 'factors':
+    name = 'factor_rank' if factoring in asked else 'right_scale'
+    raise ConfigError(f"hyper.{name} is of init.law 'factors', but init.law is {out['init']['law']!r}.")
   out['hyper'] = resolve(given.get('hyper', {}), fields(family.make, traced, *asked), 'hyper')
   if out['hyper']['label_noise'] and not out['own_data']:
     raise ConfigError(
@@ -189,7 +206,7 @@ def _check_targets(config: Config, y: jax.ShapeDtypeStruct, outputs: int) -> Non
   """Classification losses need labels, and all but the hinge more than one output."""
   loss, source = config['loss']['name'], config['data']['name']
   labels = jax.numpy.issubdtype(y.dtype, jax.numpy.integer)
-  if not labels and loss != 'mean_squared_error':
+  if not labels and loss not in ('mean_squared_error', 'mean_absolute_error'):
     raise ConfigError(f'loss.name is {loss!r}, which needs labels, but data {source!r} gives numbers: take mean_squared_error.')
   if labels and outputs == 1 and loss != 'hinge':
     raise ConfigError(f'loss.name is {loss!r}, but data {source!r} gives labels of a single output: take hinge, or two outputs.')

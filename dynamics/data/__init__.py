@@ -2,6 +2,7 @@
 
 from dynamics.data.decisions import context_integration, match_to_sample, two_alternative
 from dynamics.data.images import images
+from dynamics.data.matrix_sensing import matrix_sensing
 from dynamics.data.modes import hierarchy, linear_map
 from dynamics.data.modular import modular
 from dynamics.data.parity import parity
@@ -11,5 +12,5 @@ from dynamics.data.scans import scans
 from dynamics.data.sphere import sphere
 from dynamics.data.teacher import teacher
 
-__all__ = ['context_integration', 'hierarchy', 'images', 'linear_map', 'match_to_sample', 'modular', 'parity', 'perceptron',
-           'permutation', 'scans', 'sphere', 'teacher', 'two_alternative']  # fmt: skip
+__all__ = ['context_integration', 'hierarchy', 'images', 'linear_map', 'match_to_sample', 'matrix_sensing', 'modular', 'parity',
+           'perceptron', 'permutation', 'scans', 'sphere', 'teacher', 'two_alternative']  # fmt: skip

@@ -10,14 +10,15 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.inits import rules
+from dynamics.inits.factors import factors
 from dynamics.inits.joint import Init, aligned, balanced, correlation, principal
 from dynamics.inits.laws import Law, block, dale, gaussian, low_rank, orthogonal, power_law, truncated, uniform
 from dynamics.inits.leaves import Leaf, describe, over, weights
 from dynamics.inits.rules import ABC, Rule, mean_field, mup, ntk, standard
 
-__all__ = ['ABC', 'Init', 'Law', 'Leaf', 'Rule', 'aligned', 'balanced', 'block', 'correlation', 'dale', 'describe', 'gaussian',
-           'independent', 'low_rank', 'mean_field', 'mup', 'ntk', 'orthogonal', 'over', 'placed', 'power_law', 'principal',
-           'rules', 'standard', 'truncated', 'uniform', 'weights']  # fmt: skip
+__all__ = ['ABC', 'Init', 'Law', 'Leaf', 'Rule', 'aligned', 'balanced', 'block', 'correlation', 'dale', 'describe', 'factors',
+           'gaussian', 'independent', 'low_rank', 'mean_field', 'mup', 'ntk', 'orthogonal', 'over', 'placed', 'power_law',
+           'principal', 'rules', 'standard', 'truncated', 'uniform', 'weights']  # fmt: skip
 
 
 def independent(law: Law, rule: Rule = standard) -> Init:

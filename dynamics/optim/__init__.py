@@ -1,6 +1,8 @@
 """Optimisers as optax chains in which every scalar may be traced, and this field's own transformations."""
 
-from dynamics.optim.families import Family, adam, adamw, momentum, optimizer, sgd
+from dynamics.optim.families import Family, adam, adamw, momentum, optimizer, rebalanced, sgd, subgradient
 from dynamics.optim.perpendicular import perpendicular
+from dynamics.optim.rebalanced import rebalance
 
-__all__ = ['Family', 'adam', 'adamw', 'momentum', 'optimizer', 'perpendicular', 'sgd']
+__all__ = ['Family', 'adam', 'adamw', 'momentum', 'optimizer', 'perpendicular', 'rebalance', 'rebalanced', 'sgd',
+           'subgradient']  # fmt: skip

@@ -9,6 +9,7 @@ import optax
 
 from dynamics.inits import Rule, describe, over
 from dynamics.optim.perpendicular import perpendicular as project
+from dynamics.optim.rebalanced import rebalance
 from dynamics.schema import Range
 from dynamics.types import Array, Hyper
 
@@ -35,6 +36,15 @@ def _momentum(*, lr: Positive, beta1: Decay = 0.9, weight_decay: NotNegative = 0
   return optax.chain(optax.add_decayed_weights(weight_decay), optax.trace(beta1), optax.scale_by_learning_rate(lr))
 
 
+def _subgradient(*, lr: Positive, decay: Range(float, above=0.0, most=1.0) = 1.0):
+  geometric = optax.scale_by_schedule(lambda count: jnp.exp(count.astype(jnp.float32) * jnp.log(jnp.asarray(decay, jnp.float32))))
+  return optax.chain(geometric, optax.scale_by_learning_rate(lr))
+
+
+def _rebalanced(*, lr: Positive, rebalance_at: NotNegative, beta: Positive = 1.0):
+  return optax.chain(optax.scale_by_learning_rate(lr), rebalance(rebalance_at, beta))
+
+
 def _adam(*, lr: Positive, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: NotNegative = 1e-8, weight_decay: NotNegative = 0.0):
   return optax.chain(
     optax.add_decayed_weights(weight_decay), optax.scale_by_adam(beta1, beta2, eps), optax.scale_by_learning_rate(lr)
@@ -49,6 +59,8 @@ def _adamw(*, lr: Positive, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: NotNe
 
 sgd = Family(_sgd, normalised=False)  # w <- w - lr (g + weight_decay w)
 momentum = Family(_momentum, normalised=False)  # m <- beta1 m + g + weight_decay w; w <- w - lr m
+subgradient = Family(_subgradient, normalised=False)  # w <- w - lr decay^t g at step t = 0, 1, ...
+rebalanced = Family(_rebalanced, normalised=False)  # sgd on two factors, one step of which re-factors their product
 adam = Family(_adam, normalised=True)  # weight decay added to the gradient: an L2 penalty
 adamw = Family(_adamw, normalised=True)  # weight decay decoupled from the moments
 

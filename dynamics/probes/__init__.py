@@ -1,6 +1,7 @@
 """The instruments, one family a file. Every maker takes (apply, loss) first, and its own choices as keywords."""
 
 from dynamics.probes.alignment import alignment
+from dynamics.probes.balance import balance
 from dynamics.probes.clock import clock, rest
 from dynamics.probes.collapse import collapse
 from dynamics.probes.distance import distance, norms
@@ -12,6 +13,7 @@ from dynamics.probes.modes import modes
 from dynamics.probes.path import path, potential
 from dynamics.probes.performance import performance
 from dynamics.probes.predictions import predictions
+from dynamics.probes.recovery import recovery
 from dynamics.probes.representation import activity, neural_collapse, representation
 from dynamics.probes.residuals import residuals
 from dynamics.probes.signal import signal
@@ -20,6 +22,7 @@ from dynamics.probes.weights import weights
 __all__ = [
   'activity',
   'alignment',
+  'balance',
   'clock',
   'collapse',
   'distance',
@@ -35,6 +38,7 @@ __all__ = [
   'performance',
   'potential',
   'predictions',
+  'recovery',
   'representation',
   'residuals',
   'rest',

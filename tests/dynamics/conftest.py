@@ -1,4 +1,4 @@
-"""Small problems shared by the tests of the library: four models, each with data and a loss that suit it."""
+"""Small problems shared by the tests of the library: five models, each with data and a loss that suit it."""
 
 import functools
 from typing import NamedTuple
@@ -28,9 +28,11 @@ class Case(NamedTuple):
 def case(name: str, batch: int = 0) -> Case:
   tokens, pixels = data.modular(p=5, train_fraction=0.6), data.parity(bits=2, noise_bits=3, train=12, test=8)
   values = data.teacher(inputs=4, outputs=1, train=12, test=6)
+  sensed = data.matrix_sensing(rows=4, columns=3, symmetric=False, train=20, singular=(2.0, 1.0))
   task, loss, make = {
     'tokens': (tokens, losses.cross_entropy(), lambda **k: models.mlp(widths=(8,), bias=False, **k)),
     'linear': (values, losses.mean_squared_error(), lambda **k: models.linear(widths=(3,), **k)),
+    'matrix': (sensed, losses.mean_absolute_error(), lambda **k: models.factorisation(width=3, symmetric=False, **k)),
     'floats': (pixels, losses.cross_entropy(), lambda **k: models.mlp(widths=(6, 5), activation='tanh', **k)),
     'transformer': (
       tokens,
@@ -45,14 +47,18 @@ def case(name: str, batch: int = 0) -> Case:
   return Case(task, loss, problem, draws)
 
 
-MODELS = ('tokens', 'linear', 'floats', 'transformer')
+MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
 REFUSE_TOKENS = ('modes', 'null_space', 'spectrum')
+MATRICES = ('recovery',)  # on matrix sensing alone
 # Tangent kernels of a transformer take longer to compile than all else, and are tested by themselves.
 PROBES = {
-  'tokens': tuple(p for p in probes.__all__ if p not in REFUSE_TOKENS),
-  'linear': tuple(probes.__all__),
-  'floats': tuple(probes.__all__),
-  'transformer': tuple(p for p in probes.__all__ if p not in REFUSE_TOKENS and not p.startswith('kernel')),
+  'tokens': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES)),
+  'linear': tuple(p for p in probes.__all__ if p not in MATRICES),
+  'matrix': ('performance', 'balance', *MATRICES),
+  'floats': tuple(p for p in probes.__all__ if p not in MATRICES),
+  'transformer': tuple(
+    p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES, 'balance') and not p.startswith('kernel')
+  ),
 }
 
 

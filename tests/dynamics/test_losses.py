@@ -28,6 +28,10 @@ def squares(z, y):
   return 0.5 * ((z - y) ** 2).sum(1)
 
 
+def distances(z, y):
+  return np.abs(z - (np.eye(5)[y] if y.ndim == 1 else y)).sum(1)
+
+
 def hinged(z, y, margin=1.0):
   if z.shape[1] == 1:
     return np.maximum(0, margin - (2 * y - 1) * z[:, 0])
@@ -40,6 +44,8 @@ TABLE = {
   'stablemax': (losses.stablemax, {}, stable, Z, Y),
   'squares of labels': (losses.mean_squared_error, {}, squares, Z, Y),
   'squares of targets': (losses.mean_squared_error, {}, squares, Z, T),
+  'distances to labels': (losses.mean_absolute_error, {}, distances, Z, Y),
+  'distances to targets': (losses.mean_absolute_error, {}, distances, Z, T),
   'hinge of many': (losses.hinge, {}, hinged, Z, Y),
   'hinge of one': (losses.hinge, {}, hinged, Z1, Y1),
   'hinge, margin': (losses.hinge, {'margin': 2.5}, lambda z, y: hinged(z, y, 2.5), Z, Y),
@@ -76,7 +82,7 @@ def test_only_the_outputs_are_cast_and_gradients_come_back_in_float32(wide, name
   np.testing.assert_array_equal(loss(z32, t), loss(z32.astype(dtype).astype(jnp.float32), t))
 
 
-@pytest.mark.parametrize('make', [losses.cross_entropy, losses.stablemax, losses.mean_squared_error, losses.hinge])
+@pytest.mark.parametrize('make', [getattr(losses, name) for name in losses.__all__])
 def test_float64_without_64_bit_mode_says_what_to_do(make):
   with pytest.raises(ValueError, match='jax_enable_x64'):
     make(dtype='float64')

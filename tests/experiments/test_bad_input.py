@@ -17,6 +17,7 @@ CASES = [  # arguments, words of the sentence
   (['--config.hyper.gain=2'], ['hyper.gain', "init.law is 'gaussian'", 'hyper.init_scale']),
   (['--config.hyper.drop=0.5'], ['hyper.drop is no field of hyper']),
   (['--config.hyper.drop_every=0'], ['hyper.drop_every', 'at least 1']),
+  (['--config.hyper.factor_rank=2'], ['hyper.factor_rank', "init.law 'factors'", "'gaussian'"]),
   (['--config.hyper.stop_loss=-1'], ['hyper.stop_loss', '-1', 'at least 0']),
   (['--config.probes.colapse.on=True'], ['probes.colapse', "did you mean 'collapse'"]),
   (['--config.probes.alignment.strech=0.1'], ['probes.alignment.strech', "did you mean 'stretch'"]),

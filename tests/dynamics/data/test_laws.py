@@ -16,6 +16,8 @@ TASKS = [  # task, shape of one x, classes (0 for numbers), rows
   (data.images(train=12, test=7, flat=False, labels='parity'), (8, 8, 1), 2, N),
   (data.linear_map(singular=(2.0, 1.0), inputs=5, outputs=3), (5,), 0, dict(train=5, test=5)),
   (data.match_to_sample(kinds=3, fixation=1, sample=2, delay=0, comparison=3, response=1, **N), (7, 4), 2, N),
+  (data.matrix_sensing(rows=3, columns=3, train=12), (3, 3), 0, dict(train=12, test=9)),
+  (data.matrix_sensing(rows=3, columns=4, symmetric=False, operator='entries'), (3, 4), 0, dict(train=12, test=12)),
   (data.modular(p=5), (2,), 5, dict(train=10, test=15)),
   (data.parity(bits=2, noise_bits=3, **N), (5,), 2, N),
   (data.perceptron(inputs=4, chi=1, **N), (4,), 2, N),
@@ -36,8 +38,8 @@ def name_of(task):
 
 
 def test_the_table_has_every_task():
-  assert len({task.draw.__module__ for task, *_ in TASKS}) == 10
-  assert len(data.__all__) == 13, 'a new task needs a row above'
+  assert len({task.draw.__module__ for task, *_ in TASKS}) == 11
+  assert len(data.__all__) == 14, 'a new task needs a row above'
 
 
 @pytest.mark.parametrize(('task', 'shape', 'classes', 'rows'), TASKS, ids=lambda v: name_of(v) if hasattr(v, 'draw') else '')

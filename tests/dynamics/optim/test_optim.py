@@ -30,9 +30,14 @@ def adamw(lr, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0):
   return optax.adamw(lr, beta1, beta2, eps, weight_decay=weight_decay)
 
 
+def geometric(lr, decay=1.0):
+  return optax.sgd(optax.exponential_decay(lr, 1, decay))
+
+
 TABLE = [
   (optim.sgd, l2(lambda lr: optax.sgd(lr)), ({}, D)),
   (optim.momentum, l2(lambda lr, beta1=0.9: optax.sgd(lr, beta1)), ({}, B, {**B, **D})),
+  (optim.subgradient, geometric, ({}, {'decay': 0.7})),
   (optim.adam, l2(adam), ({}, M, {**M, **D})),
   (optim.adamw, adamw, ({}, M, {**M, **D})),
 ]
@@ -59,7 +64,7 @@ def test_traced_scalars_equal_optax_with_numbers(family, reference, scalars):
   close(traced({k: jnp.float32(v) for k, v in scalars.items()}), walk(reference(**scalars)))
 
 
-@pytest.mark.parametrize('family', [optim.sgd, optim.momentum, optim.adam, optim.adamw])
+@pytest.mark.parametrize('family', [optim.sgd, optim.momentum, optim.subgradient, optim.adam, optim.adamw])
 def test_scalars_change_without_a_new_compilation(family):
   traces = []
 
@@ -122,6 +127,35 @@ def test_perpendicular_needs_parameters():
 def test_the_chain_projects_before_the_base_optimiser(mode, rescale):
   ours = walk(optim.optimizer(optim.momentum, perpendicular=mode)({'lr': 0.1}))
   close(ours, walk(optax.chain(optim.perpendicular(rescale), optax.sgd(0.1, 0.9))))
+
+
+# ---- rebalanced -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('beta', [1.0, 0.3])
+def test_rebalanced_is_sgd_but_for_one_step_that_keeps_the_product_and_sets_the_imbalance(wide, beta):
+  """With two columns of zeros, as factors of smaller rank have them; under vmap, one member is due and one is not."""
+  local = np.random.default_rng(1)
+  params = {'left': local.normal(size=(6, 4)), 'right': local.normal(size=(4, 5))}
+  params['left'][:, 2:], params['right'][2:] = 0, 0
+  grads = [jax.tree.map(lambda w: local.normal(size=w.shape), params) for _ in range(3)]
+  hyper = lambda at: {'lr': jnp.float32(0.1), 'rebalance_at': jnp.asarray(at, jnp.float32), 'beta': jnp.float32(beta)}
+  run = lambda hyper, some: walk(optim.optimizer(optim.rebalanced)(hyper), jax.tree.map(jnp.asarray, params), grads[:some])
+  close(run(hyper(7), 3), walk(optax.sgd(0.1), params, grads), rtol=1e-6)
+  before, after = run(hyper(2), 2), run(hyper(2), 3)
+  np.testing.assert_allclose(after['left'] @ after['right'], before['left'] @ before['right'], atol=1e-12)
+  np.testing.assert_allclose(after['left'].T @ after['left'], np.float32(beta) ** 2 * np.eye(4), atol=1e-12)
+  both = jax.vmap(lambda at: run({**hyper(0), 'rebalance_at': at}, 3))(jnp.asarray([2.0, 7.0], jnp.float32))
+  close(jax.tree.map(lambda x: x[0], both), after, atol=1e-12)
+  close(jax.tree.map(lambda x: x[1], both), walk(optax.sgd(0.1), params, grads), rtol=1e-6)
+
+
+@pytest.mark.parametrize(('shapes', 'said'), [([(3, 2)], 'two factors'), ([(2, 3), (3, 4)], 'no more columns than rows')])
+def test_rebalance_says_what_it_needs(shapes, said):
+  params = {f'hidden_{i}': jnp.zeros(shape) for i, shape in enumerate(shapes)}
+  base = optim.rebalance(0, 1.0)
+  with pytest.raises(ValueError, match=said):
+    base.update(params, base.init(params), params)
 
 
 # ---- clip and schedules -----------------------------------------------------------------------------------------

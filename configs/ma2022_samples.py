@@ -1,0 +1,27 @@
+"""arXiv 2202.08788: how often M is recovered, by the number of measurements and of columns, from a small and a larger start.
+
+Command: python -m experiments.run --config=configs/ma2022_samples.py
+Run time: 4 minutes on two cores.
+Expected: from alpha = 1e-4 about 120 measurements do in nine of ten cases, for 4 columns as for 20; from 0.01 20 need more.
+
+Measurements are static: as rows of zeros, those that a member does not use would cost as much as the others.
+"""
+
+from configs._ma2022 import robust, sensing, start
+
+MEASUREMENTS = (60, 70, 80, 90, 100, 110, 120, 130, 140, 160, 180, 200, 240)
+
+
+def get_config():
+  return robust(
+    data=sensing(100),
+    hyper=start(1e-4, 0.99),
+    steps=1000,
+    schedule=dict(log_points=0, linear_points=1),
+    seeds=tuple(range(100, 150)),
+    sweep=(
+      ('data.train', MEASUREMENTS),
+      ('hyper.init_scale', (1e-4, 1e-2)),
+      ('hyper.factor_rank', (2.0, 4.0, 8.0, 20.0)),
+    ),
+  )
