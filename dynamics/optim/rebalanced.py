@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from dynamics.inits import describe, weights
+from dynamics.linalg import dense
 
 
 def rebalance(at, beta) -> optax.GradientTransformation:
@@ -19,7 +20,7 @@ def rebalance(at, beta) -> optax.GradientTransformation:
 
   def replaced(updates, params):
     left, right = (leaf.name for leaf in weights(describe(params)))
-    u, s, vt = jnp.linalg.svd(params[left], full_matrices=False)
+    u, s, vt = dense.svd(params[left])
     strength = jnp.asarray(beta, u.dtype)
     new = {left: strength * u, right: (s[:, None] * vt) @ params[right] / strength}
     return {name: (new[name] - w).astype(updates[name].dtype) for name, w in params.items()}

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.inits.leaves import describe, weights
+from dynamics.linalg import dense
 from dynamics.losses import Loss
 from dynamics.trees import wide
 from dynamics.types import Array, Probe
@@ -42,7 +43,7 @@ def balance(apply: Callable[..., Array], loss: Loss) -> Probe:
   def measure(view, memory, key):
     now = {name: difference(*pair) for name, pair in pairs(view.variables).items()}
     start = {name: difference(*pair) for name, pair in pairs(view.anchor).items()}
-    values = {name: jnp.linalg.eigvalsh(d) for name, d in now.items()}
+    values = {name: dense.eigenvalues(d) for name, d in now.items()}
     size = jnp.linalg.norm
     reading = {
       'imbalance_of': {name: size(d) for name, d in now.items()},

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from dynamics.linalg import dense
 from dynamics.losses import Loss
 from dynamics.schema import Range
 from dynamics.trees import wide
@@ -37,7 +38,7 @@ def recovery(apply: Callable[..., Array], loss: Loss, *, rank: Range(int, least=
     return y.reshape(x.shape[1:])
 
   def init(view):
-    u, _, vt = jnp.linalg.svd(truth(view), full_matrices=False)
+    u, _, vt = dense.svd(truth(view))
     if rank > u.shape[1]:
       raise ValueError(f'recovery: rank is {rank}, but the matrix is {u.shape[0]} x {vt.shape[1]}')
     return Subspaces(u[:, :rank], vt[:rank].T)
@@ -56,7 +57,7 @@ def recovery(apply: Callable[..., Array], loss: Loss, *, rank: Range(int, least=
       'signal': size(inside),
       'cross': jnp.hypot(size(beside), size(below)),
       'residual': size(gap - u @ rows - below @ v.T),
-      'weakest': jnp.linalg.svd(u.T @ found @ v, compute_uv=False)[-1],
+      'weakest': dense.singular_values(u.T @ found @ v)[-1],
     }
     return reading, kept
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from dynamics.linalg import dense
 from dynamics.theory.kernels import Kernels, precise
 from dynamics.types import Array
 
@@ -170,6 +169,6 @@ def _matrix(kernel: Array) -> Array:
 
 
 def _spectrum(matrix: Array) -> tuple[Array, Array]:
-  values, vectors = dense.eigh(matrix)
+  values, vectors = jnp.linalg.eigh(matrix)
   floor = jnp.finfo(matrix.dtype).eps * len(values) * values[-1]
   return jnp.where(values > floor, values, 0), vectors
