@@ -4,6 +4,7 @@ from dynamics.probes.alignment import alignment
 from dynamics.probes.balance import balance
 from dynamics.probes.clock import clock, rest
 from dynamics.probes.collapse import collapse
+from dynamics.probes.curvature import hessian_spectrum, sharpness
 from dynamics.probes.distance import distance, norms
 from dynamics.probes.inputs import null_space, spectrum
 from dynamics.probes.kernel import kernel, kernel_regression
@@ -26,6 +27,7 @@ __all__ = [
   'clock',
   'collapse',
   'distance',
+  'hessian_spectrum',
   'kernel',
   'kernel_regression',
   'linearisation',
@@ -42,6 +44,7 @@ __all__ = [
   'representation',
   'residuals',
   'rest',
+  'sharpness',
   'signal',
   'spectrum',
   'weights',

@@ -1,0 +1,267 @@
+"""Products with curvature matrices against dense second derivatives and dense Jacobians, in both dtypes."""
+
+import functools
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dynamics import losses, models, parallel, trees
+from dynamics.linalg import products
+from dynamics.linalg.kinks import kinks
+from dynamics.types import Batch
+
+
+@pytest.fixture(autouse=True, scope='module')
+def quick():
+  """Compiles in half the time; the arithmetic is the same."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+N = 8
+draw = np.random.default_rng(3)
+FLOATS, LABELS = draw.normal(size=(N, 4)).astype(np.float32), np.array([0, 1, 2, 1, 0, 2, 2, 1], np.int32)
+TOKENS = draw.integers(0, 5, size=(N, 2)).astype(np.int32)
+CASES = {
+  'mlp': (models.mlp(widths=(6, 5), activation='tanh', outputs=3), FLOATS),
+  'transformer': (
+    models.transformer(width=4, heads=2, expansion=2, activation='gelu', norm='none', outputs=3, vocabulary=5), TOKENS
+  ),
+}  # fmt: skip
+each = pytest.mark.parametrize('name', CASES)
+
+
+@functools.cache
+def setting(name, loss='cross_entropy', dtype='float64'):
+  """(apply, loss, params, batch), and flat versions of both functions."""
+  module, x = CASES[name]
+  x = jnp.asarray(x if x.dtype == np.int32 else x.astype(dtype))
+  shapes, rng = jax.eval_shape(module.init, jax.random.key(0), x)['params'], np.random.default_rng(1)
+  weights = lambda w: jnp.asarray(0.7 * rng.normal(size=w.shape).astype(np.float32), dtype)  # the same in both dtypes
+  params = jax.tree.map(weights, shapes)
+  batch = Batch(x, jnp.asarray(LABELS))
+  return lambda params, x: module.apply({'params': params}, x), getattr(losses, loss)(dtype=dtype), params, batch
+
+
+@functools.cache
+def oracle(name, loss='cross_entropy'):
+  """float64: (params, p) -> dense Hessian, J (n, k, p), softmax of outputs, gradients of examples (n, p)."""
+  apply, loss, params, batch = setting(name, loss)
+  flat, back = jax.flatten_util.ravel_pytree(params)
+  values = lambda w: loss(apply(back(w), batch.x), batch.y)
+  hessian = jax.jit(jax.hessian(lambda w: jnp.mean(values(w))))(flat)
+  jacobian = jax.jit(jax.jacobian(lambda w: apply(back(w), batch.x)))(flat)
+  gradients = jax.jit(jax.jacobian(values))(flat)
+  z = np.asarray(apply(params, batch.x))
+  share = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+  return np.asarray(hessian), np.asarray(jacobian), share, np.asarray(gradients)
+
+
+def dense(make, params, like=None):
+  """The whole matrices of the operators make(params), column by column, in one program."""
+  flat, back = jax.flatten_util.ravel_pytree(params if like is None else like)
+  columns = lambda matvec: jax.vmap(lambda e: jax.flatten_util.ravel_pytree(matvec(back(e)))[0])(
+    jnp.eye(flat.size, dtype=flat.dtype)
+  )
+  found = jax.jit(lambda p: jax.tree.map(columns, make(p), is_leaf=callable))(params)
+  return jax.tree.map(lambda m: np.asarray(m).T, found)
+
+
+def gauss_newton(name, loss='cross_entropy'):
+  """J^T L J / n from the dense Jacobian, with L written out."""
+  _, j, s, _ = oracle(name, loss)
+  inner = np.einsum('nk,kl->nkl', s, np.eye(3)) - s[:, :, None] * s[:, None] if loss == 'cross_entropy' else np.eye(3)[None]
+  return np.einsum('nkp,nkl,nlq->pq', j, np.broadcast_to(inner, (N, 3, 3)), j) / N
+
+
+def close(found, true, tolerance=1e-10):
+  np.testing.assert_allclose(found, true, rtol=0, atol=tolerance * np.abs(true).max())
+
+
+@each
+@pytest.mark.parametrize('loss', ['cross_entropy', 'mean_squared_error'])
+def test_every_matrix_against_dense_ones(wide, name, loss):
+  apply, own, params, batch = setting(name, loss)
+  hessian, _, _, g = oracle(name, loss)
+  true = gauss_newton(name, loss)
+  centred = g - g.mean(axis=0)
+
+  def made(params):
+    return (
+      products.hessian(lambda p: jnp.mean(own(apply(p, batch.x), batch.y)), params),
+      products.loss_hessian(apply, own, params, batch),
+      products.ggn(apply, own, params, batch),
+      products.fisher(apply, params, batch, likelihood=loss),
+      products.second_moment(apply, own, params, batch),
+      products.noise(apply, own, params, batch),
+    )
+
+  for found, matrix in zip(
+    dense(made, params), (hessian, hessian, true, true, g.T @ g / N, centred.T @ centred / N), strict=True
+  ):
+    close(found, matrix)
+
+
+@each
+def test_the_fisher_is_the_mean_over_labels_that_the_model_draws(wide, name):
+  """All labels in turn, each with the model's own probability."""
+  apply, own, params, batch = setting(name)
+  share, total = oracle(name)[2], 0
+  flat, back = jax.flatten_util.ravel_pytree(params)
+  gradients = jax.jit(jax.jacobian(lambda w, y: own(apply(back(w), batch.x), y)))
+  for label in range(3):
+    g = np.asarray(gradients(flat, jnp.full(N, label, jnp.int32)))
+    total = total + np.einsum('n,np,nq->pq', share[:, label], g, g) / N
+  close(dense(lambda p: products.fisher(apply, p, batch), params), total)
+
+
+@each
+def test_float32(name):
+  apply, own, params, batch = setting(name, dtype='float32')
+  with jax.enable_x64(True):
+    hessian, _, _, g = oracle(name)
+    true = gauss_newton(name)
+
+  def made(params):
+    return (
+      products.loss_hessian(apply, own, params, batch),
+      products.ggn(apply, own, params, batch),
+      products.fisher(apply, params, batch),
+      products.second_moment(apply, own, params, batch),
+    )
+
+  for found, matrix in zip(dense(made, params), (hessian, true, true, g.T @ g / N), strict=True):
+    assert found.dtype == np.float32
+    close(found, matrix, 1e-5)
+
+
+MAKERS = {
+  'loss_hessian': (products.loss_hessian, True),
+  'ggn': (products.ggn, True),
+  'fisher': (products.fisher, False),
+  'second_moment': (products.second_moment, True),
+  'noise': (products.noise, True),
+}
+
+
+@pytest.mark.parametrize('maker', MAKERS)
+def test_microbatches_and_devices_give_the_full_batch(wide, maker):
+  apply, own, params, batch = setting('mlp')
+  make, needs_loss = MAKERS[maker]
+  functions = (apply, own) if needs_loss else (apply,)
+  v = jax.tree.map(lambda w: jnp.asarray(draw.normal(size=w.shape)), params)
+  flat = lambda tree: np.asarray(jax.flatten_util.ravel_pytree(tree)[0])
+  whole = flat(make(*functions, params, batch)(v))
+  for chunk in (3, 8):
+    close(flat(jax.jit(lambda v, chunk=chunk: make(*functions, params, batch, chunk=chunk)(v))(v)), whole)
+  over = products.spread(parallel.mesh(4), parallel.MEMBER, make, *functions, chunk=1)
+  close(flat(jax.jit(lambda p, b, v: over(p, b)(v))(params, batch, v)), whole)
+  with pytest.raises(ValueError, match='7 examples cannot be split evenly over the 4 devices'):
+    over(params, jax.tree.map(lambda x: x[:7], batch))
+
+
+def test_one_linearisation_serves_many_vectors_and_members(wide):
+  """vmap over vectors, over parameters, and lax.map over vectors: all rows of the same matrix."""
+  apply, own, params, batch = setting('mlp')
+  members = jax.tree.map(lambda w: jnp.stack([w, 2 * w, -w]), params)
+  v = jax.tree.map(lambda w: jnp.asarray(draw.normal(size=(2, *w.shape))), params)
+  make = lambda p: products.loss_hessian(apply, own, p, batch)
+  found = jax.jit(jax.vmap(lambda p: jax.vmap(make(p))(v)))(members)
+  mapped = jax.jit(lambda p: jax.lax.map(make(p), v))
+  for i in range(3):
+    one = mapped(jax.tree.map(lambda w, i=i: w[i], members))
+    jax.tree.map(lambda a, b, i=i: close(a[i], b), found, one)
+
+
+def test_blocks_and_preconditioning(wide):
+  apply, own, params, batch = setting('mlp')
+  hessian, make = oracle('mlp')[0], lambda p: products.loss_hessian(apply, own, p, batch)
+  keep = lambda path: path.startswith('input')
+  inside = np.concatenate([np.full(w.size, keep(path)) for path, w in trees.by_path(params).items()])
+  close(dense(lambda p: products.restrict(make(p), keep), params), np.where(np.outer(inside, inside), hessian, 0))
+  some = products.block(make(params), params, keep)
+  assert list(some.like) == ['input/bias', 'input/kernel']
+  close(dense(lambda p: products.block(make(p), p, keep).matvec, params, some.like), hessian[np.ix_(inside, inside)])
+  with pytest.raises(ValueError, match='no leaf is kept; there are hidden_1/bias, '):
+    products.block(make(params), params, lambda path: False)
+
+  adam = optax.scale_by_adam(b2=0.9, eps=1e-3)
+  state = adam.init(params)
+  second = np.zeros(inside.size)
+  for _ in range(3):
+    g = jax.tree.map(lambda w: jnp.asarray(draw.normal(size=w.shape)), params)
+    with jax.numpy_dtype_promotion('standard'):
+      _, state = adam.update(g, state)
+    second = 0.9 * second + 0.1 * np.asarray(jax.flatten_util.ravel_pytree(g)[0]) ** 2
+  scale = products.adam_scale(state, beta2=0.9, eps=1e-3)
+  diagonal = np.sqrt(second / (1 - 0.9**3)) + 1e-3
+  close(jax.flatten_util.ravel_pytree(scale)[0], diagonal, 1e-6)
+  close(dense(lambda p: products.precondition(make(p), scale), params), hessian / np.sqrt(np.outer(diagonal, diagonal)), 1e-6)
+  first = products.adam_scale(adam.init(params))
+  assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(first))
+
+
+@pytest.mark.parametrize(
+  ('function', 'expected'),
+  [
+    (lambda w: jnp.sum(jnp.tanh(w)) + jnp.sum(jax.nn.softmax(w) ** 2) + jnp.sum(jax.nn.softplus(w)), {}),
+    (lambda w: jnp.sum(jax.nn.relu(w)) + jnp.sum(jnp.abs(w)), {'abs': 1, 'max': 1}),
+    (lambda w: jnp.sum(jax.nn.leaky_relu(w)), {'select_n': 1}),
+    (lambda w: jnp.sum(jnp.where(jnp.arange(3) > 1, w, 2 * w)), {}),
+    (lambda w: jnp.sum(w * jnp.sign(w) + jnp.round(w)), {'round': 1, 'sign': 1}),
+    (lambda w: jnp.sum(w * jax.lax.stop_gradient(jnp.abs(w))), {}),
+    (lambda w: jnp.sum(jax.lax.fori_loop(0, 3, lambda i, w: jax.checkpoint(jax.nn.relu)(w), w)), {'max': 1}),
+    (lambda w: jnp.max(jnp.square(w)), {'reduce_max': 1}),
+  ],
+)
+def test_kinks_are_named(function, expected):
+  assert kinks(function, jnp.ones(3)) == expected
+
+
+@pytest.mark.parametrize(('activation', 'loss', 'expected'), [
+  ('relu', 'cross_entropy', {'max': 2}),
+  ('gelu', 'cross_entropy', {}),
+  ('silu', 'mean_squared_error', {}),
+  ('tanh', 'hinge', {'max': 1, 'reduce_max': 1}),
+])  # fmt: skip
+def test_kinks_of_whole_losses(activation, loss, expected):
+  module, loss = models.mlp(widths=(4, 4), activation=activation, outputs=3), getattr(losses, loss)()
+  x, y = jnp.ones((2, 3)), jnp.array([0, 2], jnp.int32)
+  params = module.init(jax.random.key(0), x)['params']
+  assert kinks(lambda p: losses.mean(loss(module.apply({'params': p}, x), y)), params) == expected
+
+
+W = {'w': jnp.ones(3)}
+
+
+@pytest.mark.parametrize(
+  ('call', 'sentence'),
+  [
+    (lambda: products.hessian(lambda p: p['w'], W), r'the loss returns \(3,\); it must return a scalar'),
+    (lambda: products.hessian(lambda p: jnp.int32(3), W), 'the loss returns int32, in which there is no derivative'),
+    (lambda: products.hessian(lambda p: jnp.sum(p['w']), {'w': jnp.ones(3, jnp.int32)}), 'parameter w is int32'),
+    (lambda: small(0), r'the batch holds no examples; the shape of its x is \(0, 3\)'),
+    (lambda: small(2, loss=lambda z, y: z), r'the loss of 2 examples has shape \(2, 1\); it must be one number an example'),
+    (lambda: small(2, chunk=0), 'chunk is 0; it must be a number of examples'),
+    (
+      lambda: products.fisher(line, W, Batch(jnp.ones((2, 3)), jnp.ones(2)), likelihood='hinge'),
+      "likelihood is 'hinge'; it must",
+    ),
+  ],
+)
+def test_mistakes_are_sentences(call, sentence):
+  with pytest.raises(ValueError, match=sentence):
+    call()
+
+
+def line(params, x):
+  return (x @ params['w'])[:, None]
+
+
+def small(n, loss=lambda z, y: jnp.square(z[:, 0] - y), **more):
+  return products.ggn(line, loss, W, Batch(jnp.ones((n, 3)), jnp.ones(n)), **more)
