@@ -1,0 +1,14 @@
+"""arXiv 2103.00065, figures 1 and 5: the largest eigenvalue of the Hessian during gradient descent, for four learning rates.
+
+Command: python -m experiments.run --config=configs/cohen2021_descent.py
+Run time: 2 minutes on two cores.
+Expected: it rises to 2 / lr and stays there, while the loss falls, though not at every step.
+"""
+
+from configs._cohen2021 import digits
+
+RATES = (0.1, 0.15, 0.2, 0.3)
+
+
+def get_config():
+  return digits(optimizer=dict(name='sgd'), hyper=dict(lr=0.1, init_scale=0.5), steps=5000, sweep=(('hyper.lr', RATES),))

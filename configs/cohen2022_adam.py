@@ -1,0 +1,20 @@
+"""arXiv 2207.14484, figures 1 and 2: the largest eigenvalue of the preconditioned Hessian during full-batch Adam.
+
+Command: python -m experiments.run --config=configs/cohen2022_adam.py
+Run time: 3 minutes on two cores.
+Expected: it rises to (2 + 2 beta1) / ((1 - beta1) lr), which is 38 / lr for beta1 = 0.9 and 2 / lr without momentum, and stays there.
+"""
+
+from configs._cohen2021 import digits
+
+RATES = (5e-4, 1e-3)
+MOMENTA = (0.0, 0.5, 0.9)
+
+
+def get_config():
+  return digits(
+    optimizer=dict(name='adam'),
+    hyper=dict(lr=1e-4, beta1=0.9, beta2=0.999, eps=1e-7),
+    steps=5000,
+    sweep=(('hyper.lr', RATES), ('hyper.beta1', MOMENTA)),
+  )
