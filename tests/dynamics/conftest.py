@@ -46,7 +46,7 @@ def case(name: str, batch: int = 0) -> Case:
 
 
 MODELS = ('tokens', 'linear', 'floats', 'transformer')
-REFUSE_TOKENS = ('modes', 'null_space', 'spectrum')
+REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'spectrum')
 # Tangent kernels of a transformer take longer to compile than all else, and are tested by themselves.
 PROBES = {
   'tokens': tuple(p for p in probes.__all__ if p not in REFUSE_TOKENS),
