@@ -139,6 +139,7 @@ def rates(get: Get) -> Canvas:
   by_rate(accuracy, performance, 'test_accuracy', 'weak feature alone', 'C0')
   accuracy.axhline(0.5, color='gray', linewidth=0.8, linestyle=':', label='chance')
   accuracy.set(title='accuracy', ylabel='accuracy (share)', ylim=(0.45, 1.42))
+  accuracy.set_yticks((0.5, 0.6, 0.7, 0.8, 0.9, 1.0))
   by_rate(weak, patches, f'largest/{WEAK}', 'weak feature u', 'C0')
   by_rate(weak, patches, f'largest/{STRONG_PATCH}', 'strong feature v', 'C1')
   weak.set(title='feature learning', ylabel='largest |<w, patch>|', yscale='log', ylim=(0.03, 30))
@@ -162,11 +163,11 @@ def by_rate(ax: Axes, table, reading: str, label: str, colour: str, **style) -> 
   """The last reading against the learning rate: median and range over seeds."""
   found = np.array(sorted(table['lr'].unique()))
   middle, low, high = band(np.stack([last(select(table, lr=lr), reading) for lr in found], axis=1))
-  ax.plot(found, middle, '.-', color=colour, label=label, **style)
+  ax.plot(found, middle, marker='.', color=colour, label=label, **style)
   ax.fill_between(found, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 FIGURES = [
   Figure('lu2023_learning', (FEATURES,), learning, 'What the filters learn over time, at a small and a large learning rate.'),
-  Figure('lu2023_rates', (FEATURES, STRONG), rates, 'Accuracy, features and oscillation by learning rate.'),
+  Figure('lu2023_rates', (FEATURES, STRONG), rates, 'Accuracy, features and oscillation by learning rate; where a seed diverges there is a gap.'),
 ]
