@@ -182,7 +182,7 @@ def widths(get: Get) -> Canvas:
     colour = f'C{NETWORKS.index(hidden)}' if hidden != NETWORKS[7] else 'black'
     drawn(curves, d, values / goal[:, None], f'{"-".join(map(str, hidden))}: {weights(hidden):,}', colour)
   curves.axhline(SHARE, color='gray', linewidth=0.8, linestyle='--', label='90%')
-  curves.set(title='hidden widths: weights', ylabel='test accuracy over that of free weights')
+  curves.set(title='hidden widths: weights', ylabel='relative test accuracy')
   by_d(curves, (40, 80, 160, 320))
   curves.legend(loc='lower right')
   for one_layer, marker, label in ((True, 'o', 'one hidden layer'), (False, 's', 'two hidden layers')):
@@ -196,7 +196,7 @@ def widths(get: Get) -> Canvas:
     sizes.set_ylim(0, 3 * middle)
   sizes.set(title='intrinsic dimension', xscale='log', xlabel='weights D', ylabel='d_int90')
   sizes.legend(loc='upper left')
-  figure.suptitle(f'Dense networks on digits; median and range of {seeds_of([inside])}', fontsize=9)
+  figure.suptitle(f'Dense networks on digits, relative to all weights free; median and range of {seeds_of([inside])}', fontsize=9)
   return figure
 
 
@@ -212,14 +212,15 @@ def structure(get: Get) -> Canvas:
     where = dict(label_noise=noise)
     share(right, select(labels, **where), select(get(LABELS_FULL, 'performance'), **where), 'train_accuracy', name, f'C{number}')
     mark(right, of_labels(get, noise), f'C{number}')
-  left.set(title='convolutional network', ylabel='test accuracy over that of free weights', ylim=(0.7, 1.03))
-  right.set(title='dense network, 300 examples', ylabel='training accuracy over that of free weights')
+  left.set(title='convolutional network', ylabel='relative test accuracy', ylim=(0.68, 1.15))
+  right.set(title='dense network, 300 examples', ylabel='relative training accuracy', ylim=(0.05, 1.45))
   by_d(left, (80, 160, 320))
   by_d(right, (40, 80, 160, 320, 640))
   for ax in axes[0]:
     ax.axhline(SHARE, color='gray', linewidth=0.8, linestyle='--', label='90%')
-    ax.legend(loc='lower right')
-  figure.suptitle(f'Median and range of {seeds_of([pixels, labels])}; d_int90 dotted', fontsize=9)
+    ax.legend(loc='upper left', frameon=True, edgecolor='none', framealpha=1.0)
+  note = 'relative to all weights free; d_int90 dotted'
+  figure.suptitle(f'Median and range of {seeds_of([pixels, labels])}; {note}', fontsize=9)
   return figure
 
 

@@ -169,5 +169,10 @@ def by_rate(ax: Axes, table, reading: str, label: str, colour: str, **style) -> 
 
 FIGURES = [
   Figure('lu2023_learning', (FEATURES,), learning, 'What the filters learn over time, at a small and a large learning rate.'),
-  Figure('lu2023_rates', (FEATURES, STRONG), rates, 'Accuracy, features and oscillation by learning rate; where a seed diverges there is a gap.'),
+  Figure(
+    'lu2023_rates',
+    (FEATURES, STRONG),
+    rates,
+    'Accuracy, features and oscillation by learning rate; where a seed diverges there is a gap.',
+  ),
 ]

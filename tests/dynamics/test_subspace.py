@@ -92,7 +92,7 @@ def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_ha
 @pytest.mark.parametrize('kind', ['dense', 'hadamard'])
 def test_training_starts_at_the_problems_own_start(kind):
   base = problem_of()
-  start, plain = subspace.within(base, most=12, kind=kind).init(KEY, {}), base.init(KEY, {})
+  start, plain = jax.jit(subspace.within(base, most=12, kind=kind).init)(KEY, {}), jax.jit(base.init)(KEY, {})
   jax.tree.map(np.testing.assert_array_equal, start['subspace']['origin'], plain['params'])
   np.testing.assert_array_equal(start['params']['coordinates'], np.zeros(12))
 
@@ -101,7 +101,7 @@ def test_a_kernel_in_a_subspace_is_that_of_its_coordinates():
   """J P P^T J^T from dense Jacobians of the network itself."""
   base = problem_of(rule=inits.ntk)
   problem = subspace.within(base, most=8, kind='dense')
-  variables = problem.init(KEY, {'dimension': jnp.float32(5)})
+  variables = jax.jit(problem.init)(KEY, {'dimension': jnp.float32(5)})
   flat, unflatten = jax.flatten_util.ravel_pytree(variables['subspace']['origin'])
   jacobian = jax.jacobian(lambda w: base.apply({'params': unflatten(w)}, X))(flat).reshape(27, -1)
   p = np.asarray(variables['subspace']['projection']['matrix'])[:, :5]
@@ -114,8 +114,8 @@ def test_a_start_that_looks_at_the_data_is_the_origin():
   linear = supervised(
     models.linear(widths=(4,), outputs=3), jax.ShapeDtypeStruct((1, 4), jnp.float32), losses.cross_entropy(), init_from=init_from
   )
-  start = subspace.within(linear, most=5).init_from(DATA)(KEY, {})
-  expected = linear.init_from(DATA)(KEY, {})
+  start = jax.jit(subspace.within(linear, most=5).init_from(DATA))(KEY, {})
+  expected = jax.jit(linear.init_from(DATA))(KEY, {})
   jax.tree.map(np.testing.assert_array_equal, start['subspace']['origin'], expected['params'])
   assert subspace.within(problem_of(), most=5).init_from is None
 
