@@ -1,7 +1,7 @@
 """arXiv 1804.08838, random labels: training accuracy by subspace dimension, 300 digits with their own or with random labels.
 
 Command: python -m experiments.run --config=configs/li2018_labels.py
-Run time: 2 minutes on one core.
+Run time: 1 minute on one core.
 Expected: random labels need several times the dimension.
 
 `label_noise` 1 draws every training label anew from the ten classes.
