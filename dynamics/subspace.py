@@ -117,7 +117,8 @@ def _hadamard(size: int, most: int) -> Projection:
     outer, inner = signs('outer', size), signs('inner', n)
     with jax.default_matmul_precision('float32'):
       q = transform(inner) / n
-      rows = jnp.asarray(np.arange(n) < size, jnp.float32)
+      # Behind the barrier, or XLA would spend seconds on folding the transform of a constant.
+      rows = jax.lax.optimization_barrier((jnp.arange(n) < size).astype(jnp.float32))
       norms = jnp.sqrt(transform(transform(rows) * transform(jnp.square(q))) / n)
     return {'outer': outer, 'inner': inner, 'scale': 1 / (n * norms[:most])}
 
