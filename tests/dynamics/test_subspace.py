@@ -1,6 +1,8 @@
 """Random subspaces: the projection against its dense matrix, and training in it against training by hand."""
 
+import flax.linen as nn
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -123,3 +125,25 @@ def test_a_start_that_looks_at_the_data_is_the_origin():
 def test_more_columns_than_parameters_are_refused():
   with pytest.raises(ValueError, match=r'subspace.most is 100, but the network has only 51 parameters'):
     subspace.within(problem_of(), most=100).init(KEY, {})
+
+
+def test_a_tangent_model_in_a_subspace_is_linear_in_the_coordinates():
+  """f(w0) + J P theta, from a dense Jacobian, beside statistics that training carries along."""
+
+  class Normed(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+      x = nn.BatchNorm(use_running_average=not train, dtype=jnp.float32)(x)
+      return nn.Dense(3)(nn.tanh(nn.Dense(5)(x)))
+
+  shape, loss = jax.ShapeDtypeStruct((1, 4), jnp.float32), losses.cross_entropy()
+  plain, tangent = (supervised(Normed(), shape, loss, linearised=linear) for linear in (False, True))
+  problem = subspace.within(tangent, most=6, kind='dense')
+  variables = jax.jit(problem.init)(KEY, {})
+  theta = jnp.asarray(rng.normal(size=6), jnp.float32)
+  moved = {**variables, 'params': {'coordinates': theta}}
+  flat, unflatten = jax.flatten_util.ravel_pytree(variables['subspace']['origin'])
+  f = lambda w: plain.apply({'params': unflatten(w), 'batch_stats': variables['batch_stats']}, X)
+  change = jax.jacobian(f)(flat) @ (variables['subspace']['projection']['matrix'] @ theta)
+  np.testing.assert_allclose(problem.apply(moved, X), f(flat) + change, rtol=1e-4, atol=1e-5)
+  assert list(problem.loss(moved, DATA.train, {})[1].state) == ['batch_stats']
