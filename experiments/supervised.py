@@ -15,6 +15,7 @@ from dynamics.optim.families import NotNegative, Positive
 from dynamics.plan import Cell, Config
 from dynamics.problem import supervised
 from dynamics.schema import ConfigError, Range, check, choose, fields, resolve, unknown
+from dynamics.subspace import within
 from dynamics.types import Task
 from experiments import starts
 
@@ -74,13 +75,17 @@ def leaning(*, right_scale: NotNegative) -> None:
   """A hyper value of the runs that name it: the scale of the right factor of law 'factors', over that of the left one."""
 
 
+def spanning(*, dimension: Range(float, least=0.0)) -> None:
+  """A hyper value of the runs with a block `subspace`: how many of its coordinates are trained."""
+
+
 def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   """A config without sweep, checked, with every default filled in, and the revision of this family.
 
   Raises:
     ConfigError: one sentence on the first thing that is wrong.
   """
-  known = [*BLOCKS, 'init', 'batch', 'schedule', 'probes', 'hyper', 'predictor', *fields(settings)]
+  known = [*BLOCKS, 'init', 'batch', 'schedule', 'probes', 'hyper', 'predictor', 'subspace', *fields(settings)]
   for name, value in config.items():
     if name not in known:
       raise ConfigError(unknown(name, name, known))
@@ -101,9 +106,11 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
   out['schedule'] = resolve(given.get('schedule', {}), fields(study.spread), 'schedule')
   out['probes'] = _probes(given.get('probes', {}), out['schedule'])
   family = getattr(optim, out['optimizer']['name'])
-  # What a run does not ask for is no part of it: runs without a predictor block, a loss level or a gain keep their identities.
+  # What a run does not ask for is no part of it: runs without these blocks, a loss level or a gain keep their identities.
   if 'predictor' in given:
     out['predictor'] = resolve(given['predictor'], fields(predictor), 'predictor')
+  if 'subspace' in given:
+    out['subspace'] = resolve(given['subspace'], fields(within), 'subspace')
   special = {
     'stop_loss': stopping,
     'drop_every': dropping,
@@ -112,6 +119,7 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
     'right_scale': leaning,
   }
   asked = [also for name, also in special.items() if name in given.get('hyper', {})]
+  asked += [spanning] if 'subspace' in given else []
   if placing in asked and 'on' not in out['init']:
     raise ConfigError(
       f'hyper.gain multiplies the weights of a law that init.on places, but init.law is {out["init"]["law"]!r}: '
@@ -125,6 +133,8 @@ def resolve_config(config: Mapping[str, Any]) -> tuple[Config, int]:
     raise ConfigError(
       f'hyper.label_noise is {out["hyper"]["label_noise"]}, which needs own_data=True: shared labels have no noise.'
     )
+  if 'subspace' in out:
+    _check_subspace(out)
   return out, REVISION
 
 
@@ -155,6 +165,7 @@ def build(config: Config) -> study.Study:
     batch=sampler(**config['batch']),
     **config.get('predictor', {}),
   )
+  problem = within(problem, **config['subspace']) if 'subspace' in config else problem
   family = getattr(optim, config['optimizer']['name'])
   made = {name: getattr(probes, name)(problem.apply, loss, **_own(block)) for name, block in config['probes'].items()}
   scaled = None if rule is rules.standard else rule
@@ -223,6 +234,17 @@ def _check_batch(config: Config, rows: int) -> None:
   ghost, share = config['model']['ghost'], size // devices
   if share % ghost:
     raise ConfigError(f'model.ghost is {ghost}, which does not divide the {share} examples of a batch on one device.')
+
+
+def _check_subspace(config: Config) -> None:
+  most, asked = config['subspace']['most'], config['hyper']['dimension']
+  if asked > most:
+    raise ConfigError(f'hyper.dimension is {asked:g}, but subspace.most is {most}: it must be that or less.')
+  if config['init']['rule'] not in ('standard', 'ntk'):
+    raise ConfigError(
+      f'init.rule is {config["init"]["rule"]!r}, which gives each layer a learning rate of its own, but a subspace has no '
+      "layers: take 'standard' or 'ntk'."
+    )
 
 
 def wide(config: Config) -> bool:

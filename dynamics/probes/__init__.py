@@ -11,6 +11,8 @@ from dynamics.probes.kernel import kernel, kernel_regression
 from dynamics.probes.linearisation import linearisation
 from dynamics.probes.meters import meters
 from dynamics.probes.modes import modes
+from dynamics.probes.oscillation import oscillation
+from dynamics.probes.patches import patches
 from dynamics.probes.path import path, potential
 from dynamics.probes.performance import performance
 from dynamics.probes.predictions import predictions
@@ -36,6 +38,8 @@ __all__ = [
   'neural_collapse',
   'norms',
   'null_space',
+  'oscillation',
+  'patches',
   'path',
   'performance',
   'potential',

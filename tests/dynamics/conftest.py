@@ -48,7 +48,7 @@ def case(name: str, batch: int = 0) -> Case:
 
 
 MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
-REFUSE_TOKENS = ('modes', 'null_space', 'spectrum')
+REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'spectrum')
 MATRICES = ('recovery',)  # on matrix sensing alone
 # Tangent kernels of a transformer take longer to compile than all else, and are tested by themselves.
 PROBES = {

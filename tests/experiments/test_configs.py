@@ -28,6 +28,7 @@ def shrunk(path):
     }
     own['batch'] = {**cell.config['batch'], 'size': min(cell.config['batch']['size'], 4)}
     own['data_parallel'] = 1
+    own |= {'subspace': {**cell.config['subspace'], 'most': 8}} if 'subspace' in cell.config else {}
     one = cell._replace(config=own, seeds=cell.seeds[:1], hyper={name: values[:1] for name, values in cell.hyper.items()})
     found[str(own)] = one
   return list(found.values())

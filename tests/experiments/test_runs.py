@@ -211,6 +211,18 @@ def test_the_schema_is_that_of_the_stored_tables(go, table):
     assert {name: values.dtype for name, values in rows.items() if name not in ('step', 'member', 'finite')} == columns
 
 
+def test_a_subspace_is_part_of_a_run_only_where_asked_for_and_its_dimension_is_a_hyper_value(tiny, go, table):
+  plain = supervised.resolve_config(config.load(tiny.removeprefix('--config=')))[0]
+  assert 'subspace' not in plain
+  assert 'dimension' not in plain['hyper']
+  sweep = "--config.sweep=(('hyper.dimension', (2.0, 9.0)),)"
+  _, (folder,) = go('--config.subspace.most=9', '--config.hyper.dimension=9', '--config.probes.distance.on=True', sweep)
+  assert json.loads((folder / 'run.json').read_text())['config']['subspace'] == {'most': 9, 'kind': 'hadamard'}
+  rows = table(folder / 'tables' / 'distance')
+  assert len(set(rows['member'])) == 2 * len(plain['seeds'])
+  assert (rows['distance'][rows['step'] > 0] > 0).all()
+
+
 def test_a_predictor_and_a_loss_level_are_part_of_a_run_only_where_asked_for(tiny, go, table):
   plain = supervised.resolve_config(config.load(tiny.removeprefix('--config=')))[0]
   assert 'predictor' not in plain

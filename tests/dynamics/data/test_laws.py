@@ -10,6 +10,7 @@ from dynamics import data
 KEY = jax.random.key(0, impl='threefry2x32')
 N = dict(train=12, test=7)
 TASKS = [  # task, shape of one x, classes (0 for numbers), rows
+  (data.constraints(parameters=7, number=3), (7,), 0, dict(train=3, test=3)),
   (data.context_integration(fixation=1, stimulus=3, delay=1, response=2, **N), (7, 7), 2, N),
   (data.hierarchy(branches=2, levels=2), (4,), 0, dict(train=4, test=4)),
   (data.images(train=12, test=7), (64,), 10, N),
@@ -20,17 +21,19 @@ TASKS = [  # task, shape of one x, classes (0 for numbers), rows
   (data.matrix_sensing(rows=3, columns=4, symmetric=False, operator='entries'), (3, 4), 0, dict(train=12, test=12)),
   (data.modular(p=5), (2,), 5, dict(train=10, test=15)),
   (data.parity(bits=2, noise_bits=3, **N), (5,), 2, N),
+  (data.patches(inputs=4, **N), (3, 4), 0, N),
   (data.perceptron(inputs=4, chi=1, **N), (4,), 2, N),
   (data.perceptron(inputs=1, **N), (1,), 2, N),
   (data.permutation(bits=3), (3,), 0, dict(train=3, test=4)),
   (data.scans(train=12, test=7), (8, 8), 10, N),
   (data.scans(train=12, test=7, order='pixels', labels='halves'), (64, 1), 2, N),
+  (data.shuffled(train=12, test=7, flat=False), (8, 8, 1), 10, N),
   (data.sphere(inputs=3, **N), (3,), 0, N),
   (data.sphere(target='noise', angles=(0.0, 1.0), test=7), (2,), 0, dict(train=2, test=7)),
   (data.teacher(inputs=4, outputs=2, **N), (4,), 0, N),
   (data.two_alternative(fixation=1, stimulus=3, delay=2, response=1, **N), (7, 3), 2, N),
 ]
-CONSTANT = {'hierarchy', 'permutation'}
+CONSTANT = {'constraints', 'hierarchy', 'permutation'}
 
 
 def name_of(task):
@@ -38,8 +41,8 @@ def name_of(task):
 
 
 def test_the_table_has_every_task():
-  assert len({task.draw.__module__ for task, *_ in TASKS}) == 11
-  assert len(data.__all__) == 14, 'a new task needs a row above'
+  assert len({task.draw.__module__ for task, *_ in TASKS}) == 14
+  assert len(data.__all__) == 17, 'a new task needs a row above'
 
 
 @pytest.mark.parametrize(('task', 'shape', 'classes', 'rows'), TASKS, ids=lambda v: name_of(v) if hasattr(v, 'draw') else '')

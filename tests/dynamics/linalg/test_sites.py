@@ -88,6 +88,7 @@ def case(name: str) -> Case:
       models.transformer(width=4, heads=2, expansion=2, vocabulary=5, outputs=3, norm='pre'), tokens(4, 3, 5), inits.mup,
     ),
     'convolutions': (Convolutions(), floats(4, 5, 4, 2), inits.ntk),
+    'conv': (models.conv(channels=(3, 2), outputs=2), floats(4, 4, 4, 2), inits.ntk),
     'recurrent': (Recurrent(), floats(4, 3, 2), inits.standard),
     'tied': (Tied(), tokens(4, 3, 5), inits.standard),
   }[name]  # fmt: skip
@@ -98,13 +99,14 @@ def case(name: str) -> Case:
   return Case(problem.apply, variables | {'params': jax.tree_util.tree_map_with_path(noise, variables['params'])}, x)
 
 
-NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'recurrent', 'tied', 'plain')
+NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'conv', 'recurrent', 'tied', 'plain')
 UNDERSTOOD = {  # leaves whose gradients need never be formed
   'mlp': {'input/kernel', 'hidden_1/kernel', 'readout/kernel'},
   'no bias': {'input/kernel', 'readout/kernel'},
   'transformer': {f'hidden_0_attention/{name}/kernel' for name in ('query', 'key', 'value', 'merge')}
   | {'hidden_0_up/kernel', 'hidden_0_down/kernel', 'readout/kernel', 'input/embedding'},
   'convolutions': {'strided/kernel', 'dilated/kernel', 'readout/kernel'},
+  'conv': {'input/kernel', 'hidden_1/kernel', 'readout/kernel'},
   'recurrent': {'readout/kernel'},
   'tied': {'twice/kernel'},
   'plain': {'a', 'u', 'unused'},

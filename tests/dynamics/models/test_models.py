@@ -36,6 +36,12 @@ COUNTS = [
   (models.mlp(widths=(5,), bias=False, outputs=2), jnp.zeros((3, 2, 2, 1)), 4 * 5 + 5 * 2),
   (models.linear(outputs=2), FLOATS, 8),
   (models.linear(widths=(3,), bias=True, outputs=2), FLOATS, 12 + 3 + 6 + 2),
+  (
+    models.conv(channels=(4, 5), strides=(1, 2), outputs=2),
+    jnp.zeros((3, 5, 6, 2)),
+    9 * 2 * 4 + 4 + 9 * 4 * 5 + 5 + 3 * 3 * 5 * 2 + 2,
+  ),
+  (models.conv(channels=(4,), strides=(2,), window=2, bias=False, outputs=2), jnp.zeros((3, 4, 4, 1)), 4 * 4 + 16 * 2),
   (models.rnn(width=6, outputs=2), jnp.zeros((3, 5, 4)), 4 * 6 + 6 * 6 + 6 * 2),
   (models.rnn(width=6, bias=True, outputs=2, vocabulary=7), TOKENS, 7 * 6 + 6 * 6 + 6 + 6 * 2 + 2),
   # embedding + positions; four projections; up and down with biases; norms; readout
@@ -151,3 +157,36 @@ def test_a_recurrent_network_reads_tokens_as_one_hot_vectors_and_knows_its_layer
 def test_a_recurrent_network_says_what_it_cannot_read(x, response, sentence):
   with pytest.raises(ValueError, match=sentence):
     jax.eval_shape(models.rnn(response=response, outputs=2).init, KEY, x)
+
+
+@pytest.mark.parametrize(('strides', 'window'), [((1, 2), 3), ((2, 1), 2)])
+def test_a_convolution_against_loops_in_numpy(strides, window):
+  """Padding as small as keeps ceil(size / stride) positions, the odd cell of it at the end."""
+  rng = np.random.default_rng(6)
+  x = rng.normal(size=(2, 5, 4, 2)).astype(np.float32)
+  module = models.conv(channels=(3, 2), strides=strides, window=window, activation='tanh', outputs=3)
+  shapes = jax.eval_shape(module.init, KEY, x)['params']
+  params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) / 3, shapes)
+  w = {name: leaf.astype(np.float64) for name, leaf in trees.by_path(params).items()}
+  h = x.astype(np.float64)
+  for name, stride in zip(('input', 'hidden_1'), strides, strict=True):
+    sides = [-(-size // stride) for size in h.shape[1:3]]
+    more = [max((n - 1) * stride + window - size, 0) for n, size in zip(sides, h.shape[1:3], strict=True)]
+    h = np.pad(h, [(0, 0), *((m // 2, m - m // 2) for m in more), (0, 0)])
+    out = np.empty((2, *sides, w[f'{name}/bias'].size))
+    for i in range(sides[0]):
+      for j in range(sides[1]):
+        cut = h[:, i * stride : i * stride + window, j * stride : j * stride + window]
+        out[:, i, j] = np.einsum('nabc,abco->no', cut, w[f'{name}/kernel']) + w[f'{name}/bias']
+    h = np.tanh(out)
+  expected = h.reshape(2, -1) @ w['readout/kernel'] + w['readout/bias']
+  np.testing.assert_allclose(jax.jit(module.apply)({'params': params}, x), expected, atol=1e-5)
+  leaves = inits.weights(inits.describe(params))
+  assert [(leaf.role, leaf.fan_in) for leaf in leaves[:2]] == [('input', 2 * window**2), ('hidden', 3 * window**2)]
+
+
+def test_a_convolution_says_what_it_cannot_be():
+  with pytest.raises(ValueError, match='one for each of the 2 channels'):
+    models.conv(channels=(4, 4), strides=(1,), outputs=2)
+  with pytest.raises(ValueError, match=r'reads images, .* take flat=False'):
+    jax.eval_shape(models.conv(outputs=2).init, KEY, FLOATS)

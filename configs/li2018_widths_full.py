@@ -1,0 +1,12 @@
+"""arXiv 1804.08838, figure 3: the same networks with all weights free.
+
+Command: python -m experiments.run --config=configs/li2018_widths_full.py
+Run time: 1 minute on one core.
+Expected: 94% to 98% on the test digits.
+"""
+
+from configs._li2018 import WIDTHS, digits
+
+
+def get_config():
+  return digits(sweep=(('model.widths', WIDTHS),))

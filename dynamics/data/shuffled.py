@@ -1,0 +1,46 @@
+"""Images without their neighbourhoods."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from dynamics import trees
+from dynamics.data.images import Labels, Source, images
+from dynamics.schema import Range
+from dynamics.types import Batch, Data, Task
+
+
+def shuffled(
+  *,
+  source: Source = 'digits',
+  train: Range(int, least=1) = 1437,
+  test: Range(int, least=1) = 360,
+  flat: bool = True,
+  labels: Labels = 'classes',
+  pixels: Literal['kept', 'shuffled'] = 'shuffled',
+) -> Task:
+  """The data of `images` with one random order of the pixels for all images, training and test; channels stay together.
+
+  With pixels 'kept' they are those of `images`, so a sweep over `pixels` compares the two on the same split.
+
+  Raises:
+    as `images`.
+  Source: 1804.08838 (shuffled pixels).
+  """
+  task = images(source=source, train=train, test=test, labels=labels, flat=False)
+
+  def draw(key, hyper):
+    data = task.draw(key, hyper)
+    height, width = data.train.x.shape[1:3]
+    places = jnp.arange(height * width)
+    order = jax.random.permutation(trees.named_key(key, 'pixels'), places) if pixels == 'shuffled' else places
+
+    def moved(batch):
+      n, *shape = batch.x.shape
+      x = batch.x.reshape((n, height * width, -1))[:, order]
+      return Batch(x.reshape((n, -1) if flat else (n, *shape)), batch.y)
+
+    return Data(moved(data.train), moved(data.test))
+
+  return task._replace(draw=draw)

@@ -1,0 +1,149 @@
+"""Training in a random subspace: w = w0 + P theta with d trained coordinates theta, whatever the problem.
+
+Source: 1804.08838 (intrinsic dimension). The structured projection is of the kind of Fastfood, 1408.3060, with random signs
+in place of its permutation and Gaussian diagonal; that choice is ours.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynamics import trees
+from dynamics.schema import Range
+from dynamics.types import Array, Hyper, Key, Problem, Tree, Variables
+
+RADIX = 16  # of the Hadamard transform: each pass is a product with a RADIX x RADIX matrix
+
+Kind = Literal['dense', 'hadamard']
+
+
+class Projection(NamedTuple):
+  """P (D, most) as what it needs to be stored, and what it does with that."""
+
+  draw: Callable[[Key], Tree]
+  times: Callable[[Tree, Array], Array]  # (stored, theta (most,)) -> P theta (D,)
+
+
+def within(problem: Problem, *, most: Range(int, least=1), kind: Kind = 'hadamard') -> Problem:
+  """`problem` with its parameters held to w0 + P theta: theta is all that is trained, and starts at 0.
+
+  w0 is the problem's own start. P (D, most) is random, each member's from its own key, and its columns have norm 1. Where the
+  hyper values hold `dimension`, only the first so many coordinates count: a sweep over the dimension is one program.
+
+  The trained tree is {'coordinates': (most,)}, so optimisers and the probes of parameters (`distance`, `norms`, `weights`) see
+  theta alone: their |theta| is |w - w0| as far as the columns of P are orthogonal, and ratios to the start are NaN. Probes
+  that call `apply` see the network; kernels are those of the coordinates. variables['subspace'] holds w0, P and the mask.
+
+  Args:
+    most: the number of columns of P.
+    kind: 'dense' stores the (D, most) matrix of Gaussian columns. 'hadamard' takes signs, Hadamard transform, signs, Hadamard
+      transform: memory O(D) and time O(D log D), whatever the dimension.
+
+  Raises:
+    ValueError: in the init: more columns than parameters.
+  Source: 1804.08838.
+  """
+
+  def whole(variables: Variables) -> Variables:
+    held = variables['subspace']
+    theta = held['mask'] * variables['params']['coordinates']
+    shift = projection(trees.size(held['origin']), most, kind).times(held['projection'], theta)
+    others = {name: value for name, value in variables.items() if name != 'subspace'}
+    return {**others, 'params': _moved(held['origin'], shift)}
+
+  def initialise(key: Key, hyper: Hyper, init=problem.init) -> Variables:
+    variables = dict(init(key, hyper))
+    origin = variables['params']
+    size = trees.size(origin)
+    if most > size:
+      raise ValueError(f'subspace.most is {most}, but the network has only {size} parameters')
+    counts = jnp.arange(most, dtype=jnp.float32) < hyper['dimension'] if 'dimension' in hyper else jnp.ones(most, bool)
+    variables['subspace'] = {
+      'origin': origin,
+      'projection': projection(size, most, kind).draw(trees.named_key(key, 'projection')),
+      'mask': counts.astype(jnp.float32),
+    }
+    variables['params'] = {'coordinates': jnp.zeros(most, jnp.float32)}
+    return variables
+
+  def apply(variables, x, **mode):
+    return problem.apply(whole(variables), x, **mode)
+
+  def loss(variables, batch, hyper):
+    return problem.loss(whole(variables), batch, hyper)
+
+  def look(data):
+    init = problem.init_from(data)
+    return lambda key, hyper: initialise(key, hyper, init)
+
+  return Problem(initialise, apply, loss, problem.batch, look if problem.init_from else None)
+
+
+def _moved(tree: Tree, shift: Array) -> Tree:
+  """The tree with the entries of `shift` (D,) added, leaf after leaf."""
+  leaves, structure = jax.tree.flatten(tree)
+  ends = np.cumsum([leaf.size for leaf in leaves])
+  pieces = jnp.split(shift, ends[:-1])
+  return jax.tree.unflatten(structure, [w + p.reshape(w.shape).astype(w.dtype) for w, p in zip(leaves, pieces, strict=True)])
+
+
+def projection(size: int, most: int, kind: Kind) -> Projection:
+  """P (size, most) with columns of norm 1, near orthogonal."""
+  return {'dense': _dense, 'hadamard': _hadamard}[kind](size, most)
+
+
+def _dense(size: int, most: int) -> Projection:
+  def draw(key):
+    p = jax.random.normal(key, (size, most), jnp.float32)
+    return {'matrix': p / jnp.linalg.norm(p, axis=0, keepdims=True)}
+
+  return Projection(draw, lambda stored, theta: stored['matrix'] @ theta)
+
+
+def _hadamard(size: int, most: int) -> Projection:
+  """Rows 1..size and columns 1..most of diag(r) H diag(s) H / N, with each column then scaled to norm 1.
+
+  H is the Hadamard matrix of order N, the power of two from `size` on; r and s are random signs. The whole matrix is orthogonal.
+  Entry (i, j) is r_i q(i xor j) with q = H s / N, so the squared norms of the cut columns are sum over i < size of q(i xor j)^2,
+  which two more transforms give for all j.
+  """
+  n = 1 << max(size - 1, 1).bit_length()
+
+  def draw(key):
+    signs = lambda name, count: jax.random.rademacher(trees.named_key(key, name), (count,), jnp.float32)
+    outer, inner = signs('outer', size), signs('inner', n)
+    with jax.default_matmul_precision('float32'):
+      q = transform(inner) / n
+      # Behind the barrier, or XLA would spend seconds on folding the transform of a constant.
+      rows = jax.lax.optimization_barrier((jnp.arange(n) < size).astype(jnp.float32))
+      norms = jnp.sqrt(transform(transform(rows) * transform(jnp.square(q))) / n)
+    return {'outer': outer, 'inner': inner, 'scale': 1 / (n * norms[:most])}
+
+  def times(stored, theta):
+    first = transform(jnp.pad(stored['scale'] * theta, (0, n - most)))
+    return stored['outer'] * transform(stored['inner'] * first)[:size]
+
+  return Projection(draw, times)
+
+
+def transform(x: Array) -> Array:
+  """H x for the Hadamard matrix of order N = len(x), a power of two, with entries (-1)^(number of shared bits of i and j).
+
+  H is a Kronecker product of small ones: each pass multiplies the leading digit of the index and moves it to the end, so after
+  the last pass the digits stand as before.
+  """
+  n, left = x.shape[0], x.shape[0]
+  while left > 1:
+    radix = min(RADIX, left)
+    x = (x.reshape(radix, n // radix).T @ jnp.asarray(_walsh(radix), x.dtype)).reshape(n)
+    left //= radix
+  return x
+
+
+def _walsh(n: int) -> np.ndarray:
+  """The Hadamard matrix of order n, in the natural order."""
+  shared = np.arange(n)[:, None] & np.arange(n)[None]
+  return np.array([[1.0 - 2.0 * (int(bits).bit_count() % 2) for bits in row] for row in shared])

@@ -1,0 +1,149 @@
+"""Random subspaces: the projection against its dense matrix, and training in it against training by hand."""
+
+import flax.linen as nn
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+from dynamics import inits, losses, models, optim, probes, subspace, train
+from dynamics.linalg import ntk
+from dynamics.problem import supervised
+from dynamics.study import Study
+from dynamics.types import Batch, Data
+
+KEY = jax.random.key(0, impl='threefry2x32')
+rng = np.random.default_rng(2)
+
+
+@pytest.mark.parametrize('n', [1, 2, 16, 32, 512])
+def test_the_transform_is_the_product_with_the_hadamard_matrix(n):
+  x = rng.normal(size=n).astype(np.float32)
+  dense = scipy.linalg.hadamard(n) @ x.astype(np.float64)
+  np.testing.assert_allclose(jax.jit(subspace.transform)(jnp.asarray(x)), dense, rtol=1e-4, atol=1e-4)
+
+
+def dense_of(made, stored, most):
+  return np.asarray(jax.jit(jax.vmap(lambda theta: made.times(stored, theta)))(jnp.eye(most, dtype=jnp.float32))).T
+
+
+@pytest.mark.parametrize(('size', 'most'), [(1000, 40), (512, 512), (70, 70), (1, 1)])
+def test_the_structured_projection_is_part_of_an_orthogonal_matrix_with_columns_of_norm_one(size, most):
+  """Against the product of dense matrices in float64."""
+  made = subspace.projection(size, most, 'hadamard')
+  stored = made.draw(KEY)
+  p = dense_of(made, stored, most)
+  n = len(stored['inner'])
+  assert size <= n < 2 * max(size, 2)
+  h = scipy.linalg.hadamard(n) / n**0.5
+  whole = h @ np.diag(np.asarray(stored['inner'], np.float64)) @ h
+  np.testing.assert_allclose(whole @ whole.T, np.eye(n), atol=1e-9)
+  cut = np.asarray(stored['outer'], np.float64)[:, None] * whole[:size, :most]
+  np.testing.assert_allclose(p, cut / np.linalg.norm(cut, axis=0), atol=2e-6)
+  np.testing.assert_allclose(np.linalg.norm(p, axis=0), 1, rtol=1e-5)
+  gram = p.T @ p
+  # Columns of a random matrix have inner products of size 1 / sqrt(size), those of an orthogonal one none.
+  off = np.linalg.norm(gram - np.diag(np.diag(gram))) / most
+  assert off <= (1e-4 if size == n else 1.5 / size**0.5)
+
+
+def test_dense_columns_are_random_and_of_norm_one():
+  made = subspace.projection(300, 5, 'dense')
+  one, two = (dense_of(made, made.draw(key), 5) for key in jax.random.split(KEY))
+  np.testing.assert_allclose(np.linalg.norm(one, axis=0), 1, rtol=1e-5)
+  assert np.abs(one.T @ two).max() < 0.3
+
+
+# ---- problems -----------------------------------------------------------------------------------------------------
+
+X, Y = jnp.asarray(rng.normal(size=(9, 4)), jnp.float32), jnp.asarray(rng.integers(0, 3, 9), jnp.int32)
+DATA = Data(Batch(X, Y), Batch(X, Y))
+
+
+def problem_of(**choices):
+  shape = jax.ShapeDtypeStruct((1, 4), jnp.float32)
+  init = inits.independent(inits.gaussian, choices.get('rule', inits.standard))
+  return supervised(models.mlp(widths=(6,), outputs=3), shape, losses.cross_entropy(), init=init, **choices)
+
+
+@pytest.mark.parametrize('kind', ['dense', 'hadamard'])
+def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_hand(kind):
+  """w <- w - lr P P^T grad in float64 with P written out, where only the first `dimension` columns count."""
+  base = problem_of()
+  problem = subspace.within(base, most=12, kind=kind)
+  made = {'distance': probes.distance(problem.apply, None)}
+  study = Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: DATA, made, dict.fromkeys(made, (0, 5)), 5)
+  done = train.run(study, (0, 0), {'lr': 0.5, 'dimension': (7.0, 12.0)})
+  state = jax.tree.map(lambda x: x[0], done.state.variables)
+  origin, unflatten = jax.flatten_util.ravel_pytree(state['subspace']['origin'])
+  gradient = jax.jit(jax.grad(lambda w: base.loss({'params': unflatten(w)}, DATA.train, {})[0]))
+  p = dense_of(subspace.projection(origin.size, 12, kind), state['subspace']['projection'], 12)[:, :7].astype(np.float64)
+  w = np.asarray(origin, np.float64)
+  for _ in range(5):
+    w = w - 0.5 * p @ (p.T @ np.asarray(gradient(jnp.asarray(w, jnp.float32)), np.float64))
+  expected = base.apply({'params': unflatten(jnp.asarray(w, jnp.float32))}, X)
+  np.testing.assert_allclose(problem.apply(state, X), expected, rtol=1e-4, atol=1e-5)
+  assert np.abs(w - np.asarray(origin)).max() > 0.01
+  coordinates = np.asarray(state['params']['coordinates'])
+  np.testing.assert_array_equal(coordinates != 0, np.arange(12) < 7)
+  np.testing.assert_allclose(done.tables['distance']['distance'][-1, 0], np.linalg.norm(coordinates), rtol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['dense', 'hadamard'])
+def test_training_starts_at_the_problems_own_start(kind):
+  base = problem_of()
+  start, plain = jax.jit(subspace.within(base, most=12, kind=kind).init)(KEY, {}), jax.jit(base.init)(KEY, {})
+  jax.tree.map(np.testing.assert_array_equal, start['subspace']['origin'], plain['params'])
+  np.testing.assert_array_equal(start['params']['coordinates'], np.zeros(12))
+
+
+def test_a_kernel_in_a_subspace_is_that_of_its_coordinates():
+  """J P P^T J^T from dense Jacobians of the network itself."""
+  base = problem_of(rule=inits.ntk)
+  problem = subspace.within(base, most=8, kind='dense')
+  variables = jax.jit(problem.init)(KEY, {'dimension': jnp.float32(5)})
+  flat, unflatten = jax.flatten_util.ravel_pytree(variables['subspace']['origin'])
+  jacobian = jax.jacobian(lambda w: base.apply({'params': unflatten(w)}, X))(flat).reshape(27, -1)
+  p = np.asarray(variables['subspace']['projection']['matrix'])[:, :5]
+  features = (np.asarray(jacobian) @ p).reshape(9, 3, 5)
+  np.testing.assert_allclose(ntk(problem.apply, variables, X), np.einsum('akp,bkp->ab', features, features), rtol=1e-3, atol=1e-4)
+
+
+def test_a_start_that_looks_at_the_data_is_the_origin():
+  init_from = inits.aligned(3)
+  linear = supervised(
+    models.linear(widths=(4,), outputs=3), jax.ShapeDtypeStruct((1, 4), jnp.float32), losses.cross_entropy(), init_from=init_from
+  )
+  start = jax.jit(subspace.within(linear, most=5).init_from(DATA))(KEY, {})
+  expected = jax.jit(linear.init_from(DATA))(KEY, {})
+  jax.tree.map(np.testing.assert_array_equal, start['subspace']['origin'], expected['params'])
+  assert subspace.within(problem_of(), most=5).init_from is None
+
+
+def test_more_columns_than_parameters_are_refused():
+  with pytest.raises(ValueError, match=r'subspace.most is 100, but the network has only 51 parameters'):
+    subspace.within(problem_of(), most=100).init(KEY, {})
+
+
+def test_a_tangent_model_in_a_subspace_is_linear_in_the_coordinates():
+  """f(w0) + J P theta, from a dense Jacobian, beside statistics that training carries along."""
+
+  class Normed(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+      x = nn.BatchNorm(use_running_average=not train, dtype=jnp.float32)(x)
+      return nn.Dense(3)(nn.tanh(nn.Dense(5)(x)))
+
+  shape, loss = jax.ShapeDtypeStruct((1, 4), jnp.float32), losses.cross_entropy()
+  plain, tangent = (supervised(Normed(), shape, loss, linearised=linear) for linear in (False, True))
+  problem = subspace.within(tangent, most=6, kind='dense')
+  variables = jax.jit(problem.init)(KEY, {})
+  theta = jnp.asarray(rng.normal(size=6), jnp.float32)
+  moved = {**variables, 'params': {'coordinates': theta}}
+  flat, unflatten = jax.flatten_util.ravel_pytree(variables['subspace']['origin'])
+  f = lambda w: plain.apply({'params': unflatten(w), 'batch_stats': variables['batch_stats']}, X)
+  change = jax.jacobian(f)(flat) @ (variables['subspace']['projection']['matrix'] @ theta)
+  np.testing.assert_allclose(problem.apply(moved, X), f(flat) + change, rtol=1e-4, atol=1e-5)
+  assert list(problem.loss(moved, DATA.train, {})[1].state) == ['batch_stats']
