@@ -47,12 +47,13 @@ def case(name: str, batch: int = 0) -> Case:
 
 MODELS = ('tokens', 'linear', 'floats', 'transformer')
 REFUSE_TOKENS = ('modes', 'null_space', 'spectrum')
-# Tangent kernels of a transformer take longer to compile than all else, and are tested by themselves.
+# Tangent kernels and Hessians of a transformer take longer to compile than all else, and are tested by themselves.
+SLOW = ('hessian_spectrum', 'kernel', 'kernel_regression', 'sharpness')
 PROBES = {
   'tokens': tuple(p for p in probes.__all__ if p not in REFUSE_TOKENS),
   'linear': tuple(probes.__all__),
   'floats': tuple(probes.__all__),
-  'transformer': tuple(p for p in probes.__all__ if p not in REFUSE_TOKENS and not p.startswith('kernel')),
+  'transformer': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *SLOW)),
 }
 
 
