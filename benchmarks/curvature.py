@@ -17,7 +17,7 @@ from dynamics.linalg.quadrature import slq
 from dynamics.types import Batch
 
 STEPS, VECTORS, MEMBERS = 100, 10, 16
-SHORT = 30  # steps where ten vectors go through the larger network, or a turn would take a minute
+SHORT = 20  # steps where ten vectors go through the larger network, or a turn would take a minute
 TOLERANCE = 1e-3  # of the largest eigenvalue, which 100 steps find from any vector
 LONG = 3  # rounds of these rows
 HEADER = (
@@ -64,7 +64,7 @@ def curvature(options: Options) -> Table:
   rows.append(_members(_network(16), steps, options.rounds))
   told = (
     f'ms: of a step of one vector, of {steps} steps; a step of a spectrum has one Hessian-vector product in it.',
-    f'Rounds: {options.rounds}; where {VECTORS} vectors go through the larger network at most {LONG}, of {min(steps, SHORT)} steps.',
+    f'Rounds: {options.rounds}; for {VECTORS} vectors and the larger network at most {LONG}, of {min(steps, SHORT)} steps.',
   )
   return Table('Hessian spectra by Lanczos', HEADER, rows, [*told, *dict.fromkeys(notes)])
 

@@ -2,7 +2,7 @@
 
 Command: python -m experiments.run --config=configs/cohen2022_adam.py
 Run time: 3 minutes on two cores.
-Expected: it rises to (2 + 2 beta1) / ((1 - beta1) lr), which is 38 / lr for beta1 = 0.9 and 2 / lr without momentum, and stays there.
+Expected: it rises to (2 + 2 beta1) / ((1 - beta1) lr), 38 / lr for beta1 = 0.9 and 2 / lr without momentum, and stays there.
 """
 
 from configs._cohen2021 import digits

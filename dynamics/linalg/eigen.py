@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dynamics.linalg import dense
 from dynamics.linalg.lanczos import BREAKDOWN, Matvec, flat, orthogonalise
 from dynamics.types import Array, Key, Tree
 
@@ -164,7 +165,7 @@ def _ritz(space: _Space, k: int, which: Which, kept: int, products: Array, cycle
   # Rows that are zero must not mix with a true eigenvalue of 0: they are given one far away, and known by it.
   empty = jnp.sum(jnp.square(space.basis), axis=1) < 0.5
   far = jnp.where(size == 0, 1, 4 * size)
-  values, vectors = jnp.linalg.eigh(matrix + jnp.diag(jnp.where(empty, far, 0)))
+  values, vectors = dense.eigh(matrix + jnp.diag(jnp.where(empty, far, 0)))
   ghost = values > far / 2
   up, down = jnp.where(ghost, -jnp.inf, values), jnp.where(ghost, jnp.inf, values)
   order = {

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dynamics.linalg import dense
 from dynamics.linalg.lanczos import Matvec, check_steps, flat, orthogonality, tridiagonal
 from dynamics.linalg.traces import Estimate, estimate
 from dynamics.types import Array, Key, Tree
@@ -62,7 +63,7 @@ def slq(matvec: Matvec, like: Tree, key: Key, *, steps: int = 100, vectors: int 
 
 def gauss(alphas: Array, betas: Array) -> tuple[Array, Array]:
   """(nodes, weights), (s,) each, of the Gauss quadrature of a tridiagonal matrix; rows without a beta before weigh 0."""
-  nodes, vectors = jnp.linalg.eigh(jnp.diag(alphas) + jnp.diag(betas[:-1], 1) + jnp.diag(betas[:-1], -1))
+  nodes, vectors = dense.eigh(jnp.diag(alphas) + jnp.diag(betas[:-1], 1) + jnp.diag(betas[:-1], -1))
   return nodes, vectors[0] ** 2
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dynamics.linalg import dense
 from dynamics.linalg.lanczos import Matvec, flat
 from dynamics.types import Array, Key, Tree
 
@@ -52,7 +53,7 @@ def hutchpp(matvec: Matvec, like: Tree, key: Key, *, vectors: int = 30) -> Estim
   one, two = jax.random.split(key)
   with jax.default_matmul_precision('float32'):
     sketch = jax.lax.map(product, _signs(one, third, shape))
-    q = jnp.linalg.qr(sketch.T)[0].T  # (third, p)
+    q = dense.qr(sketch.T)[0].T  # (third, p)
     large = jnp.sum(q * jax.lax.map(product, q))
     outside = lambda v: v - (q @ v) @ q
 

@@ -50,15 +50,14 @@ def case(name: str, batch: int = 0) -> Case:
 MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
 REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'spectrum')
 MATRICES = ('recovery',)  # on matrix sensing alone
-# Tangent kernels of a transformer take longer to compile than all else, and are tested by themselves.
+# Tangent kernels and Hessians of a transformer take longer to compile than all else, and are tested by themselves.
+SLOW = ('hessian_spectrum', 'kernel', 'kernel_regression', 'sharpness')
 PROBES = {
   'tokens': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES)),
   'linear': tuple(p for p in probes.__all__ if p not in MATRICES),
   'matrix': ('performance', 'balance', *MATRICES),
   'floats': tuple(p for p in probes.__all__ if p not in MATRICES),
-  'transformer': tuple(
-    p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES, 'balance') and not p.startswith('kernel')
-  ),
+  'transformer': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES, *SLOW, 'balance')),
 }
 
 
