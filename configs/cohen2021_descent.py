@@ -1,7 +1,7 @@
 """arXiv 2103.00065, figures 1 and 5: the largest eigenvalue of the Hessian during gradient descent, for four learning rates.
 
 Command: python -m experiments.run --config=configs/cohen2021_descent.py
-Run time: 2 minutes on two cores.
+Run time: 4 minutes on two cores.
 Expected: it rises to 2 / lr and stays there, while the loss falls, though not at every step.
 """
 

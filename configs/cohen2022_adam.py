@@ -1,7 +1,7 @@
 """arXiv 2207.14484, figures 1 and 2: the largest eigenvalue of the preconditioned Hessian during full-batch Adam.
 
 Command: python -m experiments.run --config=configs/cohen2022_adam.py
-Run time: 3 minutes on two cores.
+Run time: 8 minutes on two cores.
 Expected: it rises to (2 + 2 beta1) / ((1 - beta1) lr), 38 / lr for beta1 = 0.9 and 2 / lr without momentum, and stays there.
 """
 
@@ -15,6 +15,7 @@ def get_config():
   return digits(
     optimizer=dict(name='adam'),
     hyper=dict(lr=1e-4, beta1=0.9, beta2=0.999, eps=1e-7),
-    steps=5000,
+    steps=7000,
+    schedule=dict(log_points=0, linear_points=60),
     sweep=(('hyper.lr', RATES), ('hyper.beta1', MOMENTA)),
   )
