@@ -15,12 +15,13 @@ BATCH = 2**20  # scalars that examples may take together while their features ar
 READS = 64  # but as many as 64 times the weights, which are read once for all of them
 PARTS = (5, 3)  # blocks of a side where one half is formed: 15 of 25, 6 of 9. An odd number meets no pair twice
 DEAR = 2**13  # operations of an entry from which half of the entries are worth being copied into their places
+LARGE = 2**22  # entries of a result from which each leaf's whole kernel is too much memory to hold beside it
 
 
 def parts(some: Plan, n: int) -> int:
   """Into how many blocks a side is cut when a kernel with itself would fit as one; 1 where that costs more than it saves."""
   k = some.structure.outputs
-  if some.trace or some.pair < DEAR * k * k:
+  if some.trace or (some.pair < DEAR * k * k and n * n * k * k < LARGE):
     return 1
   return next((b for b in PARTS if n * k >= b * WORTH), 1)
 
