@@ -146,7 +146,7 @@ def batch_hessians(some, rows):
   return np.array([np.linalg.eigvalsh(single[r].mean(0))[-1] for r in rows])
 
 
-@pytest.mark.parametrize(('name', 'sizes'), [('mlp', (5, 30)), ('transformer', (4,))])
+@pytest.mark.parametrize(('name', 'sizes'), [('transformer', (4,))])
 def test_batch_curvature_against_dense_hessians(wide, name, sizes):
   some, draws = scene(name), 4
   probe = probes.batch_curvature(
