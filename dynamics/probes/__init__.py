@@ -11,6 +11,7 @@ from dynamics.probes.kernel import kernel, kernel_regression
 from dynamics.probes.linearisation import linearisation
 from dynamics.probes.meters import meters
 from dynamics.probes.modes import modes
+from dynamics.probes.noise import batch_curvature, gradient_noise
 from dynamics.probes.oscillation import oscillation
 from dynamics.probes.patches import patches
 from dynamics.probes.path import path, potential
@@ -26,9 +27,11 @@ __all__ = [
   'activity',
   'alignment',
   'balance',
+  'batch_curvature',
   'clock',
   'collapse',
   'distance',
+  'gradient_noise',
   'hessian_spectrum',
   'kernel',
   'kernel_regression',

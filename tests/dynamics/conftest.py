@@ -51,7 +51,7 @@ MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
 REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'spectrum')
 MATRICES = ('recovery',)  # on matrix sensing alone
 # Tangent kernels and Hessians of a transformer take longer to compile than all else, and are tested by themselves.
-SLOW = ('hessian_spectrum', 'kernel', 'kernel_regression', 'sharpness')
+SLOW = ('batch_curvature', 'hessian_spectrum', 'kernel', 'kernel_regression', 'sharpness')
 PROBES = {
   'tokens': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES)),
   'linear': tuple(p for p in probes.__all__ if p not in MATRICES),

@@ -29,6 +29,7 @@ LOOSE = {
   'sharpness/vectors': 3.0,
   'hessian_spectrum': 1e-3,
   'sharpness': 1e-3,
+  'batch_curvature': 1e-3,
   'kernel/condition': 1e-2,
   'kernel_regression': 1e-2,
   'neural_collapse/within': 2e-3,
