@@ -32,9 +32,9 @@ def effective_step(apply: Callable[..., Array], loss: Loss, *, leaves: bool = Tr
 
   Reading: means over the steps since the last reading, of update u, gradient g and weights w before the update: relative (),
     |u| / |w|, and with `leaves` that of each parameter array under relative_of/; effective (), |u| / (lr |g|), 1 for plain
-    gradient descent, in the units of which it tells that of momentum or Adam, NaN without a learning rate among the hyper values, whose
-    schedule, if any, counts as part of the step; cosine (), of u and -g. A step whose divisor is exactly zero is left out; NaN
-    where none is left. Successive steps are not independent, so the means carry no standard error.
+    gradient descent, NaN without a learning rate among the hyper values, whose schedule, if any, counts as part of the step;
+    cosine (), of u and -g. A step whose divisor is exactly zero is left out; NaN where none is left. Successive steps are not
+    independent, so the means carry no standard error.
   Cost: three norms and a product a step, inside the training loop; a copy of the parameters and a few scalars of memory.
   Oracle: numpy in float64 on the weights of every step; plain gradient descent, where effective and cosine are 1.
   Source: none; for Adam's effective step 1412.6980, section 2.1.

@@ -1,5 +1,7 @@
 """Lines and planes of the loss, and the size of steps, against closed forms on quadratics and numpy in float64."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,21 +30,22 @@ def quadratic(a):
   return height, lambda z, y: z[:, 0], Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32))
 
 
-def network(module, seed):
-  """(apply, loss, variables, batch, height) in float64; `height` of flat parameters comes from numpy's mean."""
+def network(module):
+  """(apply, loss, variables, batch, heights) in float64; `heights` of stacked variables: loss and accuracy, by numpy."""
   loss = losses.cross_entropy(dtype='float64')
   x = jax.ShapeDtypeStruct((1, 4), jnp.float64)
   problem = supervised(module, x, loss, init=inits.independent(inits.gaussian))
-  variables = jax.tree.map(lambda v: v.astype(jnp.float64), problem.init(jax.random.key(seed), {}))
+  variables = jax.tree.map(lambda v: v.astype(jnp.float64), jax.jit(problem.init)(jax.random.key(1), {}))
   batch = Batch(jnp.asarray(X), jnp.asarray(Y, jnp.int32))
 
-  forward = jax.jit(lambda variables: problem.apply(variables, batch.x[:7]))
+  forward = jax.jit(jax.vmap(lambda variables: problem.apply(variables, batch.x[:7])))
 
-  def height(variables):
-    z = np.asarray(forward(variables))
-    return np.mean(np.log(np.exp(z).sum(1)) - z[np.arange(7), Y[:7]]), np.mean(z.argmax(1) == Y[:7])
+  def heights(stacked):
+    z = np.asarray(forward(stacked))  # (s, n, k)
+    picked = z[:, np.arange(7), Y[:7]]
+    return np.mean(np.log(np.exp(z).sum(2)) - picked, axis=1), np.mean(z.argmax(2) == Y[:7], axis=1)
 
-  return problem.apply, loss, variables, batch, height
+  return problem.apply, loss, variables, batch, heights
 
 
 def test_the_landscape_of_a_quadratic():
@@ -57,21 +60,25 @@ def test_the_landscape_of_a_quadratic():
   np.testing.assert_allclose(out['gradient'], [(w + s * d) @ a @ (w + s * d) / 2 for s in r], rtol=1e-4)
   expected = w @ a @ w / 2 + r**2 * (w @ w) * np.trace(a) / (2 * p)
   assert (np.abs(out['random'] - expected) <= 4 * out['random_se'] + 1e-5 * expected).all()
-  assert out['random_se'][0] > 0 and out['random_se'][2] < 1e-5
+  assert out['random_se'][0] > 0
+  assert out['random_se'][2] < 1e-5
   assert 'plane' not in out
   rest = measured(probes.landscape(apply, loss, points=3), {'params': {'w': jnp.zeros(p)}}, batch)
-  assert np.isnan(rest['gradient']).all() and (rest['random'] == 0).all()
+  assert np.isnan(rest['gradient']).all()
+  assert (rest['random'] == 0).all()
 
 
 @pytest.mark.parametrize('module', MODELS, ids=['mlp', 'normalised'])
 def test_the_landscape_of_a_network_against_numpy_on_the_same_directions(wide, module):
   """The directions are drawn again, by the names of the leaves, and the gradient is a finite difference along its own line."""
-  apply, loss, variables, batch, height = network(module, 1)
+  apply, loss, variables, batch, heights = network(module)
   made = dict(examples=7, points=4, reach=0.6, directions=3, plane=True)
   out = measured(probes.landscape(apply, loss, **made), variables, batch, key=7)
   params, r = variables['params'], np.linspace(-0.6, 0.6, 4).astype(np.float32)
   flat, unflatten = jax.flatten_util.ravel_pytree(params)
-  flat, level = np.asarray(flat), lambda w: height({**variables, 'params': unflatten(jnp.asarray(w))})[0]
+  flat, others = np.asarray(flat), {n: v for n, v in variables.items() if n != 'params'}
+  repeat = lambda tree, n: jax.tree.map(lambda v: np.repeat(np.asarray(v)[None], n, axis=0), tree)
+  level = lambda w: heights({**repeat(others, len(w)), 'params': jax.vmap(unflatten)(jnp.asarray(w))})[0]
 
   def ray(i):
     key, parts = jax.random.fold_in(jax.random.key(7), i), []
@@ -81,13 +88,17 @@ def test_the_landscape_of_a_network_against_numpy_on_the_same_directions(wide, m
     return np.concatenate(parts)
 
   d = [ray(i) for i in range(3)]
-  lines = np.array([[level(flat + s * v) for s in r] for v in d])
-  np.testing.assert_allclose(out['random'], lines.mean(0), rtol=1e-6)
-  np.testing.assert_allclose(out['random_se'], lines.std(0, ddof=1) / 3**0.5, rtol=1e-5)
-  np.testing.assert_allclose(out['plane'], [[level(flat + s * d[0] + t * d[1]) for t in r] for s in r], rtol=1e-6)
-  g = np.array([(level(flat + e) - level(flat - e)) / 2e-6 for e in 1e-6 * np.eye(flat.size)])
-  down = -g / np.linalg.norm(g) * np.linalg.norm(flat)
-  np.testing.assert_allclose(out['gradient'], [level(flat + s * down) for s in r], rtol=1e-5)
+  steps = 1e-6 * np.eye(flat.size)
+  slope = level(np.concatenate([flat + steps, flat - steps])).reshape(2, -1)
+  g = slope[0] - slope[1]
+  d.append(-g / np.linalg.norm(g) * np.linalg.norm(flat))
+  plane = [flat + s * d[0] + t * d[1] for s in r for t in r]
+  both = level(np.array([flat + s * v for v in d for s in r] + plane))
+  lines, plane = both[:16].reshape(4, 4), both[16:].reshape(4, 4)
+  np.testing.assert_allclose(out['random'], lines[:3].mean(0), rtol=1e-6)
+  np.testing.assert_allclose(out['random_se'], lines[:3].std(0, ddof=1) / 3**0.5, rtol=1e-5)
+  np.testing.assert_allclose(out['gradient'], lines[3], rtol=1e-5)
+  np.testing.assert_allclose(out['plane'], plane, rtol=1e-6)
 
 
 def test_lines_of_quadratics_fall_rise_or_bar():
@@ -112,18 +123,19 @@ def test_lines_of_quadratics_fall_rise_or_bar():
 @pytest.mark.parametrize('module', MODELS, ids=['mlp', 'normalised'])
 def test_the_line_between_two_networks_against_numpy(wide, module):
   """Under vmap over two ends, as for the members of a study. Its ends are the networks, batch statistics and all."""
-  apply, loss, one, batch, height = network(module, 1)
-  ends = [network(module, seed)[2] for seed in (2, 3)]
-  ends = [jax.tree.map(lambda v: v + 0.3 * jnp.abs(v), end) for end in ends]  # other batch statistics than those of the start
+  apply, loss, one, batch, heights = network(module)
+  other = lambda v: jnp.asarray(v * rng.uniform(0.5, 2, v.shape) + rng.uniform(0, 0.5, v.shape))  # its variances are positive
+  ends = [jax.tree.map(other, one) for _ in range(2)]
   few = jax.tree.map(lambda x: x[:7], batch)
-  bars = jax.vmap(lambda two: barrier(apply, loss, one, two, few, 6))(jax.tree.map(lambda *v: jnp.stack(v), *ends))
+  bars = jax.jit(jax.vmap(lambda two: barrier(apply, loss, one, two, few, 6)))(jax.tree.map(lambda *v: jnp.stack(v), *ends))
+  r = np.linspace(0, 1, 6).astype(np.float32).astype(np.float64)
   for two, bar in zip(ends, bars, strict=True):
     out = measured(probes.interpolation(apply, loss, examples=7, points=6), two, batch, one)
-    r = np.linspace(0, 1, 6).astype(np.float32).astype(np.float64)
-    line = np.array([height(jax.tree.map(lambda a, b, s=s: (1 - s) * a + s * b, one, two)) for s in r])
-    level = line[:, 0]
+    level, accuracy = heights(
+      jax.tree.map(lambda a, b: np.stack([(1 - s) * np.asarray(a) + s * np.asarray(b) for s in r]), one, two)
+    )
     np.testing.assert_allclose(out['loss'], level, rtol=1e-9)
-    np.testing.assert_allclose(out['accuracy'], line[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(out['accuracy'], accuracy, rtol=1e-6)
     expected = np.max(level - (1 - r) * level[0] - r * level[-1])
     np.testing.assert_allclose([out['barrier'], bar], expected, rtol=1e-6, atol=1e-12)
     rise = max(level[j] - level[i] for i in range(6) for j in range(i, 6))
@@ -153,7 +165,7 @@ def test_steps_are_those_of_the_weights_of_every_step(family):
     ratio = np.divide(size, divisor, where=divisor > 0, out=np.full(size.shape, np.nan))
     reading = found['relative' if name == 'all' else f'relative_of/{name}']
     assert np.isnan(reading[0]).all()
-    for row, (first, last) in enumerate(zip(times[:-1], times[1:], strict=True), 1):
+    for row, (first, last) in enumerate(itertools.pairwise(times), 1):
       some = ratio[first:last]
       count = np.isfinite(some).sum(0)
       expected = np.where(count > 0, np.nansum(some, axis=0) / np.maximum(count, 1), np.nan)
@@ -162,7 +174,8 @@ def test_steps_are_those_of_the_weights_of_every_step(family):
     np.testing.assert_allclose(found['effective'][1:], 1, rtol=1e-5)
     np.testing.assert_allclose(found['cosine'][1:], 1, rtol=1e-5)
   else:
-    assert (found['cosine'][1:] < 0.99).all() and (found['effective'][1:] > 1.5).all()
+    assert (found['cosine'][1:] < 0.99).all()
+    assert (found['effective'][1:] > 1.5).all()
 
 
 def test_the_ratios_of_steps_by_hand():
