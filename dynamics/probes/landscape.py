@@ -30,7 +30,7 @@ def landscape(
     array of which is as long as that of w, and random_se (r,), its standard error. With `plane` plane (r, r), the loss at
     w + r_i d_1 + r_j d_2 for the first two random directions: one draw, which has no error. In the loss's unit.
   Cost: one gradient and (directions + 1) x points forward passes over the examples, one after the other; points^2 more with
-    `plane`. Memory of one pass and three vectors of the parameters' size; none between readings.
+    `plane`. Memory of one pass and four vectors of the parameters' size; none between readings.
   Oracle: a quadratic loss, in closed form; numpy in float64 on the same directions.
   Source: 1712.09913 (filter normalisation and planes; here a whole parameter array counts as one filter).
   """
@@ -43,15 +43,19 @@ def landscape(
     ray = lambda i: _ray(jax.random.fold_in(key, i), params)
     grads = jax.grad(level)(params)
     scale = trees.norm(params) / trees.norm(grads)
-    levels = jax.lax.map(lambda i: along(params, ray(i)), jnp.arange(directions, dtype=jnp.int32))  # (directions, r)
+    down = jax.tree.map(lambda g: -g * scale.astype(g.dtype), grads)
+    line = lambda i: along(params, jax.tree.map(lambda z, d: jnp.where(i < directions, z, d), ray(i), down))
+    # The last line is that of the gradient, so all of them share one forward pass to compile.
+    levels = jax.lax.map(line, jnp.arange(directions + 1, dtype=jnp.int32))  # (directions + 1, r)
     out = {
       'offset': far,
-      'gradient': along(params, jax.tree.map(lambda g: -g * scale.astype(g.dtype), grads)),
-      'random': jnp.mean(levels, axis=0),
-      'random_se': jnp.std(levels, axis=0, ddof=1) / directions**0.5,
+      'gradient': levels[-1],
+      'random': jnp.mean(levels[:-1], axis=0),
+      'random_se': jnp.std(levels[:-1], axis=0, ddof=1) / directions**0.5,
     }
     if plane:
-      one, two = ray(jnp.int32(0)), ray(jnp.int32(1))
+      both = jax.lax.map(ray, jnp.arange(2, dtype=jnp.int32))
+      one, two = (jax.tree.map(lambda z, i=i: z[i], both) for i in range(2))
       out['plane'] = jax.lax.map(lambda r: along(_moved(params, r, one), two), far)
     return out
 
