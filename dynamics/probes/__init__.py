@@ -8,6 +8,7 @@ from dynamics.probes.curvature import hessian_spectrum, sharpness
 from dynamics.probes.distance import distance, norms
 from dynamics.probes.inputs import null_space, spectrum
 from dynamics.probes.kernel import kernel, kernel_regression
+from dynamics.probes.landscape import interpolation, landscape
 from dynamics.probes.linearisation import linearisation
 from dynamics.probes.meters import meters
 from dynamics.probes.modes import modes
@@ -21,6 +22,7 @@ from dynamics.probes.recovery import recovery
 from dynamics.probes.representation import activity, neural_collapse, representation
 from dynamics.probes.residuals import residuals
 from dynamics.probes.signal import signal
+from dynamics.probes.step import effective_step
 from dynamics.probes.weights import weights
 
 __all__ = [
@@ -31,10 +33,13 @@ __all__ = [
   'clock',
   'collapse',
   'distance',
+  'effective_step',
   'gradient_noise',
   'hessian_spectrum',
+  'interpolation',
   'kernel',
   'kernel_regression',
+  'landscape',
   'linearisation',
   'meters',
   'modes',

@@ -51,9 +51,10 @@ MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
 REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'spectrum')
 MATRICES = ('recovery',)  # on matrix sensing alone
 # Tangent kernels and Hessians of a transformer take longer to compile than all else, and are tested by themselves.
-SLOW = ('batch_curvature', 'hessian_spectrum', 'kernel', 'kernel_regression', 'sharpness')
+CURVATURE = ('batch_curvature', 'hessian_spectrum', 'sharpness')
+SLOW = (*CURVATURE, 'kernel', 'kernel_regression')
 PROBES = {
-  'tokens': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES)),
+  'tokens': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES, *CURVATURE)),
   'linear': tuple(p for p in probes.__all__ if p not in MATRICES),
   'matrix': ('performance', 'balance', *MATRICES),
   'floats': tuple(p for p in probes.__all__ if p not in MATRICES),
