@@ -13,17 +13,16 @@ Kernel = Array | dict[str, Array]
 WORTH = 64  # rows from which a matrix product runs at full speed
 BATCH = 2**20  # scalars that examples may take together while their features are made: with more, caches are missed
 READS = 64  # but as many as 64 times the weights, which are read once for all of them
-PARTS = (5, 3)  # blocks of a side where one half is formed: 15 of 25, 6 of 9. An odd number meets no pair twice
-DEAR = 2**13  # operations of an entry from which half of the entries are worth being copied into their places
-LARGE = 2**22  # entries of a result from which each leaf's whole kernel is too much memory to hold beside it
+PARTS = (7, 5, 3)  # blocks of a side where one half is formed: 28 of 49, 15 of 25. An odd number meets no pair twice
+DEAR = 2**10  # operations of an entry from which half of the entries are worth being copied into their places
 
 
 def parts(some: Plan, n: int) -> int:
   """Into how many blocks a side is cut when a kernel with itself would fit as one; 1 where that costs more than it saves."""
   k = some.structure.outputs
-  if some.trace or (some.pair < DEAR * k * k and n * n * k * k < LARGE):
+  if some.trace or some.pair < DEAR * k * k:
     return 1
-  return next((b for b in PARTS if n * k >= b * WORTH), 1)
+  return next((b for b in PARTS if n * k >= b * b * WORTH // 2), 1)  # the more blocks, the longer their sides must be
 
 
 def fits(some: Plan, n1: int, n2: int, c: int, scalars: int) -> tuple[bool, bool]:
@@ -154,6 +153,7 @@ def _each(f, x, c):
   """f of every block of at most c examples, one after the other: (b, c, ...)."""
   n = jax.tree.leaves(x)[0].shape[0]
   b = -(-n // min(max(c, 1), n))
+  b = next((d for d in range(b, min(2 * b, n) + 1) if n % d == 0), b)  # then no block overlaps another, and none is copied
   c = -(-n // b)
   return jax.lax.map(lambda i: f(jax.tree.map(lambda a: _cut(a, i, c), x)), jnp.arange(b))
 
@@ -163,6 +163,8 @@ def _joined(blocks, n):
 
   def join(x):
     b, c = x.shape[:2]
+    if b * c == n:
+      return x.reshape(n, *x.shape[2:])
     return jnp.concatenate([x[:-1].reshape((b - 1) * c, *x.shape[2:]), x[-1, b * c - n :]])
 
   return jax.tree.map(join, blocks)
@@ -179,7 +181,7 @@ def _named(some: Plan, kernels: list[Array | None], leaves: bool) -> Kernel:
   if not leaves:
     return last(sum(found[1:], start=found[0]))
   zero = jnp.zeros_like(found[0])
-  return {name: last(zero if b is None else b) for name, b in zip(some.structure.names, kernels, strict=True)}
+  return {name: last(zero if b is None else b) for name, b in zip(some.structure.names, kernels, strict=False)}
 
 
 def cost(some: Plan, n1: int, n2: int, leaves: bool) -> tuple[int, int]:

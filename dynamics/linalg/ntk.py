@@ -196,7 +196,7 @@ def _ntk(apply, variables, x1, x2, *, trace, method, chunk, diagonal, leaves, dt
     itemsize = trees.wide(jax.tree.leaves(variables['params'])[0]).dtype.itemsize
     _fits(n1, n2, k, itemsize * (len(jax.tree.leaves(variables['params'])) if leaves else 1), trace, diagonal, limit)
     known = structure(apply, variables, x1)
-    ways = plan(known, n1, 1 if diagonal else n2, trace=trace, dense=method == 'jacobian')
+    ways = plan(known, n1, 1 if diagonal else n2, trace=trace, dense=method == 'jacobian', leaves=leaves)
     scalars = budget // itemsize
     if method == 'auto':
       structured, vectors = cost(ways, n1, 1 if diagonal else n2, leaves)

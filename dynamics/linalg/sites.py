@@ -2,10 +2,12 @@
 
 A *site* is an equation z = a w of one example: a matrix product, a convolution or the reading of rows, in which w is a
 parameter leaf up to a scalar factor and the order of its entries. The gradient of that leaf is then the outer product of
-the site's inputs a and the cotangents of z, so a kernel needs only these two. A leaf that is used in any other way too is
+the site's inputs a and the cotangents of z, so a kernel needs only these two. A bias is a site too, of input 1; where nothing
+else reads the product that it is added to, the two have the same cotangents. A leaf that is used in any other way too is
 *opaque*: nothing is assumed about it. So an unknown model costs time, and never correctness.
 """
 
+import collections
 import itertools
 import math
 from collections.abc import Callable
@@ -36,6 +38,8 @@ class Site(NamedTuple):
   rows: Callable[[Array], Array]  # the other operand -> (P, D), or (P,)
   columns: Callable[[Array], Array]  # a cotangent of the output -> (P, H)
   product: Callable[[Array, Array], Array] | None = None  # (rows, parameter) -> output, where rows spare the equation itself
+  after: int | None = None  # the number of the site whose cotangents are the same, because this one adds a bias to its output
+  last: bool = False  # its output is that of the model, so its cotangents are unit vectors
 
 
 class Structure(NamedTuple):
@@ -69,7 +73,7 @@ def structure(apply: Callable[..., Array], variables: Variables, x: jax.ShapeDty
 
   def evaluate(leaves, rest, x, shifts):
     ties = [_Link(i, (), None) for i in range(len(leaves))] + [None] * (len(closed.jaxpr.invars) - len(leaves))
-    walk = _Walk([], [], set(), shifts)
+    walk = _Walk([], [], set(), shifts, set())
     (outputs,), links = _evaluate(closed.jaxpr, closed.consts, [*leaves, *jax.tree.leaves((rest, x))], ties, walk)
     walk.opaque.update(link.leaf for link in links if link)
     return outputs, walk
@@ -84,7 +88,7 @@ def structure(apply: Callable[..., Array], variables: Variables, x: jax.ShapeDty
   return Structure(
     names=tuple(trees.by_path(variables['params'])),
     sizes=tuple(leaf.size for leaf in leaves),
-    sites=tuple(found[0].sites),
+    sites=tuple(site._replace(last=i in found[0].last) for i, site in enumerate(found[0].sites)),
     opaque=frozenset(found[0].opaque),
     outputs=closed.out_avals[0].size,
     residuals=sum(v.aval.size for eqn in closed.jaxpr.eqns for v in eqn.outvars),
@@ -100,6 +104,7 @@ class _Walk(NamedTuple):
   inputs: list[Array]
   opaque: set[int]
   shifts: dict[int, Array]
+  last: set[int]  # sites whose output is that of the jaxpr just left
 
 
 def _evaluate(jaxpr: core.Jaxpr, consts, args, ties, walk: _Walk):
@@ -109,18 +114,30 @@ def _evaluate(jaxpr: core.Jaxpr, consts, args, ties, walk: _Walk):
   links |= {v: tie for v, tie in zip(jaxpr.invars, ties, strict=True) if tie}
   read = lambda v: v.val if isinstance(v, core.Literal) else values[v]
   link = lambda v: None if isinstance(v, core.Literal) else links.get(v)
+  plain = lambda variables: [v for v in variables if not isinstance(v, core.Literal)]
+  uses = collections.Counter(plain(itertools.chain(jaxpr.outvars, *(eqn.invars for eqn in jaxpr.eqns))))
+  made = {}  # variables that are read once -> the sites whose output they are, entry by entry
   for eqn in jaxpr.eqns:
     operands, tied = [read(v) for v in eqn.invars], [link(v) for v in eqn.invars]
     inner = eqn.params.get(INLINED.get(eqn.primitive.name)) if any(tied) else None
     if inner is not None:
       closed = inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
       outs, onward = _evaluate(closed.jaxpr, closed.consts, operands, tied, walk)
+      if walk.last and len(outs) == 1 and uses[eqn.outvars[0]] == 1:
+        made[eqn.outvars[0]] = tuple(sorted(walk.last))
     else:
       outs, onward = _apply(jaxpr, eqn, operands), [None] * len(eqn.outvars)
       if any(tied):
-        outs, onward = _use(eqn, operands, tied, outs, walk)
+        number, before = len(walk.sites), next((made[v] for v in plain(eqn.invars) if v in made), ())
+        outs, onward = _use(eqn, operands, tied, outs, walk, before)
+        if len(walk.sites) > number and uses[eqn.outvars[0]] == 1:
+          made[eqn.outvars[0]] = (*(before if walk.sites[-1].after is not None else ()), number)
+      elif eqn.primitive.name in ('reshape', 'squeeze') and eqn.invars[0] in made and uses[eqn.outvars[0]] == 1:
+        made[eqn.outvars[0]] = made[eqn.invars[0]]
     values |= zip(eqn.outvars, outs, strict=True)
     links |= {v: tie for v, tie in zip(eqn.outvars, onward, strict=True) if tie}
+  walk.last.clear()  # which an inner jaxpr has set
+  walk.last.update(*(made[v] for v in plain(jaxpr.outvars) if v in made))
   return [read(v) for v in jaxpr.outvars], [link(v) for v in jaxpr.outvars]
 
 
@@ -131,7 +148,7 @@ def _apply(jaxpr, eqn, operands):
   return core.jaxpr_as_fun(core.ClosedJaxpr(single, ()))(*free.values())
 
 
-def _use(eqn, operands, tied, outs, walk):
+def _use(eqn, operands, tied, outs, walk, before):
   """What an equation with a tied operand is: a change of order or scale, a site, or nothing that is known."""
   nothing = [None] * len(outs)
   places = [i for i, tie in enumerate(tied) if tie]
@@ -141,6 +158,8 @@ def _use(eqn, operands, tied, outs, walk):
     if onward:
       return outs, [onward]
     site = SITES[eqn.primitive.name](eqn, place, tied[place]) if eqn.primitive.name in SITES else None
+    if site and before and eqn.primitive.name == 'add':
+      site = site._replace(after=before[0])
     if site:
       number = len(walk.sites)
       walk.sites.append(site)
@@ -277,7 +296,19 @@ def _gather(eqn, place, tie) -> Site | None:
   )  # fmt: skip
 
 
-SITES = {'dot_general': _dot, 'conv_general_dilated': _conv, 'gather': _gather}
+def _add(eqn, place, tie) -> Site | None:
+  """A bias of one example's whole activation: the product with an input of 1."""
+  w, z = eqn.invars[place].aval, eqn.outvars[0].aval
+  if w.shape != z.shape or isinstance(eqn.invars[1 - place], core.Literal):
+    return None
+  return Site(
+    tie.leaf, ('add', tie.layout), jax.ShapeDtypeStruct(z.shape, z.dtype), 1, 1, w.size, False,
+    rows=lambda _: jnp.ones((1, 1), z.dtype),
+    columns=lambda z: z.reshape(1, -1),
+  )  # fmt: skip
+
+
+SITES = {'dot_general': _dot, 'conv_general_dilated': _conv, 'gather': _gather, 'add': _add}
 
 
 # ---- counts -----------------------------------------------------------------------------------------------------

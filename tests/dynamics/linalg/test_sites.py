@@ -101,13 +101,13 @@ def case(name: str) -> Case:
 
 NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'conv', 'recurrent', 'tied', 'plain')
 UNDERSTOOD = {  # leaves whose gradients need never be formed
-  'mlp': {'input/kernel', 'hidden_1/kernel', 'readout/kernel'},
+  'mlp': {f'{layer}/{leaf}' for layer in ('input', 'hidden_1', 'readout') for leaf in ('kernel', 'bias')},
   'no bias': {'input/kernel', 'readout/kernel'},
   'transformer': {f'hidden_0_attention/{name}/kernel' for name in ('query', 'key', 'value', 'merge')}
-  | {'hidden_0_up/kernel', 'hidden_0_down/kernel', 'readout/kernel', 'input/embedding'},
-  'convolutions': {'strided/kernel', 'dilated/kernel', 'readout/kernel'},
-  'conv': {'input/kernel', 'hidden_1/kernel', 'readout/kernel'},
-  'recurrent': {'readout/kernel'},
+  | {'hidden_0_up/kernel', 'hidden_0_down/kernel', 'readout/kernel', 'input/embedding', 'position_embedding'},
+  'convolutions': {'strided/kernel', 'dilated/kernel', 'readout/kernel', 'readout/bias'},
+  'conv': {'input/kernel', 'hidden_1/kernel', 'readout/kernel', 'readout/bias'},
+  'recurrent': {'readout/kernel', 'readout/bias'},
   'tied': {'twice/kernel'},
   'plain': {'a', 'u', 'unused'},
 }  # fmt: skip
@@ -176,3 +176,33 @@ def test_each_way_of_a_leaf_gives_the_same_kernel(name, trace, way):
   some = some._replace(ways=tuple(way if f else w for f, w in zip(free, some.ways, strict=True)))
   with jax.default_matmul_precision('float32'):
     close(jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
+
+
+@pytest.mark.parametrize('name', ['mlp', 'conv', 'recurrent', 'plain'])
+def test_one_half_of_a_full_kernel_in_blocks(name, monkeypatch):
+  apply, variables, x = case(name)
+  monkeypatch.setattr(blocks, 'DEAR', 0)
+  monkeypatch.setattr(blocks, 'WORTH', 1)
+  some = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
+  assert blocks.parts(some, len(x)) >= 3
+  with jax.default_matmul_precision('float32'):
+    found = jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x)
+  close(found, expected(name, trace=False))
+
+
+def test_a_bias_shares_the_cotangents_of_its_layer_alone():
+  def apply(variables, x):
+    w = variables['params']
+    z = x @ w['a']
+    return jax.jit(lambda h: (h + w['d']) @ w['b'] + w['e'])(jnp.tanh(z + w['c'][None]) + z @ w['u'])
+
+  shapes = {'a': (4, 3), 'b': (3, 2), 'c': (3,), 'd': (1, 3), 'e': (1, 2), 'u': (3, 3)}
+  variables, x = {'params': {key: floats(*shape) for key, shape in shapes.items()}}, floats(5, 4)
+  known = sites.structure(apply, variables, x)
+  ways = dict(zip(known.names, layers.plan(known, 5, 5, trace=False).ways, strict=True))
+  assert ways['b'] == ways['e'] == 'last'
+  assert 'bias' not in (ways['c'], ways['d'])  # z is read twice, and d is added to a sum
+  jacobian = jax.jacobian(lambda p: apply({'params': p}, x))(variables['params'])
+  for key, found in ntk(apply, variables, x, trace=False, method='layers', leaves=True).items():
+    j = np.asarray(jacobian[key], np.float64).reshape(5, 2, -1)
+    close(found, np.einsum('nkp,mlp->nmkl', j, j))
