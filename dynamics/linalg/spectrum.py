@@ -34,21 +34,24 @@ def matrix(kernel: Array) -> Array:
   return jnp.transpose(kernel, (0, 2, 1, 3)).reshape(n1 * k, n2 * k)
 
 
-def eigenvalues(kernel: Array) -> Array:
-  """All eigenvalues, descending; (n,) or (n k,), in the kernel's units. Of the symmetric part."""
-  return dense.eigenvalues(_square(kernel))[::-1]
+def eigenvalues(kernel: Array, *, positive: bool = False) -> Array:
+  """All eigenvalues, descending; (n,) or (n k,), in the kernel's units. Of the symmetric part.
+
+  With `positive`, which a tangent kernel of examples with themselves is, those that are rounding may have either sign.
+  """
+  return dense.eigenvalues(_square(kernel), positive=positive)[::-1]
 
 
-def condition(kernel: Array) -> Array:
+def condition(kernel: Array, *, positive: bool = False) -> Array:
   """Largest over smallest eigenvalue; infinite where the smallest is zero to the kernel's precision."""
-  values = eigenvalues(kernel)
+  values = eigenvalues(kernel, positive=positive)
   rounding = values[0] * values.shape[0] * jnp.finfo(values.dtype).eps
   return jnp.where(values[-1] <= rounding, jnp.inf, values[0] / values[-1])
 
 
-def rank(kernel: Array) -> Rank:
+def rank(kernel: Array, *, positive: bool = False) -> Rank:
   """Effective ranks. Eigenvalues that rounding made negative count as zero. Source: Roy and Vetterli 2007 (entropy)."""
-  values = jnp.maximum(eigenvalues(kernel), 0)
+  values = jnp.maximum(eigenvalues(kernel, positive=positive), 0)
   share = values / jnp.sum(values)
   entropy = -jnp.sum(share * jnp.log(jnp.where(share == 0, 1, share)))
   return Rank(jnp.exp(entropy), jnp.sum(values) / values[0])

@@ -56,7 +56,7 @@ def kernel(
 
   def measure(view, memory, key):
     now, shares = tangent(view)
-    values, ranks = spectrum.eigenvalues(now), spectrum.rank(now)
+    values, ranks = spectrum.eigenvalues(now, positive=True), spectrum.rank(now, positive=True)
     moved, steps = spectrum.distance(now, memory.last), (view.step - memory.step).astype(now.dtype)
     out = {
       'drift': spectrum.drift(now, memory.start),
@@ -69,7 +69,7 @@ def kernel(
       'eigenvalues': values[:top],
       'rank': ranks.entropy,
       'stable_rank': ranks.stable,
-      'condition': spectrum.condition(now),
+      'condition': spectrum.condition(now, positive=True),
     }
     out |= {'share_of': shares} if leaves else {}
     out |= {'kernel': now} if keep else {}

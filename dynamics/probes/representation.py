@@ -34,7 +34,7 @@ def representation(apply: Callable[..., Array], loss: Loss, *, examples: Range(i
     return {
       'alignment': spectrum.alignment(gram(h), gram(start)),
       'cka': spectrum.alignment(gram(h), gram(start), centred=True),
-      'rank': spectrum.rank(covariance).entropy,
+      'rank': spectrum.rank(covariance, positive=True).entropy,
       'participation': jnp.trace(covariance) ** 2 / jnp.sum(covariance**2),
     }
 

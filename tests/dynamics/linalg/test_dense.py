@@ -44,12 +44,16 @@ def test_factors_give_the_matrix_back_and_values_are_those_of_numpy(over, shape)
   values, vectors = over(dense.eigh)(a)
   np.testing.assert_allclose(vectors * values[:, None] @ jnp.swapaxes(vectors, 1, 2), a, atol=1e-4)
   np.testing.assert_allclose(over(dense.eigenvalues)(a), np.linalg.eigvalsh(a), atol=1e-4)
+  positive = lambda a: dense.eigenvalues(a, positive=True)
+  np.testing.assert_allclose(over(positive)(a), np.linalg.eigvalsh(a), atol=1e-4)
+  assert np.isnan(over(positive)(a * jnp.nan)).all()
 
 
 def test_eigenvalues_have_the_gradient_of_their_sum_which_is_the_identity():
   a = jnp.diag(jnp.arange(1.0, 5.0)) + 0.1
-  gradient = jax.grad(lambda x: jnp.sum(dense.eigenvalues(x)))(a)
-  np.testing.assert_allclose(gradient, np.eye(4), atol=1e-5)
+  for positive in (False, True):
+    gradient = jax.grad(lambda x, positive=positive: jnp.sum(dense.eigenvalues(x, positive=positive)))(a)
+    np.testing.assert_allclose(gradient, np.eye(4), atol=1e-5)
 
 
 def test_more_batches_than_threads_end():
