@@ -61,6 +61,6 @@ def eigh(x: Array) -> tuple[Array, Array]:
 def eigenvalues(x: Array, *, positive: bool = False) -> Array:
   """(n,) of one symmetric matrix (n, n), ascending.
 
-  With `positive` of one that has no negative ones beyond rounding, which then may come out with either sign: twice as fast on a CPU.
+  With `positive` of one that has no negative ones but by rounding, whose signs are then lost: twice as fast on a CPU.
   """
   return _positive(x) if positive else _eigvalsh(x)
