@@ -1,0 +1,213 @@
+"""Permuted networks against brute force, scipy's assignment, and themselves."""
+
+import itertools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+from dynamics import inits, losses, matching, models, optim, train, trees
+from dynamics.data import images
+from dynamics.matching import matched, permuted
+from dynamics.probes.landscape import barrier
+from dynamics.problem import supervised
+from dynamics.study import Study
+from dynamics.types import Batch
+
+rng = np.random.default_rng(5)
+PIXELS = jnp.asarray(rng.normal(size=(6, 5, 4, 2)), jnp.float32)
+TOKENS = jnp.asarray(rng.integers(0, 7, (6, 3)), jnp.int32)
+
+
+class Unnamed(nn.Module):
+  """flax's own names, which do not tell to which layer a norm belongs; two positions are flattened."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    x = nn.relu(nn.Dense(5)(x.reshape(x.shape[0], 2, -1)))
+    x = nn.BatchNorm(use_running_average=not train, dtype=jnp.float32)(x)
+    return nn.Dense(3)(nn.tanh(nn.Dense(6)(x.reshape(x.shape[0], -1))))
+
+
+NAMES = (('Dense_0/*', 'BatchNorm_0/*'), ('Dense_2/*',), ('Dense_1/*',))  # flax counts from the outside
+NETWORKS = {  # module, inputs, choices of the problem, layers
+  'mlp': (models.mlp(widths=(9, 7), outputs=3), PIXELS, {}, None),
+  'tokens': (models.mlp(widths=(8,), bias=False, outputs=3, vocabulary=7), TOKENS, {}, None),
+  'normalised': (models.normalised_mlp(widths=(8, 6, 5), activation='tanh', outputs=3), PIXELS, {}, None),
+  'conv': (models.conv(channels=(4, 6), strides=(1, 2), outputs=3), PIXELS, {}, None),
+  'linear': (models.linear(widths=(5,), outputs=3), PIXELS, {}, None),
+  'factors': (models.factorisation(width=6, symmetric=False, outputs=1), PIXELS[..., 0], {}, None),
+  'tangent': (models.mlp(widths=(9, 7), outputs=3), PIXELS, dict(centred=True, linearised=True), None),
+  'unnamed': (Unnamed(), PIXELS, {}, NAMES),
+}
+WIDTHS = {'mlp': (9, 7), 'tokens': (8,), 'normalised': (8, 6, 5), 'conv': (4, 6), 'linear': (5,), 'factors': (6,),
+          'tangent': (9, 7), 'unnamed': (5, 6)}  # fmt: skip
+
+
+def network(name, count=1):
+  """(apply, x, layers, variables with `count` members), all of whose leaves are random."""
+  module, x, choices, layers = NETWORKS[name]
+  init = inits.independent(inits.gaussian)
+  problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), init=init, **choices)
+  shapes = jax.eval_shape(problem.init, jax.random.key(0), {})
+  draw = lambda v: jnp.asarray(rng.uniform(0.5, 2, (count, *v.shape)) * (1 if v.ndim < 2 else rng.choice([-1, 1], (count, *v.shape))),
+                               v.dtype)  # fmt: skip
+  return problem.apply, x, layers, jax.tree.map(draw, shapes)
+
+
+def pick(variables, i):
+  return jax.tree.map(lambda v: v[i], variables)
+
+
+def equal(a, b):
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def away(one, two) -> float:
+  """The distance of two networks' parameters, in float64."""
+  pairs = zip(jax.tree.leaves(one['params']), jax.tree.leaves(two['params']), strict=True)
+  return sum(np.sum((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2) for a, b in pairs) ** 0.5
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_order_changes_no_function_and_matching_undoes_it_to_the_bit(name):
+  """Every leaf of every collection is moved; and of two networks of other weights the distance falls."""
+  apply, x, layers, both = network(name, 2)
+  one, other = pick(both, 0), pick(both, 1)
+  orders = [rng.permutation(n) for n in WIDTHS[name]]
+  two = permuted(one, orders, layers)
+  forward = jax.jit(apply)
+  same = lambda a, b: np.testing.assert_allclose(forward(a, x), forward(b, x), atol=1e-4 * np.abs(forward(b, x)).max())
+  same(two, one)
+  for leaf, v in trees.by_path(one).items():
+    still = np.array_equal(v, trees.by_path(two)[leaf])
+    assert still == (v.ndim == 0 or leaf.endswith(('readout/bias', 'Dense_1/bias'))), leaf
+  search = jax.jit(jax.vmap(lambda two: matched(apply, one, two, x, layers=layers)))
+  found = search(jax.tree.map(lambda *v: jnp.stack(v), two, other))
+  near = pick(found, 1)
+  equal(pick(found, 0), one)
+  same(near, other)
+  assert away(one, near) < away(one, other)
+  equal(pick(search(jax.tree.map(lambda *v: jnp.stack(v), near, one)), 0), near)  # there is nothing left to gain
+
+
+def test_one_hidden_layer_has_the_best_of_all_orders():
+  module = models.mlp(widths=(4,), outputs=2)
+  x = jnp.zeros((1, 3))
+  search = jax.jit(lambda one, two: matched(module.apply, one, two, x))
+  some = jax.vmap(lambda key: module.init(key, x))(jax.random.split(jax.random.key(2), 6))
+  for i, j in itertools.pairwise(range(6)):
+    one, two = pick(some, i), pick(some, j)
+    best = min(away(one, permuted(two, [np.array(order)])) for order in itertools.permutations(range(4)))
+    np.testing.assert_allclose(away(one, search(one, two)), best, rtol=1e-6)
+
+
+def test_two_hidden_layers_end_where_no_layer_can_gain_alone():
+  """Brute force over each layer's orders in turn, the other's held."""
+  module, x = models.mlp(widths=(4, 5), outputs=2), jnp.zeros((1, 3))
+  one, two = (module.init(key, x) for key in jax.random.split(jax.random.key(3)))
+  near = matched(module.apply, one, two, x)
+  for layer, n in enumerate((4, 5)):
+    for order in itertools.permutations(range(n)):
+      orders = [np.arange(4), np.arange(5)]
+      orders[layer] = np.array(order)
+      assert away(one, permuted(near, orders)) >= away(one, near) * (1 - 1e-6)
+
+
+def test_assignments_are_those_of_scipy():
+  for n in (1, 2, 7, 40):
+    gains = rng.normal(size=(5, n, n)).astype(np.float32)
+    gains[0] = np.round(gains[0])  # ties
+    found = jax.jit(jax.vmap(matching._assignment))(gains)
+    for some, order in zip(gains, found, strict=True):
+      np.testing.assert_array_equal(np.sort(order), np.arange(n))
+      best = some[scipy.optimize.linear_sum_assignment(some, maximize=True)].sum()
+      np.testing.assert_allclose(some[np.arange(n), order].sum(), best, rtol=1e-5)
+  for bad in (np.nan, np.inf, 0.0):
+    np.testing.assert_array_equal(np.sort(matching._assignment(jnp.full((4, 4), bad, jnp.float32))), np.arange(4))
+
+
+@pytest.mark.parametrize('dtype', ['float64', 'bfloat16'])
+def test_matching_is_the_same_compiled_eager_mapped_and_in_other_dtypes(dtype, wide):
+  apply, x, _, some = network('normalised', 4)
+  search = lambda one, two: matched(apply, one, two, x)
+  ones, twos = pick(some, slice(0, 2)), pick(some, slice(2, 4))
+  found = jax.jit(jax.vmap(search))(ones, twos)
+  for i in range(2):
+    eager = search(pick(ones, i), pick(twos, i))
+    equal(eager, jax.jit(search)(pick(ones, i), pick(twos, i)))
+    equal(eager, pick(found, i))
+  cast = lambda tree: jax.tree.map(lambda v: v.astype(dtype), tree)
+  module = models.mlp(widths=(6, 4), outputs=2)
+  plain = module.apply
+  x = jnp.zeros((1, 3), dtype)
+  one, two = (cast(module.init(key, x)) for key in jax.random.split(jax.random.key(3)))
+  moved = permuted(one, [rng.permutation(6), rng.permutation(4)])
+  assert moved['params']['input']['kernel'].dtype == dtype
+  equal(matched(plain, one, moved, x), one)
+  assert away(one, matched(plain, one, two, x)) < away(one, two)
+
+
+def test_a_diverged_network_stays_as_it_is():
+  module, x = models.mlp(widths=(4, 5), outputs=2), jnp.zeros((1, 3))
+  one = module.init(jax.random.key(0), x)
+  lost = jax.tree.map(lambda v: v * jnp.nan, one)
+  equal(matched(module.apply, one, lost, x), lost)
+
+
+class Skip(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    x = nn.Dense(5)(x)
+    return nn.Dense(2)(x + nn.relu(nn.Dense(5)(x)))
+
+
+REFUSED = [
+  (models.rnn(width=5, outputs=2), jnp.zeros((1, 4, 3)), 'input/kernel.*recurrent/kernel, changes what the network gives'),
+  (models.transformer(width=8, heads=2, norm='none', outputs=2), jnp.zeros((1, 3, 4)), 'a chain of layers'),
+  (models.transformer(width=8, heads=2, outputs=2, vocabulary=7), TOKENS, 'a chain of layers|cannot tell'),
+  (models.patchwise(outputs=1), jnp.zeros((1, 3, 4)), 'no hidden units'),
+  (models.linear(outputs=2), jnp.zeros((1, 3)), 'no hidden units'),
+  (models.factorisation(outputs=1), jnp.zeros((1, 3, 3)), 'no hidden units'),
+  (Unnamed(), PIXELS, 'cannot tell the layer of BatchNorm_0'),
+  (Skip(), jnp.zeros((1, 3)), 'Dense_0/kernel.*Dense_1/kernel, changes what the network gives'),
+]
+
+
+@pytest.mark.parametrize(('module', 'x', 'match'), REFUSED, ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else '')
+def test_what_is_no_chain_is_refused_while_tracing(module, x, match):
+  problem = supervised(module, jax.ShapeDtypeStruct(x.shape, x.dtype), losses.cross_entropy())
+  variables = jax.eval_shape(problem.init, jax.random.key(0), {})
+  with pytest.raises(ValueError, match=match):
+    jax.eval_shape(lambda one, two: matched(problem.apply, one, two, x), variables, variables)
+
+
+def test_wrong_layers_and_shapes_are_refused():
+  module, x = models.mlp(widths=(5, 5), outputs=2), jnp.zeros((1, 3))
+  one, other = (m.init(jax.random.key(0), x) for m in (module, models.mlp(widths=(5, 6), outputs=2)))
+  apply = module.apply
+  with pytest.raises(ValueError, match='two networks of the same shapes'):
+    matched(apply, one, other, x)
+  with pytest.raises(ValueError, match=r'each layer has one kernel'):
+    matched(apply, one, one, x, layers=(('input/*', 'hidden_1/*'), ('readout/*',)))
+  with pytest.raises(ValueError, match=r'cannot tell the layer of hidden_1/bias'):
+    matched(apply, one, one, x, layers=(('input/*',), ('hidden_1/kernel',), ('readout/*',)))
+  with pytest.raises(ValueError, match=r'changes what the network gives'):  # the biases of equal widths, exchanged
+    matched(apply, one, one, x, layers=(('input/kernel', 'hidden_1/bias'), ('hidden_1/kernel', 'input/bias'), ('readout/*',)))
+
+
+def test_matching_lowers_the_barrier_of_two_networks_trained_on_digits():
+  loss, task = losses.cross_entropy(), images(train=400, test=200)
+  problem = supervised(models.mlp(widths=(64,), outputs=10), jax.ShapeDtypeStruct((1, 64), jnp.float32), loss)
+  data = task.draw(jax.random.key(0), {})
+  study = Study(problem, optim.optimizer(optim.adam), lambda key, hyper: data, {}, {}, 150)
+  state = train.run(study, (0, 1), {'lr': 0.01}).state
+  one, two = (jax.tree.map(lambda v, i=i: jnp.asarray(v[i]), state.variables) for i in range(2))
+  bar = jax.jit(lambda match: barrier(problem.apply, loss, one, two, Batch(*data.train), match=match), static_argnums=0)
+  plain, after = bar(False), bar(True)
+  near = matched(problem.apply, one, two, data.train.x)
+  np.testing.assert_allclose(barrier(problem.apply, loss, one, near, data.train), after, rtol=1e-4)
+  assert 0 <= after < 0.7 * plain
