@@ -70,7 +70,7 @@ def matched(
 
 
 def permuted(variables: Variables, orders: Sequence[Array], layers: Patterns | None = None) -> Variables:
-  """The same network in another order: unit j of hidden layer i is the one that was unit orders[i][j]. `layers` as in `matched`."""
+  """The same network in another order: unit j of hidden layer i was unit orders[i][j]. `layers` as in `matched`."""
   return _permuted(variables, _chain(variables, layers), orders)
 
 

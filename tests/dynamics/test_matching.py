@@ -53,8 +53,8 @@ def network(name, count=1):
   init = inits.independent(inits.gaussian)
   problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), init=init, **choices)
   shapes = jax.eval_shape(problem.init, jax.random.key(0), {})
-  draw = lambda v: jnp.asarray(rng.uniform(0.5, 2, (count, *v.shape)) * (1 if v.ndim < 2 else rng.choice([-1, 1], (count, *v.shape))),
-                               v.dtype)  # fmt: skip
+  sign = lambda v: 1 if v.ndim < 2 else rng.choice([-1, 1], (count, *v.shape))  # a vector may be a variance
+  draw = lambda v: jnp.asarray(sign(v) * rng.uniform(0.5, 2, (count, *v.shape)), v.dtype)
   return problem.apply, x, layers, jax.tree.map(draw, shapes)
 
 
