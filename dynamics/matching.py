@@ -1,6 +1,7 @@
 """Two networks up to the order of their hidden units: one network's units permuted so that it lies near the other."""
 
 import fnmatch
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ class Layer(NamedTuple):
 
   kernel: str  # path
   shape: tuple[int, ...]
-  patterns: Sequence[str]  # of the kernel and of its vectors, in all collections
+  patterns: tuple[str, ...]  # of the kernel and of its vectors, in all collections
 
   @property
   def units(self) -> int:
@@ -77,7 +78,7 @@ def permuted(variables: Variables, orders: Sequence[Array], layers: Patterns | N
 # ---- structure ----------------------------------------------------------------------------------------------------
 
 
-def _chain(variables: Variables, patterns: Patterns | None) -> list[Layer]:
+def _chain(variables: Variables, patterns: Patterns | None) -> tuple[Layer, ...]:
   """The layers in their order, if the shapes of all leaves say that these are a chain."""
   kernels = [leaf for leaf in weights(describe(variables['params'])) if len(leaf.shape) > 1]
   patterns = [_beside(leaf.name) for leaf in kernels] if patterns is None else patterns
@@ -86,7 +87,7 @@ def _chain(variables: Variables, patterns: Patterns | None) -> list[Layer]:
     own = [leaf for leaf in kernels if any(fnmatch.fnmatchcase(leaf.name, p) for p in some)]
     if len(own) != 1:
       raise ValueError(f'each layer has one kernel, but {some} are {", ".join(leaf.name for leaf in own) or "none"}')
-    chain.append(Layer(own[0].name, own[0].shape, some))
+    chain.append(Layer(own[0].name, own[0].shape, tuple(some)))
   if len(chain) < 2:
     raise ValueError(f'a network of {len(chain)} layer(s) has no hidden units to match')
   for a, b in itertools.pairwise(chain):
@@ -97,7 +98,7 @@ def _chain(variables: Variables, patterns: Patterns | None) -> list[Layer]:
       layer = chain[_place(chain, name)] if v.ndim else None
       if layer and v.shape not in ((layer.units,), layer.shape if name == layer.kernel else None):
         raise ValueError(f'{collection}/{name} is {v.shape}, which is no vector of the {layer.units} units of {layer.kernel}')
-  return chain
+  return tuple(chain)
 
 
 def _beside(kernel: str) -> tuple[str, ...]:
@@ -106,18 +107,18 @@ def _beside(kernel: str) -> tuple[str, ...]:
   return (f'{module}/*', f'{module}_norm/*') if module else (kernel,)
 
 
-def _place(chain: list[Layer], name: str) -> int:
+def _place(chain: tuple[Layer, ...], name: str) -> int:
   found = [i for i, layer in enumerate(chain) if any(fnmatch.fnmatchcase(name, p) for p in layer.patterns)]
   if len(found) != 1:
     raise ValueError(f'matching cannot tell the layer of {name}; give layers=, each with the patterns of its leaves')
   return found[0]
 
 
-def _permuted(variables: Variables, chain: list[Layer], orders: Sequence[Array]) -> Variables:
+def _permuted(variables: Variables, chain: tuple[Layer, ...], orders: Sequence[Array]) -> Variables:
   return {collection: _ordered(tree, chain, orders) for collection, tree in variables.items()}
 
 
-def _ordered(tree: Tree, chain: list[Layer], orders: Sequence[Array]) -> Tree:
+def _ordered(tree: Tree, chain: tuple[Layer, ...], orders: Sequence[Array]) -> Tree:
   """The leaves of one collection with units and inputs in these orders of the hidden layers."""
 
   def leaf(entries, v):
@@ -135,7 +136,7 @@ def _by_input(kernel: Array, before: Layer) -> Array:
   return kernel.reshape(-1, before.units, kernel.shape[-1])
 
 
-def _try_out(apply, variables: Variables, x: Array, chain: list[Layer]) -> None:
+def _try_out(apply, variables: Variables, x: Array, chain: tuple[Layer, ...]) -> None:
   """Raises where a random network does not stay the same under a random cycle of each layer's units in turn."""
   rng = np.random.default_rng(0)
 
@@ -173,7 +174,8 @@ def _try_out(apply, variables: Variables, x: Array, chain: list[Layer]) -> None:
 # ---- search -------------------------------------------------------------------------------------------------------
 
 
-def _orders(one: Tree, two: Tree, chain: list[Layer], sweeps: int) -> list[Array]:
+@functools.partial(jax.jit, static_argnames=('chain', 'sweeps'))
+def _orders(one: Tree, two: Tree, chain: tuple[Layer, ...], sweeps: int) -> list[Array]:
   """One order (units,) for each hidden layer: the nearer of the ends of two descents."""
 
   def turned(orders, i, outgoing):
@@ -205,7 +207,7 @@ def _orders(one: Tree, two: Tree, chain: list[Layer], sweeps: int) -> list[Array
     return jax.tree.map(lambda v: v[jnp.argmax(near)], ends)
 
 
-def _gains(one: Tree, two: Tree, chain: list[Layer], i: int, outgoing: Array) -> Array:
+def _gains(one: Tree, two: Tree, chain: tuple[Layer, ...], i: int, outgoing: Array) -> Array:
   """(a, b): what unit b of `two` in the place of a adds to <one, two>, by incoming weights, and outgoing ones if these count."""
   one, two = trees.by_path(one), trees.by_path(two)
   columns, rows = lambda v: wide(v).reshape(-1, chain[i].units), lambda v: _by_input(wide(v), chain[i])
