@@ -92,7 +92,10 @@ def _chain(variables: Variables, patterns: Patterns | None) -> tuple[Layer, ...]
     raise ValueError(f'a network of {len(chain)} layer(s) has no hidden units to match')
   for a, b in itertools.pairwise(chain):
     if b.shape[-2] % a.units:
-      raise ValueError(f'matching needs a chain of layers, but {b.kernel} is {b.shape} after {a.kernel}, {a.shape}')
+      raise ValueError(
+        f'matching needs a chain of layers, but {b.kernel} is {b.shape} after {a.kernel}, {a.shape}; another order than that of '
+        'the names is given by layers='
+      )
   for collection, tree in variables.items():
     for name, v in trees.by_path(tree).items():
       layer = chain[_place(chain, name)] if v.ndim else None
@@ -166,8 +169,8 @@ def _try_out(apply, variables: Variables, x: Array, chain: tuple[Layer, ...]) ->
     if not np.abs(change).max() <= rounding * np.abs(before).max():  # NaN is refused too
       raise ValueError(
         f'matching needs a chain of layers, but another order of the units of {layer.kernel}, and of the inputs of '
-        f'{chain[i + 1].kernel}, changes what the network gives: attention, recurrence and skip connections are no chains, '
-        'and the order of layers, if names do not tell it, must be given by layers='
+        f'{chain[i + 1].kernel}, changes what the network gives: attention, recurrence and skip connections are no chains; '
+        'another order than that of the names is given by layers='
       )
 
 

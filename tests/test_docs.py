@@ -40,7 +40,8 @@ def test_the_script_of_barriers_runs(tmp_path, monkeypatch):
   with jax.numpy_rank_promotion('allow'), jax.numpy_dtype_promotion('standard'):
     exec(script.replace(full, '(16,), range(4), 60'), found)
   assert found['bars'][16].shape == (2, 2)
-  assert (found['bars'][16].T[1] < found['bars'][16].T[0]).all()
+  trained, matched = found['bars'][16].mean(0)
+  assert 0 <= matched < 0.8 * trained
   assert (tmp_path / 'barriers.png').stat().st_size > 5_000
 
 
