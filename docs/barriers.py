@@ -31,6 +31,7 @@ for width in WIDTHS:
 
 for name, some in zip(('as trained', 'matched'), np.stack(list(bars.values())).T, strict=True):
   plt.plot(WIDTHS, np.median(some, axis=0), 'o-', label=name)  # (pairs, widths)
-plt.gca().set(xlabel='width', ylabel='loss barrier', xscale='log', ylim=0)
+plt.gca().set(xlabel='width', ylabel='loss barrier', ylim=0)
+plt.xscale('log', base=2)
 plt.legend()
 plt.savefig('barriers.png')
