@@ -45,6 +45,7 @@ WIDTHS = {'tokens': (8,), 'normalised': (6, 5), 'conv': (4, 6), 'factors': (6,),
 def network(name, count=1):
   """(apply, x, layers, variables with `count` members), all of whose leaves are random."""
   module, x, choices, layers = NETWORKS[name]
+  rng = np.random.default_rng(5)  # the same alone as among the other tests
   init = inits.independent(inits.gaussian)
   problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), init=init, **choices)
   shapes = jax.eval_shape(problem.init, jax.random.key(0), {})
@@ -192,7 +193,7 @@ def test_the_barrier_after_matching_is_that_of_the_matched_network():
   one, other = pick(some, 0), pick(some, 1)
   loss, batch = losses.cross_entropy(), Batch(x, losses.predict(apply(one, x)))  # both ends know all labels
   bar = lambda two, **how: barrier(apply, loss, one, two, batch, 5, **how)
-  two = permuted(one, [rng.permutation(8)])
+  two = permuted(one, [np.arange(8)[::-1]])
   assert bar(two) > 0.01
   np.testing.assert_allclose(bar(two, match=True), 0, atol=1e-6)
   np.testing.assert_allclose(bar(other, match=True), bar(matched(apply, one, other, x)), rtol=1e-5)
