@@ -1,9 +1,11 @@
 """Training in a random subspace: w = w0 + P theta with d trained coordinates theta, whatever the problem.
 
 Source: 1804.08838 (intrinsic dimension). The structured projection is of the kind of Fastfood, 1408.3060, with random signs
-in place of its permutation and Gaussian diagonal; that choice is ours.
+in place of its permutation and Gaussian diagonal; that choice is ours. The sparse one is of the kind of Li, Hastie and Church
+2006 (very sparse random projections), with the same number of entries in every column.
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -17,7 +19,7 @@ from dynamics.types import Array, Hyper, Key, Problem, Tree, Variables
 
 RADIX = 16  # of the Hadamard transform: each pass is a product with a RADIX x RADIX matrix
 
-Kind = Literal['dense', 'hadamard']
+Kind = Literal['dense', 'hadamard', 'sparse']
 
 
 class Projection(NamedTuple):
@@ -40,7 +42,8 @@ def within(problem: Problem, *, most: Range(int, least=1), kind: Kind = 'hadamar
   Args:
     most: the number of columns of P.
     kind: 'dense' stores the (D, most) matrix of Gaussian columns. 'hadamard' takes signs, Hadamard transform, signs, Hadamard
-      transform: memory O(D) and time O(D log D), whatever the dimension.
+      transform: memory O(D) and time O(D log D), whatever the dimension. 'sparse' has about sqrt(D) random signs in each column:
+      memory and time O(most sqrt(D)), which is less than that of 'hadamard' where `most` is below about sqrt(D).
 
   Raises:
     ValueError: in the init: more columns than parameters.
@@ -92,7 +95,7 @@ def _moved(tree: Tree, shift: Array) -> Tree:
 
 def projection(size: int, most: int, kind: Kind) -> Projection:
   """P (size, most) with columns of norm 1, near orthogonal."""
-  return {'dense': _dense, 'hadamard': _hadamard}[kind](size, most)
+  return {'dense': _dense, 'hadamard': _hadamard, 'sparse': _sparse}[kind](size, most)
 
 
 def _dense(size: int, most: int) -> Projection:
@@ -125,6 +128,26 @@ def _hadamard(size: int, most: int) -> Projection:
   def times(stored, theta):
     first = transform(jnp.pad(stored['scale'] * theta, (0, n - most)))
     return stored['outer'] * transform(stored['inner'] * first)[:size]
+
+  return Projection(draw, times)
+
+
+def _sparse(size: int, most: int) -> Projection:
+  """One entry +-1 / sqrt(r) in each of r = ceil(sqrt(size)) stretches of rows of equal length, at a random place there.
+
+  So no place is drawn twice, every norm is 1, and a row holds an entry of a column with probability about 1 / sqrt(size).
+  """
+  count = math.isqrt(max(size - 1, 0)) + 1
+  edges = np.arange(count + 1) * size // count
+
+  def draw(key):
+    low, high = (jnp.asarray(edge, jnp.int32)[None] for edge in (edges[:-1], edges[1:]))
+    rows = jax.random.randint(trees.named_key(key, 'rows'), (most, count), low, high, jnp.int32)
+    return {'rows': rows, 'signs': jax.random.rademacher(trees.named_key(key, 'signs'), (most, count), jnp.int8)}
+
+  def times(stored, theta):
+    entries = stored['signs'].astype(theta.dtype) * (theta / count**0.5)[:, None]
+    return jnp.zeros(size, theta.dtype).at[stored['rows']].add(entries)
 
   return Projection(draw, times)
 

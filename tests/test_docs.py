@@ -31,6 +31,20 @@ def test_the_script_of_the_readme_runs(tmp_path, monkeypatch):
   assert (tmp_path / 'own_model.png').stat().st_size > 5_000
 
 
+def test_the_script_of_barriers_runs(tmp_path, monkeypatch):
+  """At a small size: fewer seeds, one width and few steps."""
+  monkeypatch.chdir(tmp_path)
+  script, full = (ROOT / 'docs/barriers.py').read_text(), '(32, 128, 512), range(100, 110), 300'
+  assert full in script
+  found = {}
+  with jax.numpy_rank_promotion('allow'), jax.numpy_dtype_promotion('standard'):
+    exec(script.replace(full, '(16,), range(4), 60'), found)
+  assert found['bars'][16].shape == (2, 2)
+  trained, matched = found['bars'][16].mean(0)
+  assert 0 <= matched < 0.8 * trained
+  assert (tmp_path / 'barriers.png').stat().st_size > 5_000
+
+
 @pytest.mark.parametrize('config', sorted((ROOT / 'configs').glob('[!_]*.py')), ids=lambda p: p.stem)
 def test_a_config_says_what_it_is(config):
   text = config.read_text().split('"""')[1]

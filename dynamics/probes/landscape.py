@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.losses import Loss, correct, mean
+from dynamics.matching import matched
 from dynamics.schema import Range
 from dynamics.types import Array, Batch, Key, Probe, Tree, Variables, stateless
 
@@ -97,12 +98,24 @@ def interpolation(
   return stateless(read)
 
 
-def barrier(apply: Callable[..., Array], loss: Loss, one: Variables, two: Variables, batch: Batch, points: int = 21) -> Array:
+def barrier(
+  apply: Callable[..., Array],
+  loss: Loss,
+  one: Variables,
+  two: Variables,
+  batch: Batch,
+  points: int = 21,
+  *,
+  match: bool = False,
+) -> Array:
   """The loss barrier between two networks, 0 where they are linearly connected: a scalar, at least 0, in the loss's unit.
 
   The largest loss on `points` of the line between them above the straight line between their own losses. Collections beside the
-  parameters are interpolated too. Source: 1912.05671, which takes the mean of both ends for the straight line.
+  parameters are interpolated too. With `match` the hidden units of `two` are first permuted to lie near those of `one`, by
+  `dynamics.matching.matched`, which says which networks it refuses. Source: 1912.05671, which takes the mean of both ends for the
+  straight line; 2209.04836 (matching).
   """
+  two = matched(apply, one, two, batch.x) if match else two
   return _barrier(_line(apply, loss, one, two, batch, points)[0])
 
 

@@ -1,5 +1,7 @@
 """Random subspaces: the projection against its dense matrix, and training in it against training by hand."""
 
+import typing
+
 import flax.linen as nn
 import jax
 import jax.flatten_util
@@ -56,6 +58,46 @@ def test_dense_columns_are_random_and_of_norm_one():
   assert np.abs(one.T @ two).max() < 0.3
 
 
+@pytest.mark.parametrize(('size', 'most'), [(1000, 40), (1024, 300), (7, 7), (1, 1)])
+def test_the_sparse_projection_is_its_dense_matrix(size, most):
+  """Written out in float64: one sign in each stretch of rows. Products and gradients, under vmap over keys."""
+  made = subspace.projection(size, most, 'sparse')
+  keys = jax.random.split(KEY, 3)
+  stored = jax.vmap(made.draw)(keys)
+  thetas, pull = rng.normal(size=(3, most)).astype(np.float32), rng.normal(size=size).astype(np.float32)
+  both = lambda held, theta: (made.times(held, theta), jax.grad(lambda t: made.times(held, t) @ pull)(theta))
+  products, gradients = jax.jit(jax.vmap(both))(stored, thetas)
+  count = stored['rows'].shape[2]
+  assert (count - 1) ** 2 < size <= count**2
+  for i in range(3):
+    one = made.draw(keys[i])
+    jax.tree.map(np.testing.assert_array_equal, one, jax.tree.map(lambda v, i=i: v[i], stored))
+    p = np.zeros((size, most))
+    np.add.at(p, (np.asarray(one['rows']), np.arange(most)[:, None]), np.asarray(one['signs'], np.float64) / count**0.5)
+    np.testing.assert_allclose(np.linalg.norm(p, axis=0), 1, rtol=1e-12)
+    np.testing.assert_array_equal(np.count_nonzero(p, axis=0), count)
+    np.testing.assert_allclose(products[i], p @ thetas[i], atol=1e-5)
+    np.testing.assert_allclose(gradients[i], p.T @ pull, atol=1e-5)
+    np.testing.assert_allclose(products[i], jax.jit(made.times)(one, thetas[i]), atol=1e-6)
+
+
+def test_sparse_columns_are_near_orthogonal_and_reach_all_rows_alike():
+  """Inner products have mean 0 and standard deviation 1 / sqrt(size), as those of dense columns; the largest of M pairs has
+  about sqrt(2 log M / size). Rows hold Poisson numbers of entries, most / sqrt(size) in the mean."""
+  size, most = 4900, 300
+  made = subspace.projection(size, most, 'sparse')
+  stored = jax.jit(made.draw)(KEY)
+  p = dense_of(made, stored, most)
+  inner = (p.T @ p)[np.triu_indices(most, 1)]
+  np.testing.assert_allclose(np.std(inner) * size**0.5, 1, atol=0.03)  # 44,850 pairs
+  assert abs(np.mean(inner)) * size**0.5 < 0.02
+  assert np.abs(inner).max() < 1.5 * (2 * np.log(len(inner)) / size) ** 0.5
+  held = np.count_nonzero(p, axis=1)
+  np.testing.assert_allclose(held.mean(), most / size**0.5, rtol=1e-6)
+  np.testing.assert_allclose(held.var(), held.mean(), rtol=0.15)
+  assert sum(v.nbytes for v in jax.tree.leaves(stored)) == 5 * most * 70
+
+
 # ---- problems -----------------------------------------------------------------------------------------------------
 
 X, Y = jnp.asarray(rng.normal(size=(9, 4)), jnp.float32), jnp.asarray(rng.integers(0, 3, 9), jnp.int32)
@@ -68,7 +110,7 @@ def problem_of(**choices):
   return supervised(models.mlp(widths=(6,), outputs=3), shape, losses.cross_entropy(), init=init, **choices)
 
 
-@pytest.mark.parametrize('kind', ['dense', 'hadamard'])
+@pytest.mark.parametrize('kind', typing.get_args(subspace.Kind))
 def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_hand(kind):
   """w <- w - lr P P^T grad in float64 with P written out, where only the first `dimension` columns count."""
   base = problem_of()
@@ -91,7 +133,7 @@ def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_ha
   np.testing.assert_allclose(done.tables['distance']['distance'][-1, 0], np.linalg.norm(coordinates), rtol=1e-5)
 
 
-@pytest.mark.parametrize('kind', ['dense', 'hadamard'])
+@pytest.mark.parametrize('kind', typing.get_args(subspace.Kind))
 def test_training_starts_at_the_problems_own_start(kind):
   base = problem_of()
   start, plain = jax.jit(subspace.within(base, most=12, kind=kind).init)(KEY, {}), jax.jit(base.init)(KEY, {})
