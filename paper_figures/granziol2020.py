@@ -22,6 +22,7 @@ SLOW = ()
 LINEAR = 64  # batch size from which the eigenvalue is to be linear in 1/B
 KNEE = 64  # batch size up to which the largest rate of SGD grows; on the tuning seeds it stands still from 128 on
 FATAL = 10.0  # times the initial loss: divergence
+BATCH = np.array([8, 16, 32, 64, 128, 256, 512, 1024])  # of BATCHES
 SIZES = (8, 32, 128, 1024)  # of FLY with a memory
 
 
@@ -42,7 +43,7 @@ def final(table: pd.DataFrame) -> pd.DataFrame:
 def curvature(get: Get) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
   """Batch sizes (b,), largest eigenvalues (seed, b), their standard errors (seed, b), those of all examples (seed,)."""
   rows = final(get(BATCHES, 'batch_curvature'))
-  return vector(rows, 'size')[0], vector(rows, 'largest'), vector(rows, 'largest_se'), rows['full'].to_numpy(float)
+  return BATCH, vector(rows, 'largest'), vector(rows, 'largest_se'), rows['full'].to_numpy(float)
 
 
 def rise(get: Get) -> np.ndarray:
@@ -60,7 +61,7 @@ def above(get: Get) -> np.ndarray:
 def law(get: Get, power: float) -> tuple[np.ndarray, np.ndarray]:
   """(seed,) R^2 of largest = a + c B^-power from B = 64 on, and a over full."""
   sizes, mean, _, full = curvature(get)
-  x, y = sizes[sizes >= LINEAR] ** -power, mean[:, sizes >= LINEAR]
+  x, y = sizes[sizes >= LINEAR].astype(float) ** -power, mean[:, sizes >= LINEAR]
   slope, fit = line(x, y)
   return fit, (y.mean(axis=1) - slope * x.mean()) / full
 
