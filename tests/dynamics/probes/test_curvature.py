@@ -189,7 +189,7 @@ def test_hessian_spectrum(wide, name):
 
 @each
 def test_dense_spectrum(wide, name):
-  read, true = readings(name, maker(name)('dense_spectrum', examples=EXAMPLES, chunk=7))[1], oracle(name)[1]
+  read, true = readings(name, maker(name)('dense_spectrum', chunk=7))[1], oracle(name)[1]
   close(read['eigenvalues'], true.values, atol=1e-10)
 
 
