@@ -1,7 +1,7 @@
 """arXiv 2006.09092, figures of batch spectra: the largest eigenvalue of the Hessian of minibatches by their size.
 
 Command: python -m experiments.run --config=configs/granziol2020_batches.py
-Run time: some minutes on two cores beside other jobs.
+Run time: 2 minutes on two cores beside other jobs.
 Expected: it falls as batches grow, in proportion to 1/B from B = 64 on, towards that of all 1,024 examples.
 
 Networks after 100 steps at learning rate 0.1, batches of 32. Sampling with replacement, so that 1/B is the variance exactly.

@@ -1,7 +1,7 @@
 """arXiv 2006.09092, the instrument: the spectrum of a Hessian by 80 steps of Lanczos beside all its eigenvalues.
 
 Command: python -m experiments.run --config=configs/granziol2020_lanczos.py
-Run time: some minutes on two cores beside other jobs.
+Run time: 30 seconds on two cores beside other jobs.
 Expected: the largest eigenvalues agree within a thousandth, and the densities all but lie on each other.
 
 24 hidden units, 1,810 parameters, after 100 steps at learning rate 0.1, batches of 32; all 1,024 training examples.

@@ -244,22 +244,23 @@ def batches(get: Get) -> Canvas:
 
 def rates(get: Get) -> Canvas:
   figure, axes = canvas(2, height=3.0)
-  for ax, config, name, power in ((axes[0, 0], RATES, 'SGD', 1.0), (axes[0, 1], ADAM, 'Adam', 0.5)):
+  cases = ((RATES, 'SGD', 1.0, 'in proportion to B'), (ADAM, 'Adam', 0.5, 'in proportion to sqrt(B)'))
+  for ax, (config, name, power, law_of) in zip(axes[0], cases, strict=True):
     sizes, values = largest(get, config)
-    known = np.where(np.isfinite(values), values, 1.0)
-    banded(ax, sizes, known.T, 'largest without divergence', marker='.')
-    middle = np.median(known, axis=1)
-    ax.plot(sizes, middle[0] * (sizes / sizes[0]) ** power, 'k--', linewidth=0.9,
-            label='in proportion to B' if power == 1 else 'in proportion to sqrt(B)')  # fmt: skip
-    ax.set(title=name, xlabel='batch size B (examples)', yscale='log', ylim=(middle.min() / 2, middle.max() * 6))
+    known = np.isfinite(values).all(axis=1)
+    banded(ax, sizes[known], values[known].T, 'largest without divergence', marker='.')
+    if known.any():
+      first, start = sizes[known][0], np.median(values[known][0])
+      ax.plot(sizes, start * (sizes / first) ** power, 'k--', linewidth=0.9, label=law_of)
+    ax.set(title=name, xlabel='batch size B (examples)', yscale='log')
     ax.set_xscale('log', base=2)
   batch, mean, _, _ = curvature(get)
   banded(axes[0, 0], batch, 2 / mean, '2 / eigenvalue of a batch', color='C2')
   axes[0, 0].axvline(KNEE, color='gray', linestyle=':', linewidth=0.9, label='end of the fitted window')
-  axes[0, 0].set_ylabel('learning rate (weight$^2$ / loss)')
-  axes[0, 1].set_ylabel('learning rate (weight)')
+  axes[0, 0].set(ylabel='learning rate (weight$^2$ / loss)', ylim=(0.06, 8))
+  axes[0, 1].set(ylabel='learning rate (weight)', ylim=(0.06, 3))
   for ax in axes[0]:
-    ax.legend(loc='upper left', fontsize=7)
+    ax.legend(loc='lower right', fontsize=7, frameon=True, framealpha=0.9, edgecolor='none')
   seeds = seeds_of([get(RATES, 'performance')])
   figure.suptitle(f'Digits, 64-64-10 ReLU network, 200 steps; median and range of {seeds}', fontsize=9)
   return figure
@@ -318,10 +319,10 @@ def flying(get: Get) -> Canvas:
   left.plot([], [], 'k:', label='largest constant rate')
   right.plot([], [], 'k:', label='end of the best constant rate')
   left.set(xlabel='step', ylabel='rate on the fly: 2 / eigenvalue\n(weight$^2$ / loss)', yscale='log')
-  right.set(xlabel='step', ylabel='training loss', yscale='log', ylim=(1e-6, 1e4))
+  right.set(xlabel='step', ylabel='training loss', yscale='log', ylim=(1e-5, 1e2))
   left.legend(loc='upper left', fontsize=6.5, ncols=2)
-  right.legend(loc='upper left', fontsize=6.5, ncols=2)
-  left.set_ylim(top=left.get_ylim()[1] * 10)
+  right.legend(loc='lower left', fontsize=6.5, ncols=2)
+  left.set_ylim(top=left.get_ylim()[1] * 4)
   figure.suptitle(f'Digits, 64-64-10 ReLU network, hold = 0.9; median and range of {seeds_of([losses])}', fontsize=9)
   return figure
 
