@@ -15,6 +15,7 @@ import optax
 from jax.sharding import Mesh
 
 from dynamics import parallel, trees
+from dynamics.linalg import products
 from dynamics.study import Study, due
 from dynamics.types import Array, Batch, Data, Hyper, Key, Memory, Reading, Signal, Tree, Variables, View
 
@@ -75,6 +76,15 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Key, Hyper, Data,
       return value, grads, state
     return value, grads, aux.state
 
+  def hessian(variables, batch, hyper):
+    """params -> (v -> H v) for optimisers that ask: of the loss of the whole batch, whichever device holds it."""
+
+    def at(params):
+      share = products.hessian(lambda p: study.problem.loss({**variables, 'params': p}, batch, hyper)[0], params)
+      return (lambda v: jax.lax.pmean(share(v), parallel.DATA)) if shards > 1 else share
+
+    return at
+
   def stop(t, value, before, after):
     """Where a loss level is set, a member that has reached it stays as it is."""
     if 'clock' not in before.variables:
@@ -85,7 +95,7 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Key, Hyper, Data,
     return kept._replace(variables={**kept.variables, 'clock': {**clock, 'stopped': stopped}})
 
   def one(state, key, hyper, data, first, last):
-    optimizer, draws = study.optimizer(hyper), trees.named_key(key, 'batch')
+    optimizer, draws = optax.with_extra_args_support(study.optimizer(hyper)), trees.named_key(key, 'batch')
 
     def step(t, state):
       batch = study.problem.batch(draws, data, t)
@@ -93,7 +103,8 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Key, Hyper, Data,
       value, grads, mutated = gradient(state.variables, batch, hyper)
       params = state.variables['params']
       with jax.numpy_dtype_promotion('standard'):  # optax raises a float to an integer power
-        updates, opt_state = optimizer.update(grads, state.opt_state, params)
+        curvature = hessian(state.variables, batch, hyper)
+        updates, opt_state = optimizer.update(grads, state.opt_state, params, hessian=curvature)
       # Where a probe listens, the barrier keeps its arithmetic out of the step's own: the weights keep their bits.
       value, grads, updates = jax.lax.optimization_barrier((value, grads, updates))
       signal = Signal(value, grads, updates)

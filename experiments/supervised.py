@@ -256,7 +256,8 @@ def _named(block: str, given: dict, supplied: tuple[str, ...]) -> Config:
   if 'name' not in given:
     raise ConfigError(f'{block}.name is missing; it must be one of: {", ".join(_options(block))}.')
   made = choose(f'{block}.name', check(f'{block}.name', given.pop('name'), str), _options(block))
-  allowed = fields(optim.optimizer) if isinstance(made, optim.Family) else fields(made)
+  of_family = lambda family: fields(optim.optimizer, *([family.choose] if family.choose else []))
+  allowed = of_family(made) if isinstance(made, optim.Family) else fields(made)
   name = next(n for n, option in _options(block).items() if option is made)
   return {'name': name, **resolve(given, allowed, block, leave=supplied)}
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from dynamics.inits import Rule, describe, over
+from dynamics.optim.edge import edge
 from dynamics.optim.perpendicular import perpendicular as project
 from dynamics.optim.rebalanced import rebalance
 from dynamics.schema import Range
@@ -22,10 +23,12 @@ class Family(NamedTuple):
   """`make(**scalars)`: an optax transformation whose scalars may be traced; its arguments are the hyper values it reads.
 
   `normalised`: the update's size does not follow the gradient's (adam), which parametrisations must know.
+  `choose(**choices)`: another `make`, where there are static choices too; its arguments are fields of the block `optimizer`.
   """
 
   make: Callable[..., optax.GradientTransformation]
   normalised: bool
+  choose: Callable[..., Callable[..., optax.GradientTransformation]] | None = None
 
 
 def _sgd(*, lr: Positive, weight_decay: NotNegative = 0.0):
@@ -57,12 +60,28 @@ def _adamw(*, lr: Positive, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: NotNe
   )
 
 
+def _on_the_fly(
+  *,
+  every: Range(int, least=1) = 10,
+  lanczos: Range(int, least=1) = 10,
+  hold: Range(float, least=0.0, most=1.0) = 0.9,
+):
+  def make(*, lr: Positive, weight_decay: NotNegative = 0.0):
+    steep = edge(every=every, lanczos=lanczos, hold=hold, ridge=weight_decay)
+    return optax.chain(optax.add_decayed_weights(weight_decay), steep, optax.scale_by_learning_rate(lr))
+
+  return make
+
+
 sgd = Family(_sgd, normalised=False)  # w <- w - lr (g + weight_decay w)
 momentum = Family(_momentum, normalised=False)  # m <- beta1 m + g + weight_decay w; w <- w - lr m
 subgradient = Family(_subgradient, normalised=False)  # w <- w - lr decay^t g at step t = 0, 1, ...
 rebalanced = Family(_rebalanced, normalised=False)  # sgd on two factors, one step of which re-factors their product
 adam = Family(_adam, normalised=True)  # weight decay added to the gradient: an L2 penalty
 adamw = Family(_adamw, normalised=True)  # weight decay decoupled from the moments
+# sgd at lr times 2 / lambda, the largest eigenvalue of the batch's Hessian: lr has no unit, and 1 is the edge of stability. The
+# rates of a rule come on top, and lambda does not know of them.
+on_the_fly = Family(_on_the_fly(), normalised=False, choose=_on_the_fly)
 
 
 def optimizer(
@@ -75,6 +94,7 @@ def optimizer(
   warmup: Range(int, least=0) = 0,
   schedule: Literal['constant', 'cosine'] = 'constant',
   steps: int = 0,
+  **choices,
 ) -> Callable[[Hyper], optax.GradientTransformation]:
   """hyper -> the chain of a run: clip, project, base optimiser, schedule, the rule's learning rates.
 
@@ -87,10 +107,14 @@ def optimizer(
     warmup: steps over which the learning rate rises linearly to its value.
     schedule: 'constant', or 'cosine' down to 0 at `steps`.
     steps: the length of the run; used by 'cosine' alone.
+    choices: those of the family, where it has any.
 
   Where the hyper values hold `drop_every`, the learning rate is multiplied by `drop` after every so many steps.
   """
-  names = tuple(inspect.signature(family.make).parameters)
+  if choices and not family.choose:
+    raise TypeError(f'this optimiser has no choice {next(iter(choices))!r}')
+  make = family.choose(**choices) if choices else family.make
+  names = tuple(inspect.signature(make).parameters)
 
   def build(hyper):
     missing = [n for n in required(family) if n not in hyper]
@@ -98,7 +122,7 @@ def optimizer(
       raise ValueError(f'the optimiser needs hyper value {missing[0]!r}; it was given {", ".join(hyper)}')
     parts = [optax.clip_by_global_norm(clip)] if clip else []
     parts += [project(rescale=perpendicular == 'rescaled')] if perpendicular != 'off' else []
-    parts += [family.make(**{n: hyper[n] for n in names if n in hyper})]
+    parts += [make(**{n: hyper[n] for n in names if n in hyper})]
     if warmup or schedule == 'cosine':
       parts += [optax.scale_by_schedule(_factor(warmup, schedule, steps))]
     if 'drop_every' in hyper:

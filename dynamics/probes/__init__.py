@@ -4,7 +4,7 @@ from dynamics.probes.alignment import alignment
 from dynamics.probes.balance import balance
 from dynamics.probes.clock import clock, rest
 from dynamics.probes.collapse import collapse
-from dynamics.probes.curvature import hessian_spectrum, sharpness
+from dynamics.probes.curvature import dense_spectrum, hessian_spectrum, sharpness
 from dynamics.probes.distance import distance, norms
 from dynamics.probes.inputs import null_space, spectrum
 from dynamics.probes.kernel import kernel, kernel_regression
@@ -32,6 +32,7 @@ __all__ = [
   'batch_curvature',
   'clock',
   'collapse',
+  'dense_spectrum',
   'distance',
   'effective_step',
   'gradient_noise',

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from dynamics import losses, trees
-from dynamics.linalg import products, quadrature
+from dynamics.linalg import dense, products, quadrature
 from dynamics.linalg.eigen import eigsh
+from dynamics.linalg.lanczos import flat
 from dynamics.losses import Loss
 from dynamics.schema import Range
 from dynamics.types import Array, Batch, Probe, Tree, stateless
@@ -99,6 +100,35 @@ def hessian_spectrum(
     found = quadrature.slq(some.matvec, some.like, trees.named_key(key, path), steps=depth, vectors=vectors)
     trace, _, most = summary(found)
     return {'trace': trace.mean, 'trace_se': trace.error, 'largest': most}
+
+  return stateless(read)
+
+
+def dense_spectrum(
+  apply: Callable[..., Array],
+  loss: Loss,
+  *,
+  examples: Range(int, least=1) = 256,
+  most: Range(int, least=1) = 5000,
+  chunk: Range(int, least=1) = 64,
+) -> Probe:
+  """All eigenvalues of the Hessian of the loss on the first `examples` training examples, of a network small enough for that.
+
+  Reading: eigenvalues (p,), ascending, in the unit of the loss over a parameter squared: the truth, up to rounding, that
+    hessian_spectrum and sharpness estimate. More than `most` parameters are refused.
+  Cost: p Hessian-vector products, `chunk` at a time, a matrix of (p, p) and its eigenvalues. No memory.
+  Oracle: numpy's eigenvalues of the dense Hessian in float64.
+  Source: none.
+  """
+
+  def read(view, key):
+    params, p = view.variables['params'], trees.size(view.variables['params'])
+    if p > most:
+      raise ValueError(f'dense_spectrum forms the whole Hessian of up to {most} parameters; there are {p}')
+    matvec, shape = _hessian(apply, loss, view.variables, _batch(view, examples)), flat(params)
+    column = lambda v: shape.ravel(matvec(shape.unravel(v)))
+    matrix = jax.lax.map(column, jnp.eye(p, dtype=shape.dtype), batch_size=min(chunk, p))
+    return {'eigenvalues': dense.eigenvalues((matrix + matrix.T) / 2)}
 
   return stateless(read)
 

@@ -51,7 +51,7 @@ MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
 REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'spectrum')
 MATRICES = ('recovery',)  # on matrix sensing alone
 # Tangent kernels and Hessians of a transformer take longer to compile than all else, and are tested by themselves.
-CURVATURE = ('batch_curvature', 'hessian_spectrum', 'sharpness')
+CURVATURE = ('batch_curvature', 'dense_spectrum', 'hessian_spectrum', 'sharpness')
 SLOW = (*CURVATURE, 'kernel', 'kernel_regression')
 PROBES = {
   'tokens': tuple(p for p in probes.__all__ if p not in (*REFUSE_TOKENS, *MATRICES, *CURVATURE)),

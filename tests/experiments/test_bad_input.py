@@ -30,6 +30,8 @@ CASES = [  # arguments, words of the sentence
   (['--config.data.operation=muliply'], ['data.operation', "'muliply'", "did you mean 'multiply'"]),
   (['--config.model.name=mpl'], ['model.name', "did you mean 'mlp'"]),
   (['--config.optimizer.name=Adamw'], ['optimizer.name', "did you mean 'adamw'"]),
+  (['--config.optimizer.name=on_the_fly', '--config.optimizer.evry=3'], ['optimizer.evry', "did you mean 'every'"]),
+  (['--config.optimizer.every=3'], ['optimizer.every is no field of optimizer']),  # of another optimiser
   (['--config.loss.dtype=float23'], ['loss.dtype', "'float23'", 'float32']),
   ([SWEEP + "(('hyper.lrr', (0.1,)),)"], ['sweep: hyper.lrr', "did you mean 'hyper.lr'"]),
   ([SWEEP + "(('dta.p', (5, 7)),)"], ['sweep: dta.p', "did you mean 'data.p'"]),

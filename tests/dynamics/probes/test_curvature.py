@@ -187,6 +187,17 @@ def test_hessian_spectrum(wide, name):
     close(read['largest_of'][path], np.linalg.eigvalsh(block)[-1], rtol=1e-4)
 
 
+@each
+def test_dense_spectrum(wide, name):
+  read, true = readings(name, maker(name)('dense_spectrum', chunk=7))[1], oracle(name)[1]
+  close(read['eigenvalues'], true.values, atol=1e-10)
+
+
+def test_dense_spectrum_refuses_what_it_could_not_hold():
+  with pytest.raises(ValueError, match='of up to 3 parameters'):
+    readings('mlp', maker('mlp')('dense_spectrum', most=3))
+
+
 def test_outliers_of_a_spectrum_that_is_known(wide):
   """A quadratic loss with three eigenvalues far above a bulk of 60."""
   values = np.concatenate([rng.uniform(-1, 1, 60), [30, 40, 50]])

@@ -27,6 +27,7 @@ def shapes(tree):
 # eigenvalues. Eigenvectors have two signs, so that of the memory of `sharpness` only size and structure are compared.
 LOOSE = {
   'sharpness/vectors': 3.0,
+  'dense_spectrum': 1e-3,
   'hessian_spectrum': 1e-3,
   'sharpness': 1e-3,
   'batch_curvature': 1e-3,

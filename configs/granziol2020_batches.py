@@ -1,0 +1,24 @@
+"""arXiv 2006.09092, figures of batch spectra: the largest eigenvalue of the Hessian of minibatches by their size.
+
+Command: python -m experiments.run --config=configs/granziol2020_batches.py
+Run time: 2 minutes on two cores beside other jobs.
+Expected: it falls as batches grow, in proportion to 1/B from B = 64 on, towards that of all 1,024 examples.
+
+Networks after 100 steps at learning rate 0.1, batches of 32. Sampling with replacement, so that 1/B is the variance exactly.
+"""
+
+from configs._granziol2020 import SIZES, TRAIN, digits
+
+
+def get_config():
+  end = dict(log_points=0, stride=0)
+  return digits(
+    optimizer=dict(name='sgd'),
+    hyper=dict(lr=0.1),
+    batch=dict(size=32),
+    steps=100,
+    probes=dict(
+      performance=dict(),
+      batch_curvature=dict(examples=TRAIN, sizes=SIZES, draws=32, tolerance=1e-2, schedule=end),
+    ),
+  )

@@ -1,0 +1,154 @@
+"""The rate from the batch's Hessian: against spectra that are known, and inside of training."""
+
+import functools
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import losses, models, optim, parallel, train, trees
+from dynamics.data.sampling import sampler
+from dynamics.problem import supervised
+from dynamics.study import Study
+from dynamics.types import Batch, Data
+
+rng = np.random.default_rng(3)
+VALUES = np.array([5.0, 3.0, 2.0, 1.0, 0.5, 0.5])
+Q = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+START = {'a': rng.normal(size=(2, 2)), 'b': rng.normal(size=2)}
+
+
+def bowl(values):
+  """(gradient, hessian) of w -> w^T A w / 2 on trees like START."""
+  matrix, unravel = jnp.asarray((Q * values) @ Q.T), jax.flatten_util.ravel_pytree(START)[1]
+  times = lambda v: unravel(matrix @ jax.flatten_util.ravel_pytree(v)[0])
+  return times, lambda params: times
+
+
+def rate(optimizer, updates, state, params, hessian):
+  """(the update over the gradient, the new state)."""
+  out, state = jax.jit(lambda *some: optimizer.update(*some, hessian=hessian))(updates, state, params)
+  ratios = jnp.concatenate([jnp.ravel(o / u) for o, u in zip(jax.tree.leaves(out), jax.tree.leaves(updates), strict=True)])
+  np.testing.assert_allclose(ratios, ratios[0], rtol=1e-12)
+  return float(ratios[0]), state
+
+
+def test_on_a_quadratic_the_rate_is_2_over_the_largest_eigenvalue_and_descent_converges(wide):
+  """Six eigenvalues, of which two are the same: five products are all it takes. Past the edge it diverges."""
+  gradient, hessian = bowl(VALUES)
+  make = optim.optimizer(optim.on_the_fly, lanczos=5, every=1)
+
+  @jax.jit
+  def walk(lr):
+    optimizer = make({'lr': lr})
+
+    def step(_, carry):
+      params, state = carry
+      updates, state = optimizer.update(gradient(params), state, params, hessian=hessian)
+      return jax.tree.map(jnp.add, params, updates), state
+
+    first = jax.tree.map(jnp.asarray, START)
+    return trees.norm(jax.lax.fori_loop(0, 60, step, (first, optimizer.init(first)))[0])
+
+  optimizer = make({'lr': jnp.float64(0.5)})
+  np.testing.assert_allclose(rate(optimizer, gradient(START), optimizer.init(START), START, hessian)[0], -1 / 5, rtol=1e-12)
+  slowest = (1 - 0.5 / 5) ** 60  # of the smallest eigenvalue
+  start = trees.norm(START)
+  assert 0.1 * slowest * start < walk(0.5) < slowest * start
+  assert walk(1.1) > start * 100
+
+
+def test_weight_decay_is_part_of_the_curvature(wide):
+  gradient, hessian = bowl(VALUES)
+  optimizer = optim.optimizer(optim.on_the_fly)({'lr': jnp.float64(1), 'weight_decay': jnp.float64(0.7)})
+  updates, _ = optimizer.update(gradient(START), optimizer.init(START), START, hessian=hessian)
+  penalised = jax.tree.map(lambda g, w: -2 / 5.7 * (g + 0.7 * w), gradient(START), START)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), updates, penalised)
+
+
+def test_the_eigenvalue_rises_at_once_falls_slowly_and_is_looked_for_at_its_times(wide):
+  optimizer = optim.edge(every=2, lanczos=6, hold=0.9)
+  state, seen = optimizer.init(START), []
+  for scale in (1, 9, 0.1, 9, 3, 3):  # the odd ones nobody looks at
+    gradient, hessian = bowl(scale * VALUES)
+    found, state = rate(optimizer, gradient(START), state, START, hessian)
+    seen.append(2 / found)
+  np.testing.assert_allclose(seen, [5, 5, 4.5, 4.5, 15, 15], rtol=1e-10)
+
+
+@pytest.mark.parametrize('factor', [0, -1, np.nan], ids=['zero', 'negative', 'nan'])
+def test_where_there_is_no_positive_curvature_the_rate_stays(wide, factor):
+  gradient, hessian = bowl(VALUES)
+  optimizer, none = optim.edge(every=1), bowl(factor * VALUES)[1]
+  state, g = optimizer.init(START), gradient(START)
+  first, state = rate(optimizer, g, state, START, none)
+  assert (first, float(state.largest)) == (0, 0)  # nothing is known yet, and nothing moves
+  known, state = rate(optimizer, g, state, START, hessian)
+  after, state = rate(optimizer, g, state, START, none)
+  np.testing.assert_allclose([known, after], 2 / 5, rtol=1e-12)
+  lost, state = optimizer.update(jax.tree.map(lambda x: x * jnp.nan, g), state, START, hessian=hessian)
+  assert np.isnan(lost['b']).all()  # a diverged run must show
+  assert np.isfinite(state.largest)
+
+
+def test_it_says_what_it_needs():
+  ones = {'w': jnp.ones(3)}
+  optimizer = optim.edge()
+  with pytest.raises(ValueError, match='`hessian`'):
+    optimizer.update(ones, optimizer.init(ones), ones)
+  with pytest.raises(TypeError, match="no choice 'evry'"):
+    optim.optimizer(optim.sgd, evry=3)
+
+
+# ---- in training ------------------------------------------------------------------------------------------------
+
+X, Y = rng.normal(size=(16, 4)).astype(np.float32), rng.integers(0, 3, 16).astype(np.int32)
+DATA = Data(Batch(jnp.asarray(X), jnp.asarray(Y)), Batch(jnp.asarray(X), jnp.asarray(Y)))
+MLP = models.mlp(widths=(6,), activation='tanh', outputs=3)
+PROBLEM = supervised(MLP, jnp.asarray(X[:1]), losses.cross_entropy(), batch=sampler(size=8))
+
+
+LANCZOS = 20
+
+
+@functools.cache
+def programs(layout, shards):
+  optimizer = optim.optimizer(optim.on_the_fly, every=3, lanczos=LANCZOS)
+  study = Study(PROBLEM, optimizer, lambda key, hyper: DATA, {}, {}, 7)
+  return train.compile_programs(study, parallel.mesh(1, shards, jax.devices()[:shards]), layout=layout)
+
+
+def state_after(steps, layout='map', shards=1, resume=None):
+  """Of two members."""
+  made, members = programs(layout, shards), train.join((0, 1), {'lr': (0.5, 0.4)})
+  data = made.data(members)
+  first, state = (0, made.start(members, data)) if resume is None else resume
+  return jax.device_get(made.advance(parallel.place(state, made.grid, split=True), members, data, first, steps))
+
+
+def edge_of(state):
+  return next(s for s in jax.tree.leaves(state.opt_state, is_leaf=lambda s: hasattr(s, 'largest')) if hasattr(s, 'largest'))
+
+
+def test_the_eigenvalue_is_that_of_the_dense_hessian_of_the_batch():
+  """20 products on 51 parameters: within a thousandth."""
+
+  def dense(i, seed):
+    flat, unravel = jax.flatten_util.ravel_pytree(jax.tree.map(lambda x: x[i], start))
+    batch = PROBLEM.batch(trees.named_key(train.seed_key(seed), 'batch'), DATA, jnp.int32(0))
+    return jax.hessian(lambda w: PROBLEM.loss({'params': unravel(w)}, batch, {'alpha': jnp.float32(1)})[0])(flat)
+
+  found, start = edge_of(state_after(1)).largest, state_after(0).variables['params']
+  true = [dense(i, seed) for i, seed in enumerate((0, 1))]
+  np.testing.assert_allclose(found, np.linalg.eigvalsh(np.asarray(true, np.float64))[:, -1], rtol=1e-3)
+
+
+def test_layouts_and_devices_agree_and_a_run_goes_on_to_the_bit():
+  """A batch that is split over two devices has the Hessian of the whole."""
+  whole = state_after(7)
+  np.testing.assert_array_equal(edge_of(whole).count, [7, 7])
+  for other in (state_after(7, 'vmap'), state_after(7, shards=2)):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5), whole, other)
+  jax.tree.map(np.testing.assert_array_equal, whole, state_after(7, resume=(4, state_after(4))))
