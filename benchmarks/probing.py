@@ -71,7 +71,7 @@ def _reading(item: Subject):
 
   def work():
     for measure in item.programs.measure.values():
-      jax.device_get(measure(state, item.members, item.data, 3)[0])
+      jax.tree.map(np.asarray, measure(state, item.members, item.data, 3)[0])
     return 1
 
   return work
