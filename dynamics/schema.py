@@ -9,6 +9,8 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
+TINY, HUGE = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # sizes of float32 numbers
+
 
 class ConfigError(ValueError):
   """A config that cannot be run. Its text is for the user: one sentence."""
@@ -22,6 +24,7 @@ class Range(NamedTuple):
   most: float | None = None
   above: float | None = None
   below: float | None = None
+  traced: bool = False
 
   def words(self) -> str:
     bounds = {'at least': self.least, 'at most': self.most, 'above': self.above, 'below': self.below}
@@ -38,17 +41,31 @@ class Range(NamedTuple):
     )
 
 
+def Traced(**bounds: float) -> Range:
+  """The annotation of a hyper value: a float32 within bounds that may differ between the members of one program."""
+  return Range(float, **bounds, traced=True)
+
+
 KINDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a word', tuple: 'a tuple'}
 
 
 def fields(*functions: Callable) -> dict[str, inspect.Parameter]:
-  """The keyword-only arguments of functions: what a config may set. Several functions may share one."""
-  return {
-    name: parameter
-    for function in functions
-    for name, parameter in inspect.signature(function).parameters.items()
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-  }
+  """The static keyword-only arguments of functions: what a block of a config may set. Several functions may share one."""
+  return {name: p for function in functions for name, p in _keywords(function).items() if not _is_traced(p)}
+
+
+def hyper_values(function: Callable) -> dict[str, inspect.Parameter]:
+  """The arguments annotated `Traced(...)`: what the function reads from the block `hyper` of a config."""
+  return {name: parameter for name, parameter in _keywords(function).items() if _is_traced(parameter)}
+
+
+def _keywords(function: Callable) -> dict[str, inspect.Parameter]:
+  parameters = inspect.signature(function).parameters.items()
+  return {name: parameter for name, parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _is_traced(parameter: inspect.Parameter) -> bool:
+  return isinstance(parameter.annotation, Range) and parameter.annotation.traced
 
 
 def resolve(given: Mapping[str, Any], allowed: Mapping[str, inspect.Parameter], where: str, leave: tuple = ()) -> dict[str, Any]:
@@ -84,6 +101,8 @@ def check(path: str, value: Any, kind: Any) -> Any:
     value = check(path, value, kind.kind)
     if not kind.holds(value):
       raise ConfigError(f'{path} is {value}; it must be {kind.words()}.')
+    if kind.kind is float and value and not TINY <= abs(value) <= HUGE:
+      raise ConfigError(f'{path} is {value}, which a float32 does not hold: sizes are 0, or between {TINY:.3g} and {HUGE:.3g}.')
     return value
   if get_origin(kind) is Literal:
     if value not in get_args(kind):

@@ -5,25 +5,28 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from dynamics.schema import Range
-from dynamics.types import Data, Hyper, Key, Probe, Problem
+from dynamics.types import Hyper, Problem, Variables
 
 Count = Range(int, least=0)
-Times = tuple[int, ...]  # steps at which a probe is read, increasing
+Times = tuple[int, ...]  # steps, increasing
+
+MOST = 10**6  # readings of one probe
 
 
 class Study(NamedTuple):
   """One experiment, without files, flags or seeds.
 
-  `data` is drawn once: from `data_seed` for all members together, or, with `own_data`, from each member's own key and
-  hyper values (a teacher a member, a split a member, label noise as a sweep).
+  `problem(hyper, source)` gives what is trained and measured for one setting of the hyper values; `source` holds another run's
+  variables, or None. It is called while JAX traces, several times, so it should be cheap.
+
+  Data are drawn once: from `data_seed` for all members together, or, with `own_data`, from each member's own key and hyper
+  values (a teacher a member, a split a member, label noise as a sweep).
   """
 
-  problem: Problem
-  optimizer: Callable[[Hyper], 'optax.GradientTransformation']  # noqa: F821
-  data: Callable[[Key, Hyper], Data]
-  probes: Mapping[str, Probe]
-  schedule: Mapping[str, Times]
+  problem: Callable[[Hyper, Variables | None], Problem]
   steps: int
+  schedule: Mapping[str, Times] = {}  # probe -> when it is read
+  interventions: Mapping[str, Times] = {}  # intervention -> when it runs
   own_data: bool = False
   data_seed: int = 0
 
@@ -61,7 +64,15 @@ def union(*times: Times) -> Times:
   return tuple(sorted(set().union(*times)))
 
 
-def spread(steps: int, *, log_points: Count = 24, linear_points: Count = 0, stride: Count = 0, end: bool = True) -> Times:
+def times(
+  steps: int,
+  *,
+  log_points: Count = 24,
+  linear_points: Count = 0,
+  stride: Count = 0,
+  at: tuple[Count, ...] = (),
+  end: bool = True,
+) -> Times:
   """The schedule of a config: the union of what is asked for; 0 leaves a part out.
 
   Args:
@@ -69,22 +80,27 @@ def spread(steps: int, *, log_points: Count = 24, linear_points: Count = 0, stri
     log_points: readings evenly spaced in log t, with step 0.
     linear_points: readings evenly spaced in t, with step 0.
     stride: a reading every `stride` steps, with step 0.
+    at: a reading at each of these steps.
     end: a reading at the last step.
   """
-  parts = [at_end(steps) if end else ()]
+  asked = len(at) + log_points + linear_points + (steps // stride + 1 if stride else 0)
+  if asked > MOST:
+    raise ValueError(f'a schedule of {asked:,} readings is more than {MOST:,}: take fewer points or a longer stride')
+  parts = [at, at_end(steps) if end else ()]
   parts += [log_spaced(log_points, steps)] if log_points else []
   parts += [linear(linear_points, steps)] if linear_points else []
   parts += [every(stride, steps)] if stride else []
   return union(*parts)
 
 
-def due(study: Study) -> dict[int, list[str]]:
-  """step -> the probes to read there, in order of time."""
-  wrong = [t for times in study.schedule.values() for t in times if not 0 <= t <= study.steps]
+def due(schedule: Mapping[str, Times], steps: int) -> dict[int, list[str]]:
+  """step -> the names that are due there, in order of time.
+
+  Raises:
+    ValueError: a time outside of 0..steps.
+  """
+  wrong = [(name, t) for name, moments in schedule.items() for t in moments if not 0 <= t <= steps]
   if wrong:
-    raise ValueError(f'a schedule asks for step {wrong[0]}, outside of 0..{study.steps}')
-  unknown = sorted(set(study.schedule) - set(study.probes))
-  if unknown:
-    raise ValueError(f'a schedule names {unknown[0]!r}, but the probes are {", ".join(study.probes)}')
-  asked = {name: set(study.schedule.get(name, ())) for name in study.probes}
-  return {t: [name for name in study.probes if t in asked[name]] for t in union(*asked.values())}
+    raise ValueError(f'the schedule of {wrong[0][0]} asks for step {wrong[0][1]}, outside of 0..{steps}')
+  asked = {name: set(moments) for name, moments in schedule.items()}
+  return {t: [name for name in schedule if t in asked[name]] for t in union(*asked.values())}

@@ -1,9 +1,10 @@
-"""Training: three pure functions of one member (`start`, `advance`, `measure`) and one short loop.
+"""Training: four pure functions of one member (`start`, `advance`, `intervene`, `measure`) and one short loop.
 
-The clock stays outside the member axis and the bounds of the inner loop are traced, so a run compiles one program each
-for its data, its start, its steps and every probe: however many members, seeds and probe times it has.
+The step number stays outside the member axis and the bounds of the inner loop are traced, so a run compiles one program each
+for its data, its start, its steps, and every intervention and probe: however many members, seeds and probe times it has.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -17,23 +18,31 @@ from jax.sharding import Mesh
 from dynamics import parallel, trees
 from dynamics.linalg import products
 from dynamics.study import Study, due
-from dynamics.types import Array, Batch, Data, Hyper, Key, Memory, Reading, Signal, Tree, Variables, View
+from dynamics.types import (
+  Array,
+  Batch,
+  Data,
+  Frozen,
+  Hyper,
+  Key,
+  ProbeState,
+  Problem,
+  Reading,
+  State,
+  StepInfo,
+  Variables,
+  View,  # fmt: skip
+)
 
-
-class State(NamedTuple):
-  """All of one member that changes in training: what a checkpoint holds. Under members every leaf has a leading m."""
-
-  variables: Variables
-  opt_state: Tree
-  anchor: Variables
-  memory: Mapping[str, Memory]
+REVISION = 1  # of this file: raise it when a change of code changes the numbers of every run
 
 
 class Members(NamedTuple):
-  """The member axis: keys (m,), and hyper values (m,) float32 under their names."""
+  """The member axis: keys (m,), hyper values (m,) float32 under their names, and variables (m, ...) of another run or None."""
 
   keys: Key
   hyper: Hyper
+  source: Variables | None = None
 
 
 class Event(NamedTuple):
@@ -42,94 +51,165 @@ class Event(NamedTuple):
   step: int
   state: State
   readings: Mapping[str, Reading]
-  spent: Mapping[str, float]  # seconds since the last event, by 'train' and by probe
+  seconds: Mapping[str, float]  # since the last event, by 'train', interventions and probes
+  frozen: Frozen
 
 
 # ---- one member -------------------------------------------------------------------------------------------------
 
 
-def start(study: Study) -> Callable[[Key, Hyper, Data], State]:
+def start(study: Study) -> Callable[[Members, Data], tuple[State, Frozen]]:
   """The state at step 0."""
 
-  def one(key, hyper, data):
-    init = study.problem.init if study.problem.init_from is None else study.problem.init_from(data)
-    variables = init(trees.named_key(key, 'init'), hyper)
-    opt_state = study.optimizer(hyper).init(variables['params'])
-    anchor = jax.tree.map(jnp.copy, variables)
+  def of_member(member, data):
+    problem, data = _problem(study, member, data)
+    variables = dict(problem.model.init(trees.named_key(member.keys, 'init'), data))
+    drawn = variables.pop('frozen', {})
+    frozen = Frozen(jax.tree.map(jnp.copy, variables), drawn)
+    opt_state = problem.optimizer.init(variables['params'])
+    stopped = () if problem.stop is None else jnp.int32(-1)
+    state = State(variables, opt_state, stopped, {})
     # Behind the barrier, what a probe prepares cannot change the arithmetic of the start itself.
-    view = jax.lax.optimization_barrier(View(jnp.int32(0), variables, anchor, opt_state, hyper, data))
-    return State(variables, opt_state, anchor, {name: probe.init(view) for name, probe in study.probes.items()})
+    state, frozen, data = jax.lax.optimization_barrier((state, frozen, data))
+    view = _view(problem, state, frozen, data, jnp.int32(0))
+    return state._replace(probes={name: problem.probes[name].init(view) for name in study.schedule}), frozen
 
-  return one
+  return of_member
 
 
-def advance(study: Study, shards: int = 1) -> Callable[[State, Key, Hyper, Data, Array, Array], State]:
+def advance(study: Study, shards: int = 1) -> Callable[[State, Frozen, Members, Data, Array, Array], State]:
   """Steps `first` to `last` (both traced) of one member; each device of 'data' takes one of `shards` of the batch."""
 
-  def gradient(variables, batch, hyper):
-    def loss(params):
-      return study.problem.loss({**variables, 'params': params}, batch, hyper)
+  def mean(tree):
+    return jax.lax.pmean(tree, parallel.DATA) if shards > 1 else tree
 
-    (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(variables['params'])
-    if shards > 1:
-      value, grads, state = jax.lax.pmean((value, grads, aux.state), parallel.DATA)
-      return value, grads, state
-    return value, grads, aux.state
-
-  def hessian(variables, batch, hyper):
-    """params -> (v -> H v) for optimisers that ask: of the loss of the whole batch, whichever device holds it."""
-
-    def at(params):
-      share = products.hessian(lambda p: study.problem.loss({**variables, 'params': p}, batch, hyper)[0], params)
-      return (lambda v: jax.lax.pmean(share(v), parallel.DATA)) if shards > 1 else share
-
-    return at
-
-  def stop(t, value, before, after):
-    """Where a loss level is set, a member that has reached it stays as it is."""
-    if 'clock' not in before.variables:
-      return after
-    clock = before.variables['clock']
-    stopped = jnp.where((clock['stopped'] < 0) & (value <= clock['level']), t, clock['stopped'])
-    kept = jax.tree.map(lambda old, new: jnp.where(stopped >= 0, old, new), before, after)
-    return kept._replace(variables={**kept.variables, 'clock': {**clock, 'stopped': stopped}})
-
-  def one(state, key, hyper, data, first, last):
-    optimizer, draws = optax.with_extra_args_support(study.optimizer(hyper)), trees.named_key(key, 'batch')
+  def of_member(state, frozen, member, data, first, last):
+    problem, data = _problem(study, member, data)
+    draws, noise = (trees.named_key(member.keys, name) for name in ('batch', 'loss'))
+    takes = _accepted(problem.optimizer.update)
 
     def step(t, state):
-      batch = study.problem.batch(draws, data, t)
+      batch = problem.batch(draws, data, t)
       batch = _shard(batch, shards) if shards > 1 else batch
-      value, grads, mutated = gradient(state.variables, batch, hyper)
+      key = jax.random.fold_in(noise, t)
+      key = jax.random.fold_in(key, jax.lax.axis_index(parallel.DATA)) if shards > 1 else key
+      variables = _joined(state, frozen)
+
+      def loss(params):
+        return problem.objective({**variables, 'params': params}, batch, key)
+
       params = state.variables['params']
+      (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(params)
+      value, grads, mutated = mean((value, grads, aux.mutated))
+      offered = _offered(loss, value, grads, mean)
       with jax.numpy_dtype_promotion('standard'):  # optax raises a float to an integer power
-        curvature = hessian(state.variables, batch, hyper)
-        updates, opt_state = optimizer.update(grads, state.opt_state, params, hessian=curvature)
+        updates, opt_state = problem.optimizer.update(grads, state.opt_state, params, **takes(offered))
       # Where a probe listens, the barrier keeps its arithmetic out of the step's own: the weights keep their bits.
       value, grads, updates = jax.lax.optimization_barrier((value, grads, updates))
-      signal = Signal(value, grads, updates)
-      memory = {
-        name: study.probes[name].update(kept, signal) if study.probes[name].update else kept
-        for name, kept in state.memory.items()
+      info = StepInfo(value, grads, updates, leaf_rates(problem, t))
+      probes = {
+        name: problem.probes[name].update(probe, info) if problem.probes[name].update else probe
+        for name, probe in state.probes.items()
       }
-      variables = {**state.variables, **mutated, 'params': optax.apply_updates(params, updates)}
-      return stop(t, value, state, State(variables, opt_state, state.anchor, memory))
+      trained = {**state.variables, **mutated, 'params': optax.apply_updates(params, updates)}
+      return _stopped(problem, t, value, state, State(trained, opt_state, state.stopped, probes))
 
     return jax.lax.fori_loop(first, last, step, state)
 
-  return one
+  return of_member
 
 
-def measure(study: Study, name: str) -> Callable[[State, Key, Hyper, Data, Array], tuple[Reading, Memory]]:
+def intervene(study: Study, name: str) -> Callable[[State, Frozen, Members, Data, Array], State]:
+  """One intervention on one member."""
+
+  def of_member(state, frozen, member, data, step):
+    problem, data = _problem(study, member, data)
+    key = jax.random.fold_in(trees.named_key(member.keys, f'intervention/{name}'), step)
+    variables, opt_state = problem.interventions[name].apply(_view(problem, state, frozen, data, step), key)
+    changed = {collection: variables[collection] for collection in state.variables}
+    return _held(state, state._replace(variables=changed, opt_state=opt_state))
+
+  return of_member
+
+
+def measure(study: Study, name: str) -> Callable[[State, Frozen, Members, Data, Array], tuple[Reading, ProbeState]]:
   """One reading of one probe, at full float32 precision on every device."""
 
-  def one(state, key, hyper, data, step):
-    view = View(step, state.variables, state.anchor, state.opt_state, hyper, data)
-    key = jax.random.fold_in(trees.named_key(key, f'probe/{name}'), step)
+  def of_member(state, frozen, member, data, step):
+    problem, data = _problem(study, member, data)
+    key = jax.random.fold_in(trees.named_key(member.keys, f'probe/{name}'), step)
     with jax.default_matmul_precision('float32'):
-      return study.probes[name].measure(view, state.memory[name], key)
+      return problem.probes[name].measure(_view(problem, state, frozen, data, step), state.probes[name], key)
 
-  return one
+  return of_member
+
+
+def leaf_rates(problem: Problem, t: Array):
+  """The learning rate of step t for every leaf, like params; None where the optimizer names none."""
+  if problem.optimizer.learning_rate is None:
+    return None
+  rate = problem.optimizer.learning_rate(t)
+  if problem.model.rates is None:
+    return rate
+  return jax.tree.map(lambda factor: rate * jnp.asarray(factor, rate.dtype), problem.model.rates(problem.optimizer.normalised))
+
+
+def _problem(study: Study, member: Members, data: Data) -> tuple[Problem, Data]:
+  return study.problem(member.hyper, member.source), data._replace(source=member.source)
+
+
+def _joined(state: State, frozen: Frozen) -> Variables:
+  return {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
+
+
+def _view(problem: Problem, state: State, frozen: Frozen, data: Data, step: Array) -> View:
+  rate = problem.optimizer.learning_rate
+  initial = {**frozen.initial, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
+  known = None if rate is None else rate(step)
+  return View(step, _joined(state, frozen), initial, state.opt_state, state.stopped, known, data, problem)
+
+
+def _accepted(update: Callable) -> Callable[[Mapping], Mapping]:
+  """Selects, of what a step offers, the arguments that an optimizer takes."""
+  parameters = inspect.signature(update).parameters.values()
+  if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+    return lambda offered: offered
+  names = {p.name for p in parameters}
+  return lambda offered: {name: value for name, value in offered.items() if name in names}
+
+
+def _offered(loss: Callable, value: Array, grads, mean: Callable) -> dict:
+  """What an optimizer may ask for beside the gradient, under optax's names. Nothing is traced until it is called.
+
+  All are of the loss of the whole batch, whichever device holds it; `hessian` is params -> (v -> H v).
+  """
+
+  def hessian(params):
+    share = products.hessian(lambda p: loss(p)[0], params)
+    return lambda v: mean(share(v))
+
+  return {
+    'value': value,
+    'grad': grads,
+    'value_fn': lambda params, **_: mean(loss(params)[0]),
+    'grad_fn': lambda params, *_: mean(jax.grad(lambda p: loss(p)[0])(params)),
+    'hessian': hessian,
+  }
+
+
+def _stopped(problem: Problem, t: Array, value: Array, before: State, after: State) -> State:
+  """Where there is a stopping rule, a member for which it has held stays as it is."""
+  if problem.stop is None:
+    return after
+  stopped = jnp.where((before.stopped < 0) & problem.stop(value), t, before.stopped)
+  return _held(before._replace(stopped=stopped), after._replace(stopped=stopped))
+
+
+def _held(before: State, after: State) -> State:
+  """`before` for a member that stands still, else `after`."""
+  if isinstance(before.stopped, tuple):
+    return after
+  return jax.tree.map(lambda old, new: jnp.where(before.stopped >= 0, old, new), before, after)
 
 
 def _shard(batch: Batch, shards: int) -> Batch:
@@ -147,9 +227,10 @@ class Programs(NamedTuple):
   """The compiled programs of a study, over members and devices."""
 
   data: Callable[[Members], Data]
-  start: Callable[[Members, Data], State]
-  advance: Callable[[State, Members, Data, int, int], State]
-  measure: Mapping[str, Callable[[State, Members, Data, int], tuple[Reading, Memory]]]
+  start: Callable[[Members, Data], tuple[State, Frozen]]
+  advance: Callable[[State, Frozen, Members, Data, int, int], State]
+  intervene: Mapping[str, Callable[[State, Frozen, Members, Data, int], State]]
+  measure: Mapping[str, Callable[[State, Frozen, Members, Data, int], tuple[Reading, ProbeState]]]
   grid: Mesh
 
 
@@ -157,38 +238,71 @@ def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend:
   """Programs for any number of members that fill `grid` evenly. Nothing compiles before its first call."""
   rows = 0 if study.own_data else None
 
-  def over(one, axes, donate=()):
-    return parallel.spmd(parallel.over_members(one, axes, layout), grid, axes, donate, backend)
+  def over(of_member, axes, donate=()):
+    return parallel.spmd(parallel.over_members(of_member, axes, layout), grid, axes, donate, backend)
 
-  started = over(start(study), (0, 0, rows))
+  def draw(member, key):
+    return study.problem(member.hyper, member.source).task.draw(trees.named_key(key, 'data'))
+
+  started = over(start(study), (0, rows))
   advanced = over(advance(study, grid.shape[parallel.DATA]), (0, 0, 0, rows, None, None), donate=(0,))
-  measured = {name: over(measure(study, name), (0, 0, 0, rows, None)) for name in study.probes}
-  own = over(lambda key, hyper: study.data(trees.named_key(key, 'data'), hyper), (0, 0))
-  common = jax.jit(lambda key: study.data(trees.named_key(key, 'data'), {}))
+  at_step = (0, 0, 0, rows, None)
+  intervened = {name: over(intervene(study, name), at_step) for name in study.interventions}
+  measured = {name: over(measure(study, name), at_step) for name in study.schedule}
+  own = over(lambda member: draw(member, member.keys), (0,))
+  common = jax.jit(draw)
 
   def data(members):
     if study.own_data:
-      return own(*members)
-    return parallel.place(common(seed_key(study.data_seed)), grid, split=False)
+      return own(members)
+    first = jax.tree.map(lambda x: x[0], members)
+    return parallel.place(common(first, seed_key(study.data_seed)), grid, split=False)
+
+  def stepwise(program):
+    return lambda state, frozen, members, data, step: program(state, frozen, members, data, np.int32(step))
 
   return Programs(
     data=data,
-    start=lambda members, data: started(*members, data),
-    advance=lambda state, members, data, first, last: advanced(state, *members, data, np.int32(first), np.int32(last)),
-    measure={
-      name: lambda state, members, data, step, read=read: read(state, *members, data, np.int32(step))
-      for name, read in measured.items()
-    },
+    start=started,
+    advance=lambda state, frozen, members, data, first, last: advanced(
+      state, frozen, members, data, np.int32(first), np.int32(last)
+    ),
+    intervene={name: stepwise(program) for name, program in intervened.items()},
+    measure={name: stepwise(program) for name, program in measured.items()},
     grid=grid,
   )
+
+
+def check_common_data(study: Study, members: Members) -> None:
+  """Refuses data that are drawn once for all members where they depend on hyper values in which members differ.
+
+  Raises:
+    ValueError: it says what to set.
+  """
+  differing = {name: values for name, values in members.hyper.items() if len(np.unique(np.asarray(values))) > 1}
+  if study.own_data or not differing:
+    return
+
+  def draw(changed):
+    hyper = {**jax.tree.map(lambda values: values[0], dict(members.hyper)), **changed}
+    source = jax.tree.map(lambda x: x[0], members.source)
+    return study.problem(hyper, source).task.draw(seed_key(0))
+
+  for name, values in differing.items():
+    try:
+      jax.eval_shape(jax.vmap(draw, out_axes=None), {name: values})
+    except ValueError as error:
+      if 'out_axes' not in str(error):
+        raise
+      raise ValueError(f'the data depend on hyper.{name}, in which members differ: set own_data=True') from error
 
 
 def seed_key(seed: int) -> Key:
   return jax.random.key(seed, impl='threefry2x32')
 
 
-def join(seeds, hyper: Mapping[str, object]) -> Members:
-  """Members from m seeds and hyper values; a single value holds for all of them.
+def join(seeds, hyper: Mapping[str, object], source: Variables | None = None) -> Members:
+  """Members from m seeds and hyper values; a single value holds for all of them. `source` has leaves (m, ...).
 
   Raises:
     ValueError: a hyper value whose length is not the number of seeds.
@@ -199,7 +313,7 @@ def join(seeds, hyper: Mapping[str, object]) -> Members:
   if wrong:
     raise ValueError(f'hyper values must be single numbers or one a seed, {seeds.shape}: {", ".join(wrong)}')
   keys = jax.vmap(lambda s: jax.random.key(s, impl='threefry2x32'))(jnp.asarray(seeds))
-  return Members(keys, {name: jnp.asarray(np.broadcast_to(v, seeds.shape)) for name, v in values.items()})
+  return Members(keys, {name: jnp.asarray(np.broadcast_to(v, seeds.shape)) for name, v in values.items()}, source)
 
 
 # ---- the loop ---------------------------------------------------------------------------------------------------
@@ -210,56 +324,64 @@ def events(
   members: Members,
   programs: Programs,
   *,
-  resume: tuple[int, State] | None = None,
+  resume: tuple[int, State, Frozen] | None = None,
+  until: int | None = None,
   stops: Iterable[int] = (),
   stretch: float = 0.5,
 ) -> Iterator[Event]:
-  """Trains and probes, and yields after each stretch of steps; `stretch` is its length in seconds, about.
+  """Trains, intervenes and probes, and yields after each stretch of steps; `stretch` is its length in seconds, about.
 
   Args:
-    resume: (step, state) of an earlier event, after whose readings the run goes on.
+    resume: (step, state, frozen) of an earlier event, after whose readings the run goes on.
+    until: the last step; by default the study's.
     stops: further steps at which an event is wanted.
     stretch: the stretches only decide how often the caller is heard; no bit of the result depends on them.
   """
-  moments = due(study)
+  check_common_data(study, members)
+  end = study.steps if until is None else until
+  readings_at, changes_at = due(study.schedule, study.steps), due(study.interventions, study.steps)
   members = parallel.place(members, programs.grid, split=True)
   data = programs.data(members)
   clock = _Clock()
   if resume is None:
-    step, state = 0, programs.start(members, data)
+    step, (state, frozen) = 0, programs.start(members, data)
   else:
-    step, state = resume[0], parallel.place(resume[1], programs.grid, split=True)
-    moments = {t: names for t, names in moments.items() if t > step}
+    step, (state, frozen) = resume[0], parallel.place(resume[1:], programs.grid, split=True)
+  begun = step + (resume is not None)  # the first step whose readings and interventions are still to come
   jax.block_until_ready((data, state))
-  spent = {'start': clock.lap()}
+  seconds = {'start': clock.lap()}
   length = 1  # steps a stretch, doubled or halved towards `stretch` seconds
-  for target in sorted({*moments, *(t for t in stops if t > step or resume is None), study.steps}):
+  for target in sorted({t for t in (*readings_at, *changes_at, *stops) if begun <= t <= end} | {end}):
     while True:
       last = min(target, step + length)
       if all_stopped(state):
         step = last = target
       if last > step:
-        state = jax.block_until_ready(programs.advance(state, members, data, step, last))
-        spent['train'] = clock.lap()
-        if last - step == length or spent['train'] > stretch:
-          length = max(1, length // 2 if spent['train'] > stretch else length * 2 if spent['train'] < stretch / 2 else length)
+        state = jax.block_until_ready(programs.advance(state, frozen, members, data, step, last))
+        seconds['train'] = clock.lap()
+        if last - step == length or seconds['train'] > stretch:
+          factor = 0.5 if seconds['train'] > stretch else 2 if seconds['train'] < stretch / 2 else 1
+          length = max(1, int(length * factor))
         step = last
+      for name in changes_at.get(step, ()) if step >= begun else ():
+        state = jax.block_until_ready(programs.intervene[name](state, frozen, members, data, step))
+        seconds[name] = clock.lap()
       readings = {}
-      for name in moments.get(step, ()):
-        reading, memory = programs.measure[name](state, members, data, step)
-        state = state._replace(memory={**state.memory, name: memory})
+      for name in readings_at.get(step, ()) if step >= begun else ():
+        reading, probe = programs.measure[name](state, frozen, members, data, step)
+        state = state._replace(probes={**state.probes, name: probe})
         readings[name] = jax.tree.map(np.asarray, reading)  # cheaper than device_get for a few small leaves
-        spent[name] = clock.lap()
-      yield Event(step, state, readings, spent)
-      spent = {}
+        seconds[name] = clock.lap()
+      yield Event(step, state, readings, seconds, frozen)
+      seconds = {}
       clock.lap()
       if step >= target:
         break
 
 
 def all_stopped(state: State) -> bool:
-  """Whether every member has reached its loss level and no further step would change anything."""
-  return 'clock' in state.variables and bool(np.all(np.asarray(state.variables['clock']['stopped']) >= 0))
+  """Whether the stopping rule has held for every member, so that no further step would change anything."""
+  return not isinstance(state.stopped, tuple) and bool(np.all(np.asarray(state.stopped) >= 0))
 
 
 class Result(NamedTuple):
@@ -267,26 +389,36 @@ class Result(NamedTuple):
 
   tables: Mapping[str, Mapping[str, np.ndarray]]
   state: State
+  frozen: Frozen
 
 
-def run(study: Study, seeds, hyper: Mapping[str, object], *, layout: str = 'vmap', grid: Mesh | None = None) -> Result:
+def run(
+  study: Study,
+  seeds,
+  hyper: Mapping[str, object],
+  *,
+  source: Variables | None = None,
+  layout: str = 'vmap',
+  grid: Mesh | None = None,
+) -> Result:
   """A whole study in memory: the call for scripts and notebooks.
 
   Args:
     study: what to train and to probe.
     seeds: m integers.
     hyper: name -> one number, or one number a seed.
+    source: another run's variables, leaves (m, ...).
     layout: 'vmap' or 'map', see `dynamics.parallel.over_members`.
     grid: a mesh from `dynamics.parallel.mesh`; by default all devices that the members fill evenly.
   """
-  members = join(seeds, hyper)
+  members = join(seeds, hyper, source)
   grid = parallel.mesh(len(members.keys)) if grid is None else grid
-  rows = {name: [] for name in study.probes}
+  rows = {name: [] for name in study.schedule}
   for event in events(study, members, compile_programs(study, grid, layout=layout)):
     for name, reading in event.readings.items():
       rows[name].append({'step': event.step, **trees.by_path(reading)})
-  tables = {name: {k: np.stack([row[k] for row in some]) for k in some[0]} for name, some in rows.items() if some}
-  return Result(tables, event.state)
+  tables = {name: {k: np.stack([row[k] for row in series]) for k in series[0]} for name, series in rows.items() if series}
+  return Result(tables, event.state, event.frozen)
 
 
 class _Clock:

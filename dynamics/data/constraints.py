@@ -3,10 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 
+from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.types import Batch, Data, Task
 
 
+@component()
 def constraints(*, parameters: Range(int, least=1) = 1000, number: Range(int, least=1) = 10) -> Task:
   """Sums of parts of a weight vector, for a linear model of one output without bias: part i is to sum to i, i = 1, 2, ...
 
@@ -23,7 +25,7 @@ def constraints(*, parameters: Range(int, least=1) = 1000, number: Range(int, le
   rows = (part[None] == np.arange(number)[:, None]).astype(np.float32)
   sums = np.arange(1, number + 1, dtype=np.float32)[:, None]
 
-  def draw(key, hyper):
+  def draw(key):
     examples = Batch(jnp.asarray(rows), jnp.asarray(sums))
     return Data(examples, examples)
 

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.data.split import noisy
-from dynamics.schema import Range
+from dynamics.schema import Range, Traced
 from dynamics.types import Array, Batch, Data, Key, Task
 
 Length = Range(int, least=1)
@@ -24,6 +25,7 @@ Coherence = Range(float, above=0.0, most=1.0)
 COHERENCES = (0.064, 0.128, 0.256, 0.512)
 
 
+@component()
 def two_alternative(
   *,
   coherences: tuple[Coherence, ...] = COHERENCES,
@@ -34,6 +36,7 @@ def two_alternative(
   response: Length = 2,
   train: Count = 1000,
   test: Count = 1000,
+  label_noise: Traced(least=0.0, most=1.0) = 0.0,
 ) -> Task:
   """Two-alternative forced choice: which of two noisy channels is the stronger.
 
@@ -43,15 +46,16 @@ def two_alternative(
   Raises:
     ValueError: no coherences.
   """
-  _some(coherences)
+  _check_any(coherences)
 
   def trials(key, n):
     y, c = _choice(key, 'choice', n), _coherence(key, 'coherence', n, coherences)
     return {'stimulus': _pair(y, c)}, y
 
-  return _task(trials, 2, noise, train, test, fixation=fixation, stimulus=stimulus, delay=delay, response=response)
+  return _task(trials, 2, noise, train, test, label_noise, fixation=fixation, stimulus=stimulus, delay=delay, response=response)
 
 
+@component()
 def match_to_sample(
   *,
   kinds: Range(int, least=2) = 2,
@@ -63,6 +67,7 @@ def match_to_sample(
   response: Length = 2,
   train: Count = 1000,
   test: Count = 1000,
+  label_noise: Traced(least=0.0, most=1.0) = 0.0,
 ) -> Task:
   """Delayed match to sample: whether the second stimulus is the first again.
 
@@ -78,9 +83,10 @@ def match_to_sample(
     return {'sample': shown(first), 'comparison': shown((first + jnp.where(y > 0, 0, step)) % kinds)}, y
 
   lengths = dict(fixation=fixation, sample=sample, delay=delay, comparison=comparison, response=response)
-  return _task(trials, kinds, noise, train, test, **lengths)
+  return _task(trials, kinds, noise, train, test, label_noise, **lengths)
 
 
+@component()
 def context_integration(
   *,
   coherences: tuple[Coherence, ...] = COHERENCES,
@@ -91,6 +97,7 @@ def context_integration(
   response: Length = 2,
   train: Count = 1000,
   test: Count = 1000,
+  label_noise: Traced(least=0.0, most=1.0) = 0.0,
 ) -> Task:
   """Context-dependent integration: the two-alternative choice on one of two senses, as the context says.
 
@@ -101,7 +108,7 @@ def context_integration(
   Raises:
     ValueError: no coherences.
   """
-  _some(coherences)
+  _check_any(coherences)
 
   def trials(key, n):
     choice = [_choice(key, f'choice_{i}', n) for i in range(2)]
@@ -110,7 +117,7 @@ def context_integration(
     cue = jax.nn.one_hot(context, 2, dtype=jnp.float32)
     return {'stimulus': jnp.concatenate(senses, axis=1), 'cue': cue}, jnp.where(context > 0, choice[1], choice[0])
 
-  return _task(trials, 4, noise, train, test, fixation=fixation, stimulus=stimulus, delay=delay, response=response)
+  return _task(trials, 4, noise, train, test, label_noise, fixation=fixation, stimulus=stimulus, delay=delay, response=response)
 
 
 def _task(
@@ -119,6 +126,7 @@ def _task(
   noise: float,
   train: int,
   test: int,
+  label_noise,
   **lengths: int,
 ) -> Task:
   """The task of trials: (key, n) -> the evidence (n, channels) by period, with a lasting 'cue' if there is one, and labels."""
@@ -139,9 +147,9 @@ def _task(
     cue = [lasting(evidence['cue'][:, None])] if 'cue' in evidence else []
     return Batch(jnp.concatenate([lasting(fixate), shown, *cue], axis=2), y)
 
-  def draw(key, hyper):
+  def draw(key):
     seen = examples(trees.named_key(key, 'train'), train)
-    return Data(seen._replace(y=noisy(key, seen.y, 2, hyper)), examples(trees.named_key(key, 'test'), test))
+    return Data(seen._replace(y=noisy(key, seen.y, 2, label_noise)), examples(trees.named_key(key, 'test'), test))
 
   return Task(draw, outputs=2)
 
@@ -160,6 +168,6 @@ def _pair(y: Array, c: Array) -> Array:
   return 0.5 + 0.5 * c[:, None] * sign
 
 
-def _some(coherences: tuple[float, ...]) -> None:
+def _check_any(coherences: tuple[float, ...]) -> None:
   if not coherences:
     raise ValueError('coherences is (); it must hold at least one, such as (0.5,)')

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.data.split import noisy, split
-from dynamics.schema import Range
+from dynamics.schema import Range, Traced
 from dynamics.types import Batch, Data, Task
 
 FOLDER = 'DYNAMICS_DATA'  # the environment variable with the folder that holds mnist/, fashion_mnist/, cifar10/
@@ -25,6 +26,7 @@ Labels = Literal['classes', 'parity', 'halves']
 CLASSES = {'classes': 10, 'parity': 2, 'halves': 2}
 
 
+@component()
 def images(
   *,
   source: Source = 'digits',
@@ -32,6 +34,7 @@ def images(
   test: Range(int, least=1) = 360,
   flat: bool = True,
   labels: Labels = 'classes',
+  label_noise: Traced(least=0.0, most=1.0) = 0.0,
 ) -> Task:
   """x: (n, d) floats, or (n, height, width, channels) unless `flat`; y: (n,) labels 0..9.
 
@@ -56,7 +59,7 @@ def images(
 
   told = {'classes': lambda y: y, 'parity': lambda y: y % 2, 'halves': lambda y: (y >= 5).astype(jnp.int32)}[labels]
 
-  def draw(key, hyper):
+  def draw(key):
     if pooled:
       data = split(key, _batch(seen), train)
       data = Data(data.train, jax.tree.map(lambda x: x[:test], data.test))
@@ -68,7 +71,7 @@ def images(
     mean = jnp.mean(data.train.x, axis=0, keepdims=True)
     std = jnp.std(data.train.x - mean)
     ready = lambda x: ((x - mean) / std).reshape((x.shape[0], -1) if flat else x.shape)
-    seen_y = noisy(key, told(data.train.y), CLASSES[labels], hyper)
+    seen_y = noisy(key, told(data.train.y), CLASSES[labels], label_noise)
     return Data(Batch(ready(data.train.x), seen_y), Batch(ready(data.test.x), told(data.test.y)))
 
   return Task(draw, outputs=10 if labels == 'classes' else 1)

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynamics import trees
-from dynamics.inits.laws import frame
+from dynamics.components import component
+from dynamics.random import random_orthonormal
 from dynamics.schema import Range
 from dynamics.types import Array, Batch, Data, Task
 
 
+@component()
 def linear_map(
   *,
   singular: tuple[Range(float, least=0.0), ...] = (4.0, 3.0, 2.0, 1.0),
@@ -29,13 +31,18 @@ def linear_map(
   if not 0 < r <= min(inputs, outputs):
     raise ValueError(f'singular has {r} values; it must have 1 to {min(inputs, outputs)}, the smaller of inputs and outputs')
 
-  def draw(key, hyper):
-    u, v = frame(trees.named_key(key, 'outputs'), outputs, r), frame(trees.named_key(key, 'inputs'), inputs, r)
+  def draw(key):
+    u = random_orthonormal(trees.named_key(key, 'outputs'), outputs, r)
+    v = random_orthonormal(trees.named_key(key, 'inputs'), inputs, r)
+      random_orthonormal(trees.named_key(key, 'outputs'), outputs, r),
+      random_orthonormal(trees.named_key(key, 'inputs'), inputs, r),
+    )
     return _whitened((v * jnp.asarray(singular, jnp.float32)[None]) @ u.T * inputs**0.5)
 
   return Task(draw, outputs=outputs)
 
 
+@component()
 def hierarchy(*, branches: Range(int, least=2) = 2, levels: Range(int, least=1) = 3) -> Task:
   """Items at the leaves of a tree, and a property for each of its nodes: an item has those of all nodes above it.
 
@@ -52,7 +59,7 @@ def hierarchy(*, branches: Range(int, least=2) = 2, levels: Range(int, least=1) 
   has = [item[:, None] // branches ** (levels - j) == np.arange(branches**j)[None] for j in range(levels + 1)]
   y = np.concatenate(has, axis=1).astype(np.float32)
 
-  def draw(key, hyper):
+  def draw(key):
     return _whitened(jnp.asarray(y))
 
   return Task(draw, outputs=y.shape[1])

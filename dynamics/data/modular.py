@@ -6,18 +6,21 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 
+from dynamics.components import component
 from dynamics.data.split import noisy, split
-from dynamics.schema import Range
+from dynamics.schema import Range, Traced
 from dynamics.types import Batch, Data, Task
 
 Operation = Literal['add', 'subtract', 'multiply', 'divide', 'quadratic', 's5']
 
 
+@component()
 def modular(
   *,
   p: Range(int, least=2) = 113,
   operation: Operation = 'add',
   train_fraction: Range(float, above=0.0, below=1.0) = 0.4,
+  label_noise: Traced(least=0.0, most=1.0) = 0.0,
 ) -> Task:
   """All pairs (a, b) and a o b, split at random.
 
@@ -33,9 +36,9 @@ def modular(
     raise ValueError(f'train_fraction is {train_fraction}, which leaves {train} of {len(y)} pairs to train on')
   pairs = Batch(jnp.asarray(x), jnp.asarray(y))
 
-  def draw(key, hyper):
+  def draw(key):
     data = split(key, pairs, train)
-    return Data(data.train._replace(y=noisy(key, data.train.y, size, hyper)), data.test)
+    return Data(data.train._replace(y=noisy(key, data.train.y, size, label_noise)), data.test)
 
   return Task(draw, outputs=size, vocabulary=2 * size)
 

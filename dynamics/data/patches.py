@@ -5,14 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.data.split import noisy
-from dynamics.inits.laws import frame
-from dynamics.schema import Range
+from dynamics.random import random_orthonormal
+from dynamics.schema import Range, Traced
 from dynamics.types import Batch, Data, Task
 
 Size = Range(float, least=0.0)
 
 
+@component()
 def patches(
   *,
   inputs: Range(int, least=3) = 200,
@@ -22,6 +24,7 @@ def patches(
   fraction: Range(float, least=0.0, most=1.0) = 0.9,
   train: Range(int, least=2) = 100,
   test: Range(int, least=1) = 1000,
+  label_noise: Traced(least=0.0, most=1.0) = 0.0,
 ) -> Task:
   """x: (n, 3, inputs), the patches y u, y v (or 0) and xi; y: (n, 1), 1 and -1 in turn.
 
@@ -32,8 +35,8 @@ def patches(
   Source: 2310.17074; lengths and numbers are ours.
   """
 
-  def draw(key, hyper):
-    u, v = frame(trees.named_key(key, 'features'), inputs, 2).T
+  def draw(key):
+    u, v = random_orthonormal(trees.named_key(key, 'features'), inputs, 2).T
 
     def points(name, n, with_strong):
       sign = jnp.where(jnp.arange(n) % 2 == 0, 1.0, -1.0).astype(jnp.float32)[:, None]
@@ -43,7 +46,7 @@ def patches(
       return Batch(jnp.stack([weak * sign * u[None], strong * has * sign * v[None], xi], axis=1), sign)
 
     seen = points('train', train, round(fraction * train))
-    told = noisy(key, (seen.y[:, 0] > 0).astype(jnp.int32), 2, hyper)
+    told = noisy(key, (seen.y[:, 0] > 0).astype(jnp.int32), 2, label_noise)
     return Data(seen._replace(y=(2 * told - 1).astype(jnp.float32)[:, None]), points('test', test, 0))
 
   return Task(draw, outputs=1)

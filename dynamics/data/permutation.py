@@ -2,11 +2,13 @@
 
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.theory import permutation as theory
 from dynamics.types import Batch, Data, Task
 
 
+@component()
 def permutation(*, bits: Range(int, least=2, most=16) = 5, test: Range(int, least=1) = 65535) -> Task:
   """x: (n, bits) floats 0 and 1; y: (n, bits) the same bits one place further, the last one in front.
 
@@ -16,7 +18,7 @@ def permutation(*, bits: Range(int, least=2, most=16) = 5, test: Range(int, leas
   """
   batch = lambda x: Batch(jnp.asarray(x, jnp.float32), jnp.asarray(theory.permuted(x), jnp.float32))
 
-  def draw(key, hyper):
+  def draw(key):
     seen, unseen = theory.inputs(bits)
     stride = -(-len(unseen) // test)
     return Data(batch(seen), batch(unseen[::stride]))

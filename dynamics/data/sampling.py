@@ -6,6 +6,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.types import Array, Batch, Data, Key
 
@@ -48,6 +49,7 @@ def constants(key: Key, t: Array, count: int) -> Array:
   return _mix(_mix(low + t * jnp.uint32(0x9E3779B9) + i * jnp.uint32(0x85EBCA6B)) ^ (high + t * jnp.uint32(0xC2B2AE35)))
 
 
+@component()
 def shuffled(constants: Array, places: Array, n: int) -> Array:
   """Where a random order of 0..n-1 has these places: (k,) int32 to (k,) int32, without drawing the whole order.
 

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.data.images import Labels, Source, images
-from dynamics.schema import Range
+from dynamics.schema import Range, Traced
 from dynamics.types import Batch, Data, Task
 
 
+@component()
 def shuffled(
   *,
   source: Source = 'digits',
@@ -19,6 +21,7 @@ def shuffled(
   flat: bool = True,
   labels: Labels = 'classes',
   pixels: Literal['kept', 'shuffled'] = 'shuffled',
+  label_noise: Traced(least=0.0, most=1.0) = 0.0,
 ) -> Task:
   """The data of `images` with one random order of the pixels for all images, training and test; channels stay together.
 
@@ -28,10 +31,10 @@ def shuffled(
     as `images`.
   Source: 1804.08838 (shuffled pixels).
   """
-  task = images(source=source, train=train, test=test, labels=labels, flat=False)
+  task = images(source=source, train=train, test=test, labels=labels, flat=False, label_noise=label_noise)
 
-  def draw(key, hyper):
-    data = task.draw(key, hyper)
+  def draw(key):
+    data = task.draw(key)
     height, width = data.train.x.shape[1:3]
     places = jnp.arange(height * width)
     order = jax.random.permutation(trees.named_key(key, 'pixels'), places) if pixels == 'shuffled' else places

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.types import Array, Batch, Data, Task
 
 
+@component()
 def sphere(
   *,
   inputs: Range(int, least=2) = 2,
@@ -50,7 +52,7 @@ def sphere(
     x = points(trees.named_key(key, name), n, angle)
     return Batch(x, values(trees.named_key(key, name), x))
 
-  def draw(key, hyper):
+  def draw(key):
     return Data(examples('train', key, train, angles), examples('test', key, test, circle))
 
   return Task(draw, outputs=1)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
-from dynamics.types import Array, Batch, Data, Hyper, Key
+from dynamics.types import Array, Batch, Data, Key
 
 
 def split(key: Key, table: Batch, train: int) -> Data:
@@ -14,11 +14,9 @@ def split(key: Key, table: Batch, train: int) -> Data:
   return Data(take(order[:train]), take(order[train:]))
 
 
-def noisy(key: Key, labels: Array, classes: int, hyper: Hyper) -> Array:
-  """Labels (n,) of which a share `label_noise` (a hyper value) is redrawn uniformly, the true class included."""
-  if 'label_noise' not in hyper:
-    return labels
+def noisy(key: Key, labels: Array, classes: int, share) -> Array:
+  """Labels (n,) of which a share is redrawn uniformly, the true class included."""
   key = trees.named_key(key, 'label_noise')
   redrawn = jax.random.randint(trees.named_key(key, 'label'), labels.shape, 0, classes, jnp.int32)
-  flip = jax.random.uniform(trees.named_key(key, 'flip'), labels.shape, jnp.float32) < hyper['label_noise']
+  flip = jax.random.uniform(trees.named_key(key, 'flip'), labels.shape, jnp.float32) < share
   return jnp.where(flip, redrawn, labels)

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
-from dynamics.models.mlp import ACTIVATIONS, Activation
+from dynamics.activations import ACTIVATIONS, Activation
+from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.types import Batch, Data, Task
 
 
+@component()
 def teacher(
   *,
   inputs: Range(int, least=1) = 20,
@@ -30,7 +32,7 @@ def teacher(
   Noise is on the training targets alone: the test error is against the teacher itself.
   """
 
-  def draw(key, hyper):
+  def draw(key):
     keys = {name: trees.named_key(key, name) for name in ('w', 'v', 'train', 'test', 'noise')}
     w = jax.random.normal(keys['w'], (inputs, hidden or outputs), jnp.float32) / inputs**0.5
     v = jax.random.normal(keys['v'], (hidden, outputs), jnp.float32) / max(hidden, 1) ** 0.5

@@ -4,25 +4,30 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
-from dynamics.inits.joint import Init
-from dynamics.inits.leaves import over, weights
+from dynamics.components import component
+from dynamics.inits.independent import Init
+from dynamics.inits.leaves import map_leaves, weights
+from dynamics.schema import Traced
 
 
-def factors() -> Init:
+@component()
+def factors(
+  *, factor_rank: Traced(least=1.0) = 2.0**24, right_scale: Traced(least=0.0) = 1.0, init_scale: Traced(least=0.0) = 1.0
+) -> Init:
   """Factors F (i, h) and, where there is a second leaf, G (h, j), with entries N(0, s^2 / i) and N(0, (s c)^2 / j).
 
-  Hyper values: `init_scale` s and `right_scale` c, 1 where there is none, and `factor_rank`: only so many of the h columns are
-  drawn, and the others are 0. Those stay 0 under every gradient method, so the width of a factorisation can be traced. A
-  smaller rank has the first columns of a larger one.
-
-  To be used with the standard rule.
+  Args:
+    factor_rank: only so many of the h columns are drawn, and the others are 0. Those stay 0 under every gradient method, so the
+      width of a factorisation can be traced. A smaller rank has the first columns of a larger one; h or more draws all.
+    right_scale: c.
+    init_scale: s.
 
   Raises:
     ValueError: in the init: weights that are neither one matrix nor two whose inner sides agree.
   Source: 2310.01769, 2202.08788 (small random initial factors).
   """
 
-  def init(key, leaves, hyper):
+  def init(key, leaves, data):
     found = weights(leaves)
     shapes = [leaf.shape for leaf in found]
     if len(found) not in (1, 2) or any(len(s) != 2 for s in shapes) or (len(found) == 2 and shapes[0][1] != shapes[1][0]):
@@ -32,14 +37,14 @@ def factors() -> Init:
     def draw(leaf):
       first = leaf.name == found[0].name
       inner, outer = leaf.shape[::-1] if first else leaf.shape
-      size = jnp.asarray(hyper.get('init_scale', 1.0), jnp.float32)
+      size = jnp.asarray(init_scale, jnp.float32)
       if not first:
-        size = size * jnp.asarray(hyper.get('right_scale', 1.0), jnp.float32)
-      kept = jnp.arange(inner, dtype=jnp.float32) < jnp.asarray(hyper.get('factor_rank', inner), jnp.float32)
+        size = size * jnp.asarray(right_scale, jnp.float32)
+      kept = jnp.arange(inner, dtype=jnp.float32) < jnp.asarray(factor_rank, jnp.float32)
       kept = kept[None] if first else kept[:, None]
       drawn = jax.random.normal(trees.named_key(key, leaf.name), leaf.shape, leaf.dtype)
       return jnp.where(kept, drawn * (size * outer**-0.5).astype(leaf.dtype), 0)
 
-    return over(draw, leaves)
+    return map_leaves(draw, leaves)
 
   return init

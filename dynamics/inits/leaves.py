@@ -70,7 +70,7 @@ def describe(params: Tree, roles: Mapping[str, str] | None = None) -> Tree:
   return jax.tree_util.tree_map_with_path(leaf, params)
 
 
-def over(fn, leaves: Tree, *rest: Tree) -> Tree:
+def map_leaves(fn, leaves: Tree, *rest: Tree) -> Tree:
   """`fn(leaf, ...)` at every leaf; a `Leaf` counts as one."""
   return jax.tree.map(fn, leaves, *rest, is_leaf=lambda x: isinstance(x, Leaf))
 

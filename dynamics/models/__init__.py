@@ -1,9 +1,6 @@
-"""Flax modules, one family a file. `name(**choices, outputs=k, vocabulary=v)` gives the module."""
+"""Flax modules, one family a file. `name(outputs, vocabulary, **fields)` gives the module."""
 
-from dynamics.models.conv import conv, patchwise
-from dynamics.models.factorisation import factorisation
-from dynamics.models.mlp import linear, mlp, normalised_mlp
-from dynamics.models.rnn import rnn
-from dynamics.models.transformer import transformer
+from dynamics.components import makers
 
-__all__ = ['conv', 'factorisation', 'linear', 'mlp', 'normalised_mlp', 'patchwise', 'rnn', 'transformer']
+globals().update(makers(__name__, __path__))
+__all__ = list(makers(__name__, __path__))

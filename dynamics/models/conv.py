@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.models.mlp import ACTIVATIONS, Activation
 from dynamics.schema import Range
 from dynamics.types import Array
@@ -51,15 +52,16 @@ class Patchwise(nn.Module):
     return jnp.mean(positive - negative, axis=-1, keepdims=True)
 
 
+@component()
 def conv(
+  outputs: int,
+  vocabulary: int | None = None,
   *,
   channels: tuple[Range(int, least=1), ...] = (8, 16),
   strides: tuple[Range(int, least=1), ...] = (1, 2),
   window: Range(int, least=1) = 3,
   activation: Activation = 'relu',
   bias: bool = True,
-  outputs: int,
-  vocabulary: int | None = None,
 ) -> nn.Module:
   """Convolutions with square windows and zero padding, one for each of `channels`, and a dense readout of all positions.
 
@@ -71,12 +73,13 @@ def conv(
   return Conv(channels, strides, window, outputs, activation, bias)
 
 
+@component()
 def patchwise(
+  outputs: int,
+  vocabulary: int | None = None,
   *,
   filters: Range(int, least=1) = 10,
   activation: Literal['squared_relu', 'relu'] = 'squared_relu',
-  outputs: int,
-  vocabulary: int | None = None,
 ) -> nn.Module:
   """f(x) = (1/m) sum_p [sum_j phi(<w_j, x_p>) - sum_j phi(<w'_j, x_p>)] with m = `filters` of either sign.
 

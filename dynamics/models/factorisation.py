@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.types import Array
 
@@ -34,8 +35,9 @@ class Factorisation(nn.Module):
     return x.reshape((x.shape[0], -1)) @ (left @ right).reshape((-1, 1))
 
 
+@component()
 def factorisation(
-  *, width: Range(int, least=1) = 5, symmetric: bool = True, outputs: int, vocabulary: int | None = None
+  outputs: int, vocabulary: int | None = None, *, width: Range(int, least=1) = 5, symmetric: bool = True
 ) -> nn.Module:
   """A matrix X X^T, or F G of different factors, with `width` columns of the left factor."""
   return Factorisation(width, symmetric, outputs)

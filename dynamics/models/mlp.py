@@ -2,26 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
+from dynamics.activations import ACTIVATIONS, Activation
+from dynamics.components import component
 from dynamics.models.norm import GhostNorm
 from dynamics.schema import Range
 from dynamics.types import Array
-
-Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'erf', 'identity']
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-  'relu': jax.nn.relu,
-  'tanh': jnp.tanh,
-  'gelu': jax.nn.gelu,
-  'silu': jax.nn.silu,
-  'softplus': jax.nn.softplus,
-  'erf': jax.lax.erf,
-  'identity': lambda x: x,
-}
 
 
 class MLP(nn.Module):
@@ -75,26 +64,28 @@ def sum_rows(kernel: Array, tokens: Array) -> Array:
   return jnp.sum(kernel[tokens], axis=1)
 
 
+@component()
 def mlp(
+  outputs: int,
+  vocabulary: int | None = None,
   *,
   widths: tuple[Range(int, least=1), ...] = (64,),
   activation: Activation = 'relu',
   bias: bool = True,
-  outputs: int,
-  vocabulary: int | None = None,
 ) -> nn.Module:
   """A dense network with hidden layers of these widths."""
   return MLP(widths, outputs, activation, bias, vocabulary)
 
 
+@component()
 def normalised_mlp(
+  outputs: int,
+  vocabulary: int | None = None,
   *,
   widths: tuple[Range(int, least=1), ...] = (64,),
   activation: Activation = 'relu',
   ghost: Range(int, least=0) = 0,
   rate: Range(float, above=0.0, most=1.0) = 0.1,
-  outputs: int,
-  vocabulary: int | None = None,
 ) -> nn.Module:
   """A dense network whose hidden layers are normalised over the batch, before their activation.
 
@@ -109,8 +100,9 @@ def normalised_mlp(
   return MLP(widths, outputs, activation, True, vocabulary, functools.partial(GhostNorm, ghost, rate))
 
 
+@component()
 def linear(
-  *, widths: tuple[Range(int, least=1), ...] = (), bias: bool = False, outputs: int, vocabulary: int | None = None
+  outputs: int, vocabulary: int | None = None, *, widths: tuple[Range(int, least=1), ...] = (), bias: bool = False
 ) -> nn.Module:
   """A linear network: a product of matrices, one for no hidden widths."""
   return MLP(widths, outputs, 'identity', bias, vocabulary)

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.models.mlp import ACTIVATIONS
 from dynamics.schema import Range
 from dynamics.types import Array
@@ -62,15 +63,16 @@ class RNN(nn.Module):
     return nn.Dense(self.outputs, self.bias, dtype=rates.dtype, name='readout')(rates)
 
 
+@component()
 def rnn(
+  outputs: int,
+  vocabulary: int | None = None,
   *,
   width: Range(int, least=1) = 64,
   activation: Literal['relu', 'tanh', 'identity'] = 'relu',
   leak: Range(float, least=0.0, below=1.0) = 0.0,
   bias: bool = False,
   response: Range(int, least=1) = 1,
-  outputs: int,
-  vocabulary: int | None = None,
 ) -> nn.Module:
   """A recurrent network h_(t+1) = leak h_t + (1 - leak)(W phi(h_t) + W_x x_t), answering W_y phi(h).
 

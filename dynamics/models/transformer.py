@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.models.mlp import ACTIVATIONS, Activation
 from dynamics.schema import Range
 from dynamics.types import Array
@@ -68,7 +69,10 @@ class Transformer(nn.Module):
     return nn.Dense(self.width, dtype=y.dtype, name=f'hidden_{i}_down')(ACTIVATIONS[self.activation](y))
 
 
+@component()
 def transformer(
+  outputs: int,
+  vocabulary: int | None = None,
   *,
   layers: Range(int, least=1) = 1,
   width: Range(int, least=1) = 128,
@@ -77,8 +81,6 @@ def transformer(
   activation: Activation = 'relu',
   norm: Literal['none', 'pre', 'post'] = 'post',
   causal: bool = False,
-  outputs: int,
-  vocabulary: int | None = None,
 ) -> nn.Module:
   """An encoder of 1 to n layers.
 

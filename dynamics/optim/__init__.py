@@ -1,9 +1,12 @@
-"""Optimisers as optax chains in which every scalar may be traced, and this field's own transformations."""
+"""Optimizers, one family a file, and the chain that a run puts around one of them.
 
+`name(**fields, **hyper values)` gives a `dynamics.types.Optimizer`. Every scalar may be traced.
+"""
+
+from dynamics.components import makers
+from dynamics.optim.chain import chain, from_optax
 from dynamics.optim.edge import edge
-from dynamics.optim.families import Family, adam, adamw, momentum, on_the_fly, optimizer, rebalanced, sgd, subgradient
 from dynamics.optim.perpendicular import perpendicular
-from dynamics.optim.rebalanced import rebalance
 
-__all__ = ['Family', 'adam', 'adamw', 'edge', 'momentum', 'on_the_fly', 'optimizer', 'perpendicular', 'rebalance',
-           'rebalanced', 'sgd', 'subgradient']  # fmt: skip
+globals().update(makers(__name__, __path__))
+__all__ = [*makers(__name__, __path__), 'chain', 'edge', 'from_optax', 'perpendicular']

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.losses import Loss, mean, predict
 from dynamics.schema import Range
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def alignment(apply: Callable[..., Array], loss: Loss, *, stretch: Range(float, above=0.0) = 0.01, leaves: bool = True) -> Probe:
   """The descent direction against the direction of naive loss minimisation, in which all weights grow in proportion.
 

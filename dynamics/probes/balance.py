@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.inits.leaves import describe, weights
 from dynamics.linalg import dense
 from dynamics.losses import Loss
@@ -13,6 +14,7 @@ from dynamics.trees import wide
 from dynamics.types import Array, Probe
 
 
+@component()
 def balance(apply: Callable[..., Array], loss: Loss) -> Probe:
   """D = W^T W - V V^T for each pair of consecutive weight matrices W (d, h), V (h, k); F^T F - G^T G for a product F G^T.
 

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.losses import Loss
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def clock(apply: Callable[..., Array], loss: Loss) -> Probe:
   """The step at which a member reached the loss level of hyper value `stop_loss`, so that runs compare at equal loss.
 
@@ -33,6 +35,7 @@ class Moves(NamedTuple):
   rested: Array  # the number of steps up to and with the last that moved one
 
 
+@component()
 def rest(apply: Callable[..., Array], loss: Loss) -> Probe:
   """When the weights came to rest: with a loss that is exactly flat once an example is fitted, the time at which all were.
 

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.losses import Loss, predict
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def collapse(apply: Callable[..., Array], loss: Loss) -> Probe:
   """The share of training examples that no longer teach anything because of rounding.
 

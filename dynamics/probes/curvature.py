@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from dynamics import losses, trees
+from dynamics.components import component
 from dynamics.linalg import dense, products, quadrature
 from dynamics.linalg.eigen import eigsh
 from dynamics.linalg.lanczos import flat
@@ -26,6 +27,7 @@ class Sharpest(NamedTuple):
   update: Tree
 
 
+@component()
 def hessian_spectrum(
   apply: Callable[..., Array],
   loss: Loss,
@@ -104,6 +106,7 @@ def hessian_spectrum(
   return stateless(read)
 
 
+@component()
 def dense_spectrum(
   apply: Callable[..., Array],
   loss: Loss,
@@ -133,6 +136,7 @@ def dense_spectrum(
   return stateless(read)
 
 
+@component()
 def sharpness(
   apply: Callable[..., Array],
   loss: Loss,

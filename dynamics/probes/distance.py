@@ -5,10 +5,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.losses import Loss
 from dynamics.types import Array, Probe, Tree, stateless
 
 
+@component()
 def distance(apply: Callable[..., Array], loss: Loss, *, leaves: bool = True) -> Probe:
   """Distance of the parameters from their initial values.
 
@@ -30,6 +32,7 @@ def distance(apply: Callable[..., Array], loss: Loss, *, leaves: bool = True) ->
   return stateless(read)
 
 
+@component()
 def norms(apply: Callable[..., Array], loss: Loss, *, leaves: bool = True) -> Probe:
   """Size of the parameters.
 

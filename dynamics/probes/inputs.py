@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.inits.joint import features
 from dynamics.inits.leaves import describe, weights
 from dynamics.linalg import dense
@@ -12,6 +13,7 @@ from dynamics.losses import Loss
 from dynamics.types import Array, Probe
 
 
+@component()
 def spectrum(apply: Callable[..., Array], loss: Loss) -> Probe:
   """The eigenvalues of the training inputs' second moment: the rates at which a linear model learns.
 
@@ -32,6 +34,7 @@ def spectrum(apply: Callable[..., Array], loss: Loss) -> Probe:
   return Probe(init, measure)
 
 
+@component()
 def null_space(apply: Callable[..., Array], loss: Loss) -> Probe:
   """The part of the first layer that no training input reaches: gradients never move it.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.linalg import ntk, spectrum
 from dynamics.losses import Loss, correct, mean, predict
 from dynamics.probes.performance import standard_error
@@ -22,6 +23,7 @@ class Kernels(NamedTuple):
   step: Array
 
 
+@component()
 def kernel(
   apply: Callable[..., Array],
   loss: Loss,
@@ -78,6 +80,7 @@ def kernel(
   return Probe(init, measure)
 
 
+@component()
 def kernel_regression(
   apply: Callable[..., Array],
   loss: Loss,

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.losses import Loss, correct, mean
 from dynamics.matching import matched
 from dynamics.schema import Range
@@ -14,6 +15,7 @@ from dynamics.types import Array, Batch, Key, Probe, Tree, Variables, stateless
 ROUNDING = 1e-6  # of the largest loss on a line: a rise of less is none
 
 
+@component()
 def landscape(
   apply: Callable[..., Array],
   loss: Loss,
@@ -63,6 +65,7 @@ def landscape(
   return stateless(read)
 
 
+@component()
 def interpolation(
   apply: Callable[..., Array],
   loss: Loss,

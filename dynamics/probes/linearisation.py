@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.losses import Loss, correct, mean, predict
 from dynamics.schema import Range
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def linearisation(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=1) = 256) -> Probe:
   """The tangent model f0 + J0 (w - w0) at the network's own weights w, on the first `examples` test inputs.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.losses import Loss
 from dynamics.types import Array, Probe
 
@@ -26,6 +27,7 @@ class Counters(NamedTuple):
   path: Array  # since step 0
 
 
+@component()
 def meters(apply: Callable[..., Array], loss: Loss) -> Probe:
   """Loss, gradient norm and update norm of every training step since the last reading.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.inits.joint import correlation, features
 from dynamics.linalg import dense
 from dynamics.losses import Loss
@@ -21,6 +22,7 @@ class Directions(NamedTuple):
   right: Array  # (d, r)
 
 
+@component()
 def modes(apply: Callable[..., Array], loss: Loss) -> Probe:
   """How strongly the network answers along each singular direction of its task.
 

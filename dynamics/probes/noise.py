@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import losses, trees
+from dynamics.components import component
 from dynamics.linalg import products
 from dynamics.linalg.eigen import eigsh
 from dynamics.linalg.traces import estimate
@@ -14,6 +15,7 @@ from dynamics.schema import Range
 from dynamics.types import Array, Key, Probe, stateless
 
 
+@component()
 def gradient_noise(
   apply: Callable[..., Array],
   loss: Loss,
@@ -62,6 +64,7 @@ def gradient_noise(
   return stateless(read)
 
 
+@component()
 def batch_curvature(
   apply: Callable[..., Array],
   loss: Loss,

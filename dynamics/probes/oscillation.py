@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.losses import Loss
 from dynamics.types import Array, Probe
 
@@ -20,6 +21,7 @@ class Sums(NamedTuple):
   products: Array  # of neighbours
 
 
+@component()
 def oscillation(apply: Callable[..., Array], loss: Loss) -> Probe:
   """The autocorrelation at lag 1 of the training loss, over the steps since the last reading.
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.inits.leaves import describe, weights
 from dynamics.losses import Loss
 from dynamics.trees import wide
 from dynamics.types import Array, Probe
 
 
+@component()
 def patches(apply: Callable[..., Array], loss: Loss) -> Probe:
   """Projections of the patches of the training inputs on the filters of the first layer.
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.losses import Loss, mean
 from dynamics.schema import Range
 from dynamics.types import Array, Probe, Tree
@@ -24,6 +25,7 @@ class Walk(NamedTuple):
   squares: Array  # sum of |u_s|^2, of those with a predecessor
 
 
+@component()
 def path(apply: Callable[..., Array], loss: Loss) -> Probe:
   """Whether training walks straight, at random or back and forth.
 
@@ -72,6 +74,7 @@ def path(apply: Callable[..., Array], loss: Loss) -> Probe:
   return Probe(init, measure, update)
 
 
+@component()
 def potential(
   apply: Callable[..., Array],
   loss: Loss,

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.losses import Loss, correct, mean
 from dynamics.trees import wide
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def performance(apply: Callable[..., Array], loss: Loss) -> Probe:
   """Loss and accuracy in evaluation mode, over all examples of each split.
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from dynamics.components import component
 from dynamics.losses import Loss
 from dynamics.schema import Range
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def predictions(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=1) = 64) -> Probe:
   """Outputs on the first `examples` (n) test inputs, in evaluation mode.
 

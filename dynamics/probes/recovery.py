@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.linalg import dense
 from dynamics.losses import Loss
 from dynamics.schema import Range
@@ -19,6 +20,7 @@ class Subspaces(NamedTuple):
   right: Array  # (j, r)
 
 
+@component()
 def recovery(apply: Callable[..., Array], loss: Loss, *, rank: Range(int, least=1) = 1) -> Probe:
   """The matrix R that a model of linear measurements holds, against the matrix M of the test examples.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.linalg import dense, spectrum
 from dynamics.losses import Loss, predict
 from dynamics.schema import Range
@@ -12,6 +13,7 @@ from dynamics.trees import wide
 from dynamics.types import Array, Probe, Reading, View
 
 
+@component()
 def representation(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=2) = 64, layers: bool = True) -> Probe:
   """Hidden features of the first `examples` (n) training inputs, beside those of step 0.
 
@@ -41,6 +43,7 @@ def representation(apply: Callable[..., Array], loss: Loss, *, examples: Range(i
   return _of_features(apply, examples, _each_layer(compare, layers))
 
 
+@component()
 def activity(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=1) = 64, layers: bool = True) -> Probe:
   """Which hidden units are on, on the first `examples` training inputs, and whether these were on at step 0.
 
@@ -61,6 +64,7 @@ def activity(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, le
   return _of_features(apply, examples, _each_layer(compare, layers))
 
 
+@component()
 def neural_collapse(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=2) = 512) -> Probe:
   """How classes lie in the last hidden layer, on the first `examples` training examples; of positions the last.
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dynamics.components import component
 from dynamics.losses import Loss
 from dynamics.schema import Range
 from dynamics.trees import wide
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def residuals(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=1) = 32) -> Probe:
   """The derivative of each training example's loss by its outputs: outputs minus targets for the squared loss.
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.inits import describe, weights
 from dynamics.losses import Loss
 from dynamics.trees import wide
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def signal(apply: Callable[..., Array], loss: Loss, *, inputs: int = 1) -> Probe:
   """The weights of the first layer by what they read: the first `inputs` inputs, or the others.
 

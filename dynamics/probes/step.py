@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.losses import Loss
 from dynamics.types import Array, Probe, Tree
 
@@ -27,6 +28,7 @@ class Steps(NamedTuple):
   cosine: Ratio
 
 
+@component()
 def effective_step(apply: Callable[..., Array], loss: Loss, *, leaves: bool = True) -> Probe:
   """How far a training step moves, in units of the weights and of the step of plain gradient descent, and whether it descends.
 

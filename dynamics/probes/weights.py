@@ -5,11 +5,13 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from dynamics import trees
+from dynamics.components import component
 from dynamics.linalg import spectrum
 from dynamics.losses import Loss
 from dynamics.types import Array, Probe, stateless
 
 
+@component()
 def weights(apply: Callable[..., Array], loss: Loss, *, spectra: bool = True) -> Probe:
   """Signs that have flipped since step 0, and the spectra of weight matrices and of their change.
 

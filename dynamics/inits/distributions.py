@@ -1,7 +1,7 @@
-"""Laws: the distribution of one leaf, drawn at unit scale (entries of mean square 1).
+"""Distributions of one leaf, drawn at unit scale (entries of mean square 1): (key, leaf) -> array.
 
-How large the entries really are is the business of a rule (`dynamics.inits.rules`). The laws that take choices fix the
-Frobenius norm exactly, to the square root of the number of entries, so that they can be compared at equal norm.
+The structured ones fix the Frobenius norm exactly, to the square root of the number of entries, so that they can be compared at
+equal norm.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ import jax.numpy as jnp
 
 from dynamics.inits.leaves import Leaf
 from dynamics.linalg import dense
-from dynamics.schema import Range
+from dynamics.random import random_orthonormal
 from dynamics.types import Array, Key
 
-Law = Callable[[Key, Leaf], Array]
+Distribution = Callable[[Key, Leaf], Array]
 
 TRUNCATION = 2.0  # standard deviations of the normal before truncation
 TRUNCATED_STD = 0.8796256610342398  # of a normal cut at +-2
@@ -43,12 +43,12 @@ def orthogonal(key: Key, leaf: Leaf) -> Array:
   Source: 1312.6120.
   """
   rows, columns = _sides(leaf)
-  q = frame(key, max(rows, columns), min(rows, columns))
+  q = random_orthonormal(key, max(rows, columns), min(rows, columns))
   q = q if rows >= columns else q.T
   return (q * max(rows, columns) ** 0.5).reshape(leaf.shape).astype(leaf.dtype)
 
 
-def low_rank(directions: Array | None = None, *, rank: Range(int, least=1)) -> Law:
+def low_rank(rank: int, directions: Array | None = None) -> Distribution:
   """The best approximation of this rank to a Gaussian matrix, at the full matrix's norm.
 
   All ranks of one key come from one Gaussian matrix. The full rank is that matrix itself.
@@ -59,11 +59,11 @@ def low_rank(directions: Array | None = None, *, rank: Range(int, least=1)) -> L
     rank: how many singular values are not zero.
 
   Raises:
-    ValueError: in the law: a rank above the leaf's sides, or directions of another fan_in or too few.
+    ValueError: in the draw: a rank above the leaf's sides, or directions of another fan_in or too few.
   Source: 2310.08513: rank at equal norm, and, in proposition 1, a low rank aligned with the task.
   """
 
-  def law(key, leaf):
+  def draw(key, leaf):
     rows, columns = _sides(leaf)
     if rank > min(rows, columns):
       raise ValueError(f'rank is {rank}, but {leaf.name} is {rows} x {columns}: take {min(rows, columns)} at most')
@@ -76,37 +76,37 @@ def low_rank(directions: Array | None = None, *, rank: Range(int, least=1)) -> L
     u = u[:, :rank] if directions is None else directions[:, :rank].astype(jnp.float32)
     return _unit((u * s[None, :rank]) @ v[:rank], leaf)
 
-  return law
+  return draw
 
 
-def power_law(*, exponent: Range(float, least=0.0)) -> Law:
+def power_law(exponent: float) -> Distribution:
   """Singular values i^-exponent, i = 1, 2, ..., between Haar-random frames. Exponent 0 is `orthogonal`.
 
   Source: 2310.08513.
   """
 
-  def law(key, leaf):
+  def draw(key, leaf):
     rows, columns = _sides(leaf)
     least = min(rows, columns)
     left, right = jax.random.split(key)
     s = jnp.arange(1, least + 1, dtype=jnp.float32) ** jnp.float32(-exponent)
-    return _unit((frame(left, rows, least) * s[None]) @ frame(right, columns, least).T, leaf)
+    return _unit((random_orthonormal(left, rows, least) * s[None]) @ random_orthonormal(right, columns, least).T, leaf)
 
-  return law
+  return draw
 
 
-def dale(*, excitatory: Range(float, above=0.0, below=1.0) = 0.8) -> Law:
+def dale(excitatory: float) -> Distribution:
   """Dale's law: the weights that leave a unit share their sign, which is + for the first `excitatory` share of units.
 
   Sizes are those of a Gaussian. The inhibitory ones are stronger in proportion to how few they are, so that the inputs of
   a unit balance in the mean: without that, one eigenvalue of a recurrent kernel is far outside of all others.
 
   Raises:
-    ValueError: in the law: a leaf with too few units for both signs.
+    ValueError: in the draw: a leaf with too few units for both signs.
   Source: 2310.08513.
   """
 
-  def law(key, leaf):
+  def draw(key, leaf):
     rows, columns = _sides(leaf)
     positive = round(excitatory * rows)
     if not 0 < positive < rows:
@@ -114,18 +114,18 @@ def dale(*, excitatory: Range(float, above=0.0, below=1.0) = 0.8) -> Law:
     sign = jnp.where(jnp.arange(rows) < positive, 1.0, -positive / (rows - positive)).astype(jnp.float32)
     return _unit(sign[:, None] * jnp.abs(jax.random.normal(key, (rows, columns), jnp.float32)), leaf)
 
-  return law
+  return draw
 
 
-def block(*, blocks: Range(int, least=1)) -> Law:
+def block(blocks: int) -> Distribution:
   """A Gaussian on the diagonal of a blocks x blocks partition into near equal parts, and 0 elsewhere.
 
   Raises:
-    ValueError: in the law: more blocks than the shorter side has units.
+    ValueError: in the draw: more blocks than the shorter side has units.
   Source: 2310.08513.
   """
 
-  def law(key, leaf):
+  def draw(key, leaf):
     rows, columns = _sides(leaf)
     if blocks > min(rows, columns):
       raise ValueError(f'blocks is {blocks}, but {leaf.name} is {rows} x {columns}: take {min(rows, columns)} at most')
@@ -133,13 +133,7 @@ def block(*, blocks: Range(int, least=1)) -> Law:
     kept = part(rows)[:, None] == part(columns)[None]
     return _unit(jnp.where(kept, jax.random.normal(key, (rows, columns), jnp.float32), 0.0), leaf)
 
-  return law
-
-
-def frame(key: Key, rows: int, columns: int) -> Array:
-  """Haar-random orthonormal columns: (rows, columns), rows >= columns."""
-  q, r = dense.qr(jax.random.normal(key, (rows, columns), jnp.float32))
-  return q * jnp.sign(jnp.diagonal(r))[None, :]
+  return draw
 
 
 def _sides(leaf: Leaf) -> tuple[int, int]:

@@ -1,0 +1,20 @@
+"""Activation functions by name."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from dynamics.types import Array
+
+Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'erf', 'identity']
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+  'relu': jax.nn.relu,
+  'tanh': jnp.tanh,
+  'gelu': jax.nn.gelu,
+  'silu': jax.nn.silu,
+  'softplus': jax.nn.softplus,
+  'erf': jax.lax.erf,
+  'identity': lambda x: x,
+}

@@ -1,0 +1,161 @@
+"""Inits that draw every weight independently of the others, from one distribution or from two.
+
+Every weight has standard deviation fan_in^(-1/2), times `init_scale`; a parametrization moves that further. Biases start at 0
+and scales at 1.
+"""
+
+import fnmatch
+from collections.abc import Callable
+from typing import Literal
+
+import jax.numpy as jnp
+
+from dynamics import trees
+from dynamics.components import component
+from dynamics.inits import distributions
+from dynamics.inits.directions import correlation, principal
+from dynamics.inits.distributions import Distribution
+from dynamics.inits.leaves import map_leaves, weights
+from dynamics.schema import Range, Traced
+from dynamics.types import Data, Key, Tree
+
+Init = Callable[[Key, Tree, Data], Tree]  # (key, leaves, data) -> params; data may be None where an init does not look
+
+Scale = Traced(least=0.0)
+Plain = Literal['gaussian', 'truncated', 'uniform', 'orthogonal']
+
+
+def independent(distribution: Distribution, scale=1.0, where: str = '*', others: Distribution | None = None, gain=1.0) -> Init:
+  """Weights whose path matches `where` come from `distribution`, times `gain`, and the rest from `others`.
+
+  Raises:
+    ValueError: in the init: a pattern that no weight matches.
+  """
+
+  def init(key, leaves, data):
+    selected = lambda leaf: fnmatch.fnmatch(leaf.name, where)
+    names = [leaf.name for leaf in weights(leaves)]
+    if names and not any(fnmatch.fnmatch(name, where) for name in names):
+      raise ValueError(f'no weight matches {where!r}; they are {", ".join(names)}')
+
+    def draw(leaf):
+      if leaf.role == 'bias':
+        return jnp.zeros(leaf.shape, leaf.dtype)
+      if leaf.role == 'scale':
+        return jnp.ones(leaf.shape, leaf.dtype)
+      law = distribution if selected(leaf) else others
+      size = jnp.asarray(scale, jnp.float32) * (jnp.asarray(gain, jnp.float32) if selected(leaf) else 1)
+      w = law(trees.named_key(key, leaf.name), leaf) * jnp.asarray(leaf.fan_in**-0.5, leaf.dtype)
+      return w * size.astype(leaf.dtype)
+
+    return map_leaves(draw, leaves)
+
+  return init
+
+
+@component()
+def gaussian(*, init_scale: Scale = 1.0) -> Init:
+  """N(0, init_scale^2 / fan_in)."""
+  return independent(distributions.gaussian, init_scale)
+
+
+@component()
+def truncated(*, init_scale: Scale = 1.0) -> Init:
+  """A normal cut at two standard deviations, with variance init_scale^2 / fan_in."""
+  return independent(distributions.truncated, init_scale)
+
+
+@component()
+def uniform(*, init_scale: Scale = 1.0) -> Init:
+  """Uniform with variance init_scale^2 / fan_in. At init_scale 1/sqrt 3 it is +-1/sqrt(fan_in), as torch draws its layers."""
+  return independent(distributions.uniform, init_scale)
+
+
+@component()
+def orthogonal(*, init_scale: Scale = 1.0) -> Init:
+  """Haar-random orthonormal rows or columns, with entries of mean square init_scale^2 / fan_in. Source: 1312.6120."""
+  return independent(distributions.orthogonal, init_scale)
+
+
+@component()
+def low_rank(
+  *,
+  rank: Range(int, least=1),
+  directions: Literal['random', 'task', 'inputs'] = 'random',
+  where: str = '*',
+  others: Plain = 'gaussian',
+  gain: Scale = 1.0,
+  init_scale: Scale = 1.0,
+) -> Init:
+  """The best approximation of this rank to a Gaussian matrix, at the full matrix's norm.
+
+  Args:
+    rank: how many singular values are not zero.
+    directions: what the layer reads: 'random', singular vectors of the Gaussian matrix; 'task', the singular directions of the
+      input-output correlation of the training set; 'inputs', the principal axes of the inputs.
+    where: the path of the weights that are so, a pattern such as 'recurrent/*'.
+    others: the distribution of all other weights.
+    gain: multiplies the weights that `where` selects.
+    init_scale: multiplies all weights.
+
+  Source: 2310.08513 (rank at equal norm, and, in proposition 1, a low rank aligned with the task).
+  """
+  look = {
+    'random': lambda data, outputs: None,
+    'task': lambda data, outputs: correlation(data.train, outputs)[2],
+    'inputs': lambda data, outputs: principal(data.train),
+  }[directions]
+
+  def init(key, leaves, data):
+    distribution = distributions.low_rank(rank, look(data, weights(leaves)[-1].fan_out))
+    return independent(distribution, init_scale, where, getattr(distributions, others), gain)(key, leaves, data)
+
+  return init
+
+
+@component()
+def power_law(
+  *,
+  exponent: Range(float, least=0.0),
+  where: str = '*',
+  others: Plain = 'gaussian',
+  gain: Scale = 1.0,
+  init_scale: Scale = 1.0,
+) -> Init:
+  """Singular values i^-exponent, i = 1, 2, ..., between Haar-random frames. Other fields as those of `low_rank`.
+
+  Source: 2310.08513.
+  """
+  return independent(distributions.power_law(exponent), init_scale, where, getattr(distributions, others), gain)
+
+
+@component()
+def dale(
+  *,
+  excitatory: Range(float, above=0.0, below=1.0) = 0.8,
+  where: str = '*',
+  others: Plain = 'gaussian',
+  gain: Scale = 1.0,
+  init_scale: Scale = 1.0,
+) -> Init:
+  """Dale's law: weights that leave a unit share their sign, + for a share `excitatory`. Other fields as those of `low_rank`.
+
+  Source: 2310.08513.
+  """
+  return independent(distributions.dale(excitatory), init_scale, where, getattr(distributions, others), gain)
+
+
+@component()
+def block(
+  *,
+  blocks: Range(int, least=1),
+  where: str = '*',
+  others: Plain = 'gaussian',
+  gain: Scale = 1.0,
+  init_scale: Scale = 1.0,
+) -> Init:
+  """A Gaussian on the diagonal of a blocks x blocks partition, and 0 elsewhere. Other fields as those of `low_rank`.
+
+  Source: 2310.08513.
+  """
+  return independent(distributions.block(blocks), init_scale, where, getattr(distributions, others), gain)
