@@ -38,13 +38,14 @@ def from_flax(module: nn.Module, x: Tree, roles: Mapping[str, str] | None = None
 
   def forward(variables, inputs, *, key=None, train=False):
     collections = {name: value for name, value in variables.items() if name not in HELD}
+    streams = _streams(key) if train and key is not None else None
     changing = [name for name in collections if name != 'params'] if train else []
     outputs, state = module.apply(
       collections,
       inputs,
       **mode(train),
       mutable=[*changing, 'intermediates'],
-      rngs=_streams(key) if train and key is not None else None,
+      rngs=streams,
     )
     sown = flatten_dict(state.pop('intermediates', {}), sep='/')  # in the order of the layers
     return outputs, Trace(state, {name: values[-1] for name, values in sown.items()})

@@ -34,9 +34,6 @@ def linear_map(
   def draw(key):
     u = random_orthonormal(trees.named_key(key, 'outputs'), outputs, r)
     v = random_orthonormal(trees.named_key(key, 'inputs'), inputs, r)
-      random_orthonormal(trees.named_key(key, 'outputs'), outputs, r),
-      random_orthonormal(trees.named_key(key, 'inputs'), inputs, r),
-    )
     return _whitened((v * jnp.asarray(singular, jnp.float32)[None]) @ u.T * inputs**0.5)
 
   return Task(draw, outputs=outputs)

@@ -1,4 +1,4 @@
-"""Objectives: `name(**fields)` gives (model, loss, source) -> objective, and an objective is (variables, batch, key) -> (scalar, Aux)."""
+"""Objectives: `name(**fields)` gives (model, loss, source) -> objective: (variables, batch, key) -> (scalar, Aux)."""
 
 from dynamics.components import makers
 

@@ -1,4 +1,4 @@
-"""Transforms of a model: `name(**fields)` gives Model -> Model. A run applies them in the order in which its config lists them."""
+"""Transforms: `name(**fields)` gives Model -> Model. A run applies them in the order in which its config lists them."""
 
 from dynamics.components import makers
 

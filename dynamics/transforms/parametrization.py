@@ -1,8 +1,8 @@
 """Parametrizations: three numbers a, b, c a leaf, after 2011.14522 (abc-parametrizations).
 
-The network sees a w, where w is trained; w starts with standard deviation b; and w's learning rate is c times the run's. An init
-draws a weight with standard deviation fan_in^(-1/2), and a parametrization multiplies that by b sqrt(fan_in). c depends on whether
-the optimizer divides by the gradient's size (Adam) or not (SGD). Biases and scales keep their start.
+The network sees a w, where w is trained; w starts with standard deviation b; and w's learning rate is c times the run's. An
+init draws a weight with standard deviation fan_in^(-1/2), and a parametrization multiplies that by b sqrt(fan_in). c depends on
+whether the optimizer divides by the gradient's size (Adam) or not (SGD). Biases and scales keep their start.
 
 The abc symmetry: (a, b, c) -> (a s, b / s, c / s^2), or c / s where updates are normalised, leaves every trajectory in function
 space as it is. It is tested.
