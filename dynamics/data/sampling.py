@@ -6,7 +6,6 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.types import Array, Batch, Data, Key
 
@@ -36,7 +35,7 @@ def sampler(
       rows = _mix(_mix(places.astype(jnp.uint32) ^ first) ^ second) % jnp.uint32(n)
     else:
       epoch, place = t // (n // size), t % (n // size)
-      rows = shuffled(constants(key, epoch, ROUNDS), place * size + places, n)
+      rows = permuted(constants(key, epoch, ROUNDS), place * size + places, n)
     return Batch(data.train.x[rows], data.train.y[rows])
 
   return batch
@@ -49,8 +48,7 @@ def constants(key: Key, t: Array, count: int) -> Array:
   return _mix(_mix(low + t * jnp.uint32(0x9E3779B9) + i * jnp.uint32(0x85EBCA6B)) ^ (high + t * jnp.uint32(0xC2B2AE35)))
 
 
-@component()
-def shuffled(constants: Array, places: Array, n: int) -> Array:
+def permuted(constants: Array, places: Array, n: int) -> Array:
   """Where a random order of 0..n-1 has these places: (k,) int32 to (k,) int32, without drawing the whole order.
 
   The order is that of `constants`, (ROUNDS,) uint32.
