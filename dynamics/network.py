@@ -1,5 +1,6 @@
 """Any flax module as a Model, and a Model with its initial weights drawn by an init."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 
@@ -50,6 +51,7 @@ def from_flax(module: nn.Module, x: Tree, roles: Mapping[str, str] | None = None
     sown = flatten_dict(state.pop('intermediates', {}), sep='/')  # in the order of the layers
     return outputs, Trace(state, {name: values[-1] for name, values in sown.items()})
 
+  @functools.cache
   def leaves():
     params = jax.eval_shape(lambda: init(jax.random.key(0), None))['params']
     return describe(params, roles)

@@ -16,78 +16,146 @@ from dynamics.schema import ConfigError, unknown
 Config = dict[str, Any]
 
 
+class SourceRun(NamedTuple):
+  """Members of another cell, from which a run starts or at which it looks."""
+
+  cell: 'Cell'
+  members: tuple[int, ...]  # (m,) of that cell, one for each of ours
+  at: int  # the step of its checkpoint
+  take: str  # 'variables', or 'state' to go on with its training
+
+
 class Cell(NamedTuple):
   """All members that share one compiled program: the unit that is run, stored and reproduced."""
 
-  config: Config  # resolved; without hyper, seeds and sweep
+  config: Config  # of the training, resolved; without hyper, seeds, sweep, probes and milestones
   seeds: tuple[int, ...]  # (m,)
   hyper: dict[str, tuple[float, ...]]  # name -> (m,)
-  revision: int  # of the experiment's code
+  revisions: dict[str, int]  # of the components that train
   swept: dict[str, Any]  # the static fields that tell this cell from its sisters; not part of its identity
+  probes: dict[str, Config] = {}  # probe -> its fields, schedule and revision
+  milestones: tuple[int, ...] = ()  # steps whose checkpoints are kept
+  source: SourceRun | None = None
 
   @property
   def members(self) -> int:
     return len(self.seeds)
 
 
-def cells(config: Mapping[str, Any], resolve: Callable[[Config], tuple[Config, int]]) -> list[Cell]:
+def cells(config: Mapping[str, Any], resolve: Callable[[Config], Cell]) -> list[Cell]:
   """The cells of a config, in the order of its sweep.
 
   Args:
     config: as a config file gives it.
-    resolve: checks a config without sweep and fills in every default; (resolved, revision).
+    resolve: checks a config without sweep and fills in every default: a cell of its seeds.
 
   Raises:
-    ConfigError: a sweep that is no sweep, or names no field; and what `resolve` refuses.
+    ConfigError: a sweep that is no sweep, names no field, or names one setting twice; and what `resolve` refuses.
   """
   plain = {name: value for name, value in config.items() if name != 'sweep'}
-  base, _ = resolve(plain)
-  found: dict[str, Cell] = {}
-  for choice in _choices(config.get('sweep', ()), base):
-    full, revision = resolve(_with(plain, choice))
-    hyper, seeds = full.pop('hyper'), full.pop('seeds')
-    static = {path: value for path, value in choice.items() if not path.startswith('hyper.')}
-    cell = Cell(full, seeds, {name: (value,) * len(seeds) for name, value in hyper.items()}, revision, static)
-    key = json.dumps([full, sorted(hyper)], sort_keys=True)
-    found[key] = _joined(found[key], cell) if key in found else cell
-  return list(found.values())
+  base = resolve(plain)
+  joined: dict[str, Cell] = {}
+  for choice in _choices(config.get('sweep', ()), _addresses(base)):
+    cell = resolve(_with(plain, choice))
+    cell = cell._replace(swept={path: value for path, value in choice.items() if not path.startswith('hyper.')})
+    key = json.dumps([cell.config, sorted(cell.hyper), cell.probes, cell.milestones, _source_key(cell)], sort_keys=True)
+    joined[key] = _joined(joined[key], cell) if key in joined else cell
+  return list(joined.values())
 
 
 def identity(cell: Cell) -> str:
-  """The name of a cell's run: a digest of everything that decides its numbers, defaults included."""
-  return hashlib.sha256(canonical(cell).encode()).hexdigest()[:16]
+  """The name of a cell's run: a digest of everything that decides its numbers, defaults included. Probes decide none."""
+  return _digest(canonical(cell))
 
 
 def canonical(cell: Cell) -> str:
   """What the digest is of. Floats in `repr`, which tells any two apart."""
-  return json.dumps({'config': cell.config, 'seeds': cell.seeds, 'hyper': cell.hyper, 'revision': cell.revision}, sort_keys=True)
+  source = cell.source and {**cell.source._asdict(), 'cell': identity(cell.source.cell)}
+  content = {'config': cell.config, 'seeds': cell.seeds, 'hyper': cell.hyper, 'revisions': cell.revisions}
+  return json.dumps(content | ({'source': source} if source else {}), sort_keys=True)
+
+
+def table_identity(cell: Cell, probe: str) -> str:
+  """The name of a probe's table under its run: 'distance-1f2e3d4c', a digest of its fields, schedule and revision."""
+  return f'{probe}-{_digest(json.dumps(cell.probes[probe], sort_keys=True))[:8]}'
+
+
+def _digest(text: str) -> str:
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """'data.p' -> 113, and so on."""
+  """'data.p' -> 113, and so on. A tuple of named blocks is addressed by their names: 'transforms.subspace.most'."""
   out = {}
   for name, value in config.items():
+    if _is_named_tuple(value):
+      value = {block['name']: {field: v for field, v in block.items() if field != 'name'} for block in value}
     out |= flat(value, f'{prefix}{name}.') if isinstance(value, Mapping) else {f'{prefix}{name}': value}
   return out
 
 
 def assign(config: Mapping[str, Any], path: str, value: Any) -> Config:
-  """A copy of `config` with one field set. A new `name` of a block clears the fields of the old one."""
+  """A copy of `config` with one field set. A new `name` of a block clears the fields of the old one.
+
+  Raises:
+    ConfigError: a field of something that has none.
+  """
   head, _, rest = path.partition('.')
   if not rest:
     renamed = head == 'name' and config.get('name') not in (None, value)
     return {'name': value} if renamed else {**config, head: value}
   block = config.get(head, {})
+  if _is_named_tuple(block):
+    name, _, field = rest.partition('.')
+    names = [b['name'] for b in block]
+    if name not in names or not field:
+      raise ConfigError(unknown(f'{head}.{rest}', name, names))
+    return {**config, head: tuple(assign(b, field, value) if b['name'] == name else b for b in block)}
   if not isinstance(block, Mapping):
     raise ConfigError(f'{path} cannot be set: {head} is a single value, {block!r}.')
   return {**config, head: assign(block, rest, value)}
 
 
-def _choices(sweep: Any, base: Config) -> Iterator[Config]:
+def override(config: Mapping[str, Any], path: str, value: Any) -> Config:
+  """`assign` as the command line does it: a block given whole is merged into the one that is there, field by field.
+
+  Raises:
+    ConfigError: a field that the config's sweep sets, so that the change would be lost.
+  """
+  for field in _swept_fields(config):
+    if field == path or field.startswith(f'{path}.') or path.startswith(f'{field}.'):
+      raise ConfigError(f"{path} cannot be set: the config's sweep sets {field}; change the sweep, --config.sweep=..., instead.")
+  if isinstance(value, Mapping):
+    for name, inner in value.items():
+      if not isinstance(name, str):
+        raise ConfigError(f'{path} has the field {name!r}; names of fields are words.')
+      config = override(config, f'{path}.{name}', inner)
+    return dict(config)
+  return assign(config, path, value)
+
+
+def _swept_fields(config: Mapping[str, Any]) -> list[str]:
+  """The fields that a sweep names, as far as it is one."""
+  pairs = config.get('sweep', ())
+  heads = [pair[0] for pair in pairs if isinstance(pair, (tuple, list)) and pair] if isinstance(pairs, (tuple, list)) else []
+  return [f for head in heads for f in ([head] if isinstance(head, str) else head if isinstance(head, (tuple, list)) else [])]
+
+
+def _is_named_tuple(value: Any) -> bool:
+  blocks = isinstance(value, (tuple, list)) and value
+  return bool(blocks) and all(isinstance(block, Mapping) and isinstance(block.get('name'), str) for block in value)
+
+
+def _addresses(cell: Cell) -> dict[str, Any]:
+  """Every field of a cell under its path."""
+  return flat({**cell.config, 'probes': cell.probes, 'hyper': cell.hyper, 'milestones': cell.milestones})
+
+
+def _choices(sweep: Any, valid: Config) -> Iterator[Config]:
   shape = "a sweep is a tuple of pairs such as (('hyper.lr', (0.1, 0.2)),)"
   if not isinstance(sweep, (tuple, list)):
     raise ConfigError(f'sweep is {sweep!r}; {shape}.')
-  valid, axes = flat(base), []
+  axes, named_before = [], set()
   for pair in sweep:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[1], (tuple, list)) or not pair[1]:
       raise ConfigError(f'sweep has {pair!r}; {shape}.')
@@ -97,9 +165,15 @@ def _choices(sweep: Any, base: Config) -> Iterator[Config]:
     fields, rows = ((pair[0],), [(v,) for v in pair[1]]) if isinstance(pair[0], str) else (tuple(pair[0]), pair[1])
     for field in fields:
       _check_field(field, valid)
+      if field in named_before:
+        raise ConfigError(f'sweep names {field} twice: give all of its values in one pair.')
+      named_before.add(field)
     for row in rows:
       if not isinstance(row, (tuple, list)) or len(row) != len(fields):
         raise ConfigError(f'sweep over {", ".join(fields)} has the row {row!r}; it must have {len(fields)} values.')
+    doubled = [row for i, row in enumerate(rows) if row in rows[:i]]
+    if doubled:
+      raise ConfigError(f'sweep over {", ".join(fields)} has {", ".join(map(str, doubled[0]))} twice: each setting only once.')
     axes.append([dict(zip(fields, row, strict=True)) for row in rows])
   for combination in itertools.product(*axes):
     # A block's name first, because a new name clears its block.
@@ -109,9 +183,9 @@ def _choices(sweep: Any, base: Config) -> Iterator[Config]:
 
 def _check_field(field: str, valid: Mapping[str, Any]) -> None:
   head, _, last = field.rpartition('.')
-  if field in valid or field == 'seeds':
-    if field == 'seeds':
-      raise ConfigError('sweep names seeds, which need no sweep: set seeds = (0, 1, 2).')
+  if field == 'seeds':
+    raise ConfigError('sweep names seeds, which need no sweep: set seeds = (0, 1, 2).')
+  if field in valid or not head:  # `resolve` knows the fields at the top
     return
   block_known = any(path.startswith(f'{head}.') for path in valid)
   twins = [path for path in valid if path.rpartition('.')[2] == last]
@@ -119,9 +193,9 @@ def _check_field(field: str, valid: Mapping[str, Any]) -> None:
     raise ConfigError(f'sweep names {field}, but {last} is static, not a traced value: sweep {twins[0]}.')
   if any(path.startswith('hyper.') for path in twins):
     raise ConfigError(f'sweep names {field}, but {last} is a traced value, not a static one: sweep hyper.{last}.')
-  if not block_known or head.split('.')[0] == 'hyper':
+  if not block_known:
     raise ConfigError(unknown(f'sweep: {field}', field, valid))
-  # Another name of the block, set by the same sweep, may have this field: `resolve` will tell.
+  # Another name of a block, set by the same sweep, may have this field or read this hyper value: `resolve` will tell.
 
 
 def _with(config: Mapping[str, Any], choice: Mapping[str, Any]) -> Config:
@@ -131,5 +205,16 @@ def _with(config: Mapping[str, Any], choice: Mapping[str, Any]) -> Config:
   return out
 
 
+def _source_key(cell: Cell):
+  return cell.source and [identity(cell.source.cell), cell.source.at, cell.source.take]
+
+
 def _joined(a: Cell, b: Cell) -> Cell:
-  return a._replace(seeds=a.seeds + b.seeds, hyper={name: a.hyper[name] + b.hyper[name] for name in a.hyper})
+  """The members of both."""
+  members = a.seeds + b.seeds, {name: a.hyper[name] + b.hyper[name] for name in a.hyper}
+  settings = list(zip(members[0], *members[1].values(), strict=True))
+  twice = next((s for i, s in enumerate(settings) if s in settings[:i]), None)
+  if twice is not None:
+    raise ConfigError(f'sweep gives the member {dict(zip(("seed", *members[1]), twice, strict=True))} twice: each only once.')
+  source = a.source and a.source._replace(members=a.source.members + b.source.members)
+  return a._replace(seeds=members[0], hyper=members[1], source=source)

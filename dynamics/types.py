@@ -73,6 +73,7 @@ class Model(NamedTuple):
   forward: Callable[..., tuple[Array, Trace]]  # (variables, x, *, key=None, train=False); the key is for dropout and noise
   leaves: Callable[[], Tree]  # a `dynamics.leaves.Leaf` for every parameter
   rates: Callable[[bool], Tree] | None = None  # normalised? -> a factor on the learning rate of every leaf; None: all 1
+  transforms: tuple[str, ...] = ()  # names of those that made it, the first first
 
   def apply(self, variables: Variables, x: Tree, *, key: Key | None = None, train: bool = False) -> Array:
     """The outputs alone, (n, k)."""

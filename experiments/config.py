@@ -1,17 +1,16 @@
-"""Config files and command-line overrides: read here, checked against the signatures of what they configure."""
+"""Command lines about configs: --config=FILE and --config.FIELD=VALUE."""
 
 import ast
-import pathlib
-import traceback
 from collections.abc import Sequence
-
-import ml_collections
 
 from dynamics import plan
 from dynamics.schema import ConfigError
-from experiments import supervised
+from experiments import files
+from experiments.check import check_cell
+from experiments.resolve import resolve_config
 
 USAGE = '--config=configs/NAME.py'
+LONGEST = 10_000  # characters of a value
 
 
 def read(argv: Sequence[str]) -> tuple[list[plan.Cell], list[str]]:
@@ -44,44 +43,27 @@ def read(argv: Sequence[str]) -> tuple[list[plan.Cell], list[str]]:
 
 
 def cells(path: str, changes: Sequence[tuple[str, object]] = ()) -> list[plan.Cell]:
-  """The cells of a config file with some of its fields changed."""
-  config = load(path)
+  """The cells of a config file with some of its fields changed, all checked before anything runs or is written."""
+  config = files.load(path)
   for field, value in changes:
-    config = plan.assign(config, field, value)
-  found = plan.cells(config, supervised.resolve_config)
-  for cell in found:
-    supervised.check_cell(cell)  # values that do not go together, and missing files, are told before anything runs
-  return found
-
-
-def load(path: str) -> plan.Config:
-  """The nested dict of a config file."""
-  file = pathlib.Path(path)
-  if not file.is_file():
-    near = sorted(str(p) for p in pathlib.Path('configs').glob('[!_]*.py'))
-    raise ConfigError(f'{path} is no file; there are: {", ".join(near) or "no configs in this folder"}.')
-  names = {'__name__': f'config_{file.stem}', '__file__': str(file)}
-  try:
-    exec(compile(file.read_bytes(), str(file), 'exec'), names)  # an import would leave a __pycache__ beside the config
-    if 'get_config' not in names:
-      raise ConfigError(f'{path} has no function get_config(); a config file must define one.')
-    config = names['get_config']()
-  except ConfigError:
-    raise
-  except (Exception, SystemExit) as error:  # a config file may fail in any way, and its author wants the reason in a sentence
-    frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame.lineno for frame in frames if frame.filename == str(file)]
-    line = error.lineno if isinstance(error, SyntaxError) else inside[-1] if inside else None
-    place = f'{path}, line {line},' if line else path
-    raise ConfigError(f'{place} does not run: {type(error).__name__}: {getattr(error, "msg", error)}.') from error
-  if isinstance(config, ml_collections.ConfigDict):
-    return config.to_dict()
-  raise ConfigError(f'{path}: get_config() gives {type(config).__name__}; it must give an ml_collections.ConfigDict.')
+    config = plan.override(config, field, value)
+  resolved = plan.cells(config, resolve_config)
+  for cell in resolved:
+    check_cell(cell)
+  return resolved
 
 
 def literal(text: str) -> object:
-  """A python value, or the text itself: '1e-3' is a number and 'float16' a word."""
+  """A python value, or the text itself: '1e-3' is a number and 'float16' a word.
+
+  Raises:
+    ConfigError: a text too long or too deeply nested to be a value.
+  """
+  if len(text) > LONGEST:
+    raise ConfigError(f'a value of {len(text)} characters is no value of a config; {LONGEST} are allowed.')
   try:
     return ast.literal_eval(text)
-  except (ValueError, SyntaxError):
+  except (ValueError, SyntaxError, TypeError):
     return text
+  except (RecursionError, MemoryError) as error:
+    raise ConfigError(f'the value {text[:40]}... is nested too deeply.') from error

@@ -12,7 +12,7 @@ Warmup = Range(int, least=0)
 @component()
 def constant(steps: int, *, warmup: Warmup = 0):
   """1, after `warmup` steps in which it rises linearly."""
-  return lambda t: _rise(t, warmup)
+  return (lambda t: _rise(t, warmup)) if warmup else None
 
 
 @component()

@@ -12,11 +12,13 @@ def scaled(*, alpha: Traced(above=0.0) = 1.0):
   """alpha f(w): the outputs are multiplied. Source: 1812.07956 (lazy training)."""
 
   def transform(model):
+    _once(model, 'scaled')
+
     def forward(variables, x, **mode):
       outputs, trace = model.forward(variables, x, **mode)
       return outputs * jax.numpy.asarray(alpha, outputs.dtype), trace
 
-    return model._replace(forward=forward)
+    return model._replace(forward=forward, transforms=(*model.transforms, 'scaled'))
 
   return transform
 
@@ -29,12 +31,14 @@ def centred():
   """
 
   def transform(model):
+    _once(model, 'centred')
+
     def forward(variables, x, **mode):
       outputs, trace = model.forward(variables, x, **mode)
       start, _ = model.forward({**variables, 'params': variables['initial']}, x, **mode)
       return outputs - start, trace
 
-    return model._replace(forward=forward)
+    return model._replace(forward=forward, transforms=(*model.transforms, 'centred'))
 
   return transform
 
@@ -47,12 +51,19 @@ def linearised():
   """
 
   def transform(model):
+    _once(model, 'linearised')
+
     def forward(variables, x, **mode):
       start = variables['initial']
       at = lambda params: model.forward({**variables, 'params': params}, x, **mode)
       outputs, change, trace = jax.jvp(at, (start,), (trees.subtract(variables['params'], start),), has_aux=True)
       return outputs + change, trace
 
-    return model._replace(forward=forward)
+    return model._replace(forward=forward, transforms=(*model.transforms, 'linearised'))
 
   return transform
+
+
+def _once(model, name: str) -> None:
+  if name in model.transforms:
+    raise ValueError(f'transforms has {name} twice, which says nothing more than once: leave one out')

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dynamics.components import component
-from dynamics.inits.leaves import Leaf, map_leaves
+from dynamics.inits.leaves import Leaf, map_leaves, weights
 from dynamics.schema import Range
 
 
@@ -31,8 +31,10 @@ def parametrized(multipliers: Multipliers):
   """The transform of a parametrization."""
 
   def transform(model):
-    if model.rates is not None:
-      raise ValueError('a model has one parametrization: leave one of the two out')
+    if 'parametrization' in model.transforms:
+      raise ValueError('transforms has two parametrizations: leave one of them out')
+    if 'subspace' in model.transforms:
+      raise ValueError('a parametrization acts on layers, which a subspace hides: put it before the subspace')
 
     def init(key, data):
       variables = model.init(key, data)
@@ -52,7 +54,9 @@ def parametrized(multipliers: Multipliers):
     def rates(normalised):
       return map_leaves(lambda leaf: multipliers(leaf, normalised).c, model.leaves())
 
-    return model._replace(init=init, forward=forward, rates=rates)
+    plain = all(multipliers(leaf, normalised).c == 1 for leaf in weights(model.leaves()) for normalised in (False, True))
+    applied = (*model.transforms, 'parametrization')
+    return model._replace(init=init, forward=forward, rates=None if plain else rates, transforms=applied)
 
   return transform
 

@@ -1,4 +1,4 @@
-"""Training in a random subspace: w = w0 + P theta with d trained coordinates theta, whatever the problem.
+"""Training in a random subspace: w = w0 + P theta with d trained coordinates theta, whatever the model.
 
 Source: 1804.08838 (intrinsic dimension). The structured projection is of the kind of Fastfood, 1408.3060, with random signs
 in place of its permutation and Gaussian diagonal; that choice is ours. The sparse one is of the kind of Li, Hastie and Church
@@ -14,8 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynamics import trees
-from dynamics.schema import Range
-from dynamics.types import Array, Hyper, Key, Problem, Tree, Variables
+from dynamics.components import component
+from dynamics.inits.leaves import Leaf
+from dynamics.schema import Range, Traced
+from dynamics.transforms.parametrization import on_params
+from dynamics.types import Array, Key, Tree
 
 RADIX = 16  # of the Hadamard transform: each pass is a product with a RADIX x RADIX matrix
 
@@ -29,60 +32,58 @@ class Projection(NamedTuple):
   times: Callable[[Tree, Array], Array]  # (stored, theta (most,)) -> P theta (D,)
 
 
-def within(problem: Problem, *, most: Range(int, least=1), kind: Kind = 'hadamard') -> Problem:
-  """`problem` with its parameters held to w0 + P theta: theta is all that is trained, and starts at 0.
+@component()
+def subspace(*, most: Range(int, least=1), kind: Kind = 'hadamard', dimension: Traced(least=0.0)):
+  """The model with its parameters held to w0 + P theta: theta is all that is trained, and starts at 0.
 
-  w0 is the problem's own start. P (D, most) is random, each member's from its own key, and its columns have norm 1. Where the
-  hyper values hold `dimension`, only the first so many coordinates count: a sweep over the dimension is one program.
+  w0 is the model's own start. P (D, most) is random, each member's from its own key, and its columns have norm 1 and are near
+  orthogonal: |theta| is |w - w0| up to a factor within about 1 +- sqrt(d / D).
 
-  The trained tree is {'coordinates': (most,)}, so optimisers and the probes of parameters (`distance`, `norms`, `weights`) see
-  theta alone: their |theta| is |w - w0| as far as the columns of P are orthogonal, and ratios to the start are NaN. Probes
-  that call `apply` see the network; kernels are those of the coordinates. variables['subspace'] holds w0, P and the mask.
+  The trained tree is {'coordinates': (most,)}, so optimizers and the probes of parameters (`distance`, `norms`, `weights`) see
+  theta alone, and ratios to the start are NaN. Probes that apply the model see the network; kernels are those of the
+  coordinates. variables['frozen']['subspace'] holds w0 and P.
 
   Args:
     most: the number of columns of P.
     kind: 'dense' stores the (D, most) matrix of Gaussian columns. 'hadamard' takes signs, Hadamard transform, signs, Hadamard
       transform: memory O(D) and time O(D log D), whatever the dimension. 'sparse' has about sqrt(D) random signs in each column:
       memory and time O(most sqrt(D)), which is less than that of 'hadamard' where `most` is below about sqrt(D).
+    dimension: d, how many of the coordinates count: a sweep over it is one program.
 
   Raises:
-    ValueError: in the init: more columns than parameters.
+    ValueError: more columns than parameters, or a model whose layers have learning rates of their own.
   Source: 1804.08838.
   """
 
-  def whole(variables: Variables) -> Variables:
-    held = variables['subspace']
-    theta = held['mask'] * variables['params']['coordinates']
-    shift = projection(trees.size(held['origin']), most, kind).times(held['projection'], theta)
-    others = {name: value for name, value in variables.items() if name != 'subspace'}
-    return {**others, 'params': _moved(held['origin'], shift)}
+  def transform(model):
+    if model.rates is not None:
+      raise ValueError('a subspace has no layers, but this parametrization gives each layer a learning rate: leave one out')
+    if 'subspace' in model.transforms:
+      raise ValueError('transforms has subspace twice: take one with the smaller number of coordinates')
 
-  def initialise(key: Key, hyper: Hyper, init=problem.init) -> Variables:
-    variables = dict(init(key, hyper))
-    origin = variables['params']
-    size = trees.size(origin)
-    if most > size:
-      raise ValueError(f'subspace.most is {most}, but the network has only {size} parameters')
-    counts = jnp.arange(most, dtype=jnp.float32) < hyper['dimension'] if 'dimension' in hyper else jnp.ones(most, bool)
-    variables['subspace'] = {
-      'origin': origin,
-      'projection': projection(size, most, kind).draw(trees.named_key(key, 'projection')),
-      'mask': counts.astype(jnp.float32),
-    }
-    variables['params'] = {'coordinates': jnp.zeros(most, jnp.float32)}
-    return variables
+    def whole(variables):
+      held = variables['frozen']['subspace']
+      times = projection(trees.size(held['origin']), most, kind).times
+      counts = (jnp.arange(most, dtype=jnp.float32) < dimension).astype(jnp.float32)
+      return on_params(lambda params: _moved(held['origin'], times(held['projection'], counts * params['coordinates'])), variables)
 
-  def apply(variables, x, **mode):
-    return problem.apply(whole(variables), x, **mode)
+    def init(key, data):
+      variables = dict(model.init(key, data))
+      origin = variables['params']
+      size = trees.size(origin)
+      if most > size:
+        raise ValueError(f'subspace: most is {most}, but the network has only {size} parameters')
+      stored = {'origin': origin, 'projection': projection(size, most, kind).draw(trees.named_key(key, 'projection'))}
+      variables['frozen'] = {**variables.get('frozen', {}), 'subspace': stored}
+      return {**variables, 'params': {'coordinates': jnp.zeros(most, jnp.float32)}}
 
-  def loss(variables, batch, hyper):
-    return problem.loss(whole(variables), batch, hyper)
+    def leaves():
+      return {'coordinates': Leaf('coordinates', (most,), jnp.dtype(jnp.float32), 1, most, 'hidden')}
 
-  def look(data):
-    init = problem.init_from(data)
-    return lambda key, hyper: initialise(key, hyper, init)
+    forward = lambda variables, x, **mode: model.forward(whole(variables), x, **mode)
+    return model._replace(init=init, forward=forward, leaves=leaves, transforms=(*model.transforms, 'subspace'))
 
-  return Problem(initialise, apply, loss, problem.batch, look if problem.init_from else None)
+  return transform
 
 
 def _moved(tree: Tree, shift: Array) -> Tree:

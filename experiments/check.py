@@ -1,0 +1,145 @@
+"""What is refused before anything is compiled or written: components that do not fit together, and sizes that no device holds."""
+
+import contextlib
+import pickle
+import zlib
+from collections.abc import Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynamics import train, trees
+from dynamics.components import NEEDS
+from dynamics.inits.leaves import weights
+from dynamics.plan import Cell
+from dynamics.schema import ConfigError
+from dynamics.study import Study
+from dynamics.types import Data, Problem
+from experiments.build import build, shapes
+from experiments.resolve import families, needs_x64, parts_of
+
+ADVICE = 'take fewer seeds or members, a smaller model, fewer examples, or fewer probes with large readings'
+
+
+
+
+def check_cell(cell: Cell) -> None:
+  """Traces the data, the start, the steps, every intervention and every probe of a cell.
+
+  Raises:
+    ConfigError: the first thing that does not fit, in a sentence.
+  """
+  with jax.enable_x64(needs_x64(cell)), sentences():
+    study = build(cell)
+    devices = cell.config['data_parallel']
+    if devices > jax.device_count():
+      raise ConfigError(f'data_parallel is {devices}; there are only {jax.device_count()} devices here.')
+    key, hyper = train.seed_key(0), {name: jnp.float32(values[0]) for name, values in cell.hyper.items()}
+    problem = study.problem(hyper, None)
+    data = shapes(problem.task)
+    _check_batch(cell, problem, data)
+    _check_needs(cell, problem, data)
+    train.check_common_data(study, train.join(cell.seeds, cell.hyper))
+    _trace(cell, study, key, hyper, data)
+
+
+def _trace(cell: Cell, study: Study, key, hyper, data: Data) -> None:
+  """Every program of one member, from shapes."""
+  member = train.Members(key, hyper, _source_shapes(cell))
+  state, frozen = jax.eval_shape(train.start(study), member, data)
+
+  def loss(state, frozen, member, data):
+    problem, data = study.problem(member.hyper, member.source), data._replace(source=member.source)
+    batch = problem.batch(key, data, jnp.int32(0))
+    share = jax.tree.map(lambda x: x[: x.shape[0] // cell.config['data_parallel']], batch)
+    variables = {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
+    return problem.objective(variables, share, key)
+
+  value, _ = jax.eval_shape(loss, state, frozen, member, data)
+  if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
+    raise ConfigError(f'the objective gives {value.dtype}{value.shape}; it must give a single number.')
+  step = jax.ShapeDtypeStruct((), jnp.int32)
+  if cell.config['data_parallel'] == 1:
+    jax.eval_shape(train.advance(study), state, frozen, member, data, step, step)
+  for name in study.interventions:
+    with sentences(f'interventions.{name}'):
+      jax.eval_shape(train.intervene(study, name), state, frozen, member, data, step)
+  for name in study.schedule:
+    with sentences(f'probes.{name}'):
+      jax.eval_shape(train.measure(study, name), state, frozen, member, data, step)
+
+
+def _check_batch(cell: Cell, problem: Problem, data: Data) -> None:
+  batch, devices = cell.config['batch'], cell.config['data_parallel']
+  if problem.task.batch is not None:
+    if batch['size']:
+      raise ConfigError(f'batch.size is {batch["size"]}, but this task draws the examples of every step itself: set it there.')
+    return
+  rows = data.train.y.shape[0]
+  size = batch['size'] or rows
+  if size > rows:
+    raise ConfigError(f'batch.size is {size}, but there are only {rows} training examples.')
+  if size % devices:
+    raise ConfigError(f'data_parallel is {devices}, which does not divide the batch of {size} examples.')
+
+
+def _check_needs(cell: Cell, problem: Problem, data: Data) -> None:
+  """What components need of the others, against what there is."""
+  there, table = _facts(cell, problem, data), families()
+  for where, part in parts_of({**cell.config, 'probes': cell.probes}).items():
+    missing = [need for need in part.maker.needs if not there[need]]
+    if missing:
+      block = where.partition('.')[0]
+      fitting = [name for name, maker in table[block].items() if all(there[need] for need in maker.needs)]
+      instead = f': take {", ".join(fitting)}' if where == block and fitting else ''
+      raise ConfigError(f'{where} {part.maker.__name__!r} needs {NEEDS[missing[0]]}, which this run does not have{instead}.')
+
+
+def _facts(cell: Cell, problem: Problem, data: Data) -> Mapping[str, bool]:
+  """Which needs this run meets."""
+  inputs = [x.dtype for x in jax.tree.leaves(data.train.x)]
+  kinds = lambda dtypes, kind: all(jnp.issubdtype(dtype, kind) for dtype in dtypes)
+  layers = weights(problem.model.leaves())
+  pairs = zip(layers, layers[1:], strict=False)
+  return {
+    'labels': kinds([data.train.y.dtype], jnp.integer),
+    'float_targets': kinds([data.train.y.dtype], jnp.floating),
+    'tokens': kinds(inputs, jnp.integer),
+    'features': kinds(inputs, jnp.floating),
+    'chain': all(len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0] for a, b in pairs),
+    'hidden_layers': True,  # a probe that finds none says so when it is traced
+    'source': cell.source is not None,
+  }
+
+
+def _source_shapes(cell: Cell, *axes: int):
+  """The shapes of the source run's variables, with leading axes."""
+  if cell.source is None:
+    return None
+  other = cell.source.cell
+  study = build(other._replace(probes={}))
+  hyper = {name: jnp.float32(values[0]) for name, values in other.hyper.items()}
+  member = train.Members(train.seed_key(0), hyper, _source_shapes(other))
+  state, frozen = jax.eval_shape(train.start(study), member, shapes(study.problem(hyper, None).task))
+  variables = {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*axes, *x.shape), x.dtype), variables)
+
+
+@contextlib.contextmanager
+def sentences(where: str = '') -> Iterator[None]:
+  """Turns what the library refuses into an error of the config."""
+  head = f'{where}: ' if where else ''
+  try:
+    yield
+  except ConfigError:
+    raise
+  except (zlib.error, pickle.UnpicklingError, EOFError, OSError, KeyError) as error:  # data files: missing or damaged
+    raise ConfigError(f'data: {error}.') from error
+  except (TypeError, ValueError, MemoryError, OverflowError) as error:
+    text = (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')
+    raise ConfigError(f'{head}{text}.') from error
+
+
+def check_sizes(cell: Cell, columns: Mapping, state_bytes: int) -> None:
+  """Readings and state, against what the host and the device hold."""
