@@ -7,18 +7,17 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.losses import Loss, correct, mean
 from dynamics.matching import matched
+from dynamics.network import HELD
+from dynamics.probes.evaluation import first, mean, mean_loss, score
 from dynamics.schema import Range
-from dynamics.types import Array, Batch, Key, Probe, Tree, Variables, stateless
+from dynamics.types import Array, Batch, Key, Loss, Probe, Tree, Variables, stateless
 
 ROUNDING = 1e-6  # of the largest loss on a line: a rise of less is none
 
 
 @component()
 def landscape(
-  apply: Callable[..., Array],
-  loss: Loss,
   *,
   examples: Range(int, least=1) = 256,
   points: Range(int, least=2) = 21,
@@ -28,21 +27,23 @@ def landscape(
 ) -> Probe:
   """The loss on the first `examples` training examples at weights w + r d: d down the gradient, and random directions.
 
-  Reading: offset (r,), `points` from -reach to reach, in units of |w|, because every d is as long as w; gradient (r,), the loss
-    along -g |w| / |g|, NaN where g is exactly zero; random (r,), the mean loss over `directions` random ones, each parameter
-    array of which is as long as that of w, and random_se (r,), its standard error. With `plane` plane (r, r), the loss at
-    w + r_i d_1 + r_j d_2 for the first two random directions: one draw, which has no error. In the loss's unit.
+  Reading:
+    offset (r,), the length of w: `points` from -reach to reach, because every d is as long as w.
+    gradient (r,), unit of the loss: the loss along -g |w| / |g|; NaN where g is exactly zero.
+    random (r,), unit of the loss: the mean over `directions` random ones, each parameter array of which is as long as that of w.
+    random_se (r,), unit of the loss: the standard error of random, over directions.
+    plane (r, r), unit of the loss: the loss at w + r_i d_1 + r_j d_2 for the first two random directions, with `plane`: one draw,
+      which has no error.
   Cost: one gradient and (directions + 1) x points forward passes over the examples, one after the other; points^2 more with
-    `plane`. Memory of one pass and four vectors of the parameters' size; none between readings.
+    `plane`. Memory of one pass and four vectors of the parameters' size; no state.
   Oracle: a quadratic loss, in closed form; numpy in float64 on the same directions.
   Source: 1712.09913 (filter normalisation and planes; here a whole parameter array counts as one filter).
   """
 
   def read(view, key):
-    (x, y), params = _first(view, examples), view.variables['params']
-    level = lambda params: mean(loss(apply({**view.variables, 'params': params}, x), y))
-    far = jnp.linspace(-reach, reach, points, dtype=jnp.float32)
-    along = lambda start, d: jax.lax.map(lambda r: level(_moved(start, r, d)), far)
+    params, level = view.variables['params'], mean_loss(view, first(view.data.train, examples))
+    offset = jnp.linspace(-reach, reach, points, dtype=jnp.float32)
+    along = lambda start, d: jax.lax.map(lambda r: level(_moved(start, r, d)), offset)
     ray = lambda i: _ray(jax.random.fold_in(key, i), params)
     grads = jax.grad(level)(params)
     scale = trees.norm(params) / trees.norm(grads)
@@ -50,43 +51,43 @@ def landscape(
     line = lambda i: along(params, jax.tree.map(lambda z, d: jnp.where(i < directions, z, d), ray(i), down))
     # The last line is that of the gradient, so all of them share one forward pass to compile.
     levels = jax.lax.map(line, jnp.arange(directions + 1, dtype=jnp.int32))  # (directions + 1, r)
-    out = {
-      'offset': far,
+    reading = {
+      'offset': offset,
       'gradient': levels[-1],
       'random': jnp.mean(levels[:-1], axis=0),
       'random_se': jnp.std(levels[:-1], axis=0, ddof=1) / directions**0.5,
     }
     if plane:
-      both = jax.lax.map(ray, jnp.arange(2, dtype=jnp.int32))
-      one, two = (jax.tree.map(lambda z, i=i: z[i], both) for i in range(2))
-      out['plane'] = jax.lax.map(lambda r: along(_moved(params, r, one), two), far)
-    return out
+      rays = jax.lax.map(ray, jnp.arange(2, dtype=jnp.int32))
+      across, up = (jax.tree.map(lambda z, i=i: z[i], rays) for i in range(2))
+      reading['plane'] = jax.lax.map(lambda r: along(_moved(params, r, across), up), offset)
+    return reading
 
   return stateless(read)
 
 
 @component()
-def interpolation(
-  apply: Callable[..., Array],
-  loss: Loss,
-  *,
-  examples: Range(int, least=1) = 256,
-  points: Range(int, least=2) = 21,
-) -> Probe:
+def interpolation(*, examples: Range(int, least=1) = 256, points: Range(int, least=2) = 21) -> Probe:
   """The straight line from the network of step 0 to that of now, on the first `examples` training examples.
 
-  Reading: share (r,), `points` from 0, step 0, to 1, now; loss (r,), in the loss's unit, and accuracy (r,), a share of 1;
-    barrier (), the largest loss above the straight line between the losses of both ends, at least 0; rise (), the largest rise
-    of the loss from a point to a later one, at least 0, in the loss's unit; falls (), 1 where the loss falls all the way or
-    stays, up to rounding, and else 0, NaN where a loss is. Batch statistics are interpolated like the weights, so the ends are
-    the two networks; between them they are not those that the weights would gather.
+  Batch statistics are interpolated like the weights, so the ends are the two networks; between them they are not those that the
+  weights would gather.
+
+  Reading:
+    share (r,): `points` from 0, step 0, to 1, now.
+    loss (r,), unit of the loss: the loss there.
+    accuracy (r,): the share of right predictions there.
+    barrier (), unit of the loss: the largest loss above the straight line between the losses of both ends, at least 0.
+    rise (), unit of the loss: the largest rise of the loss from a point to a later one, at least 0.
+    falls (): 1 where the loss falls all the way or stays, up to rounding, and else 0; NaN where a loss is.
   Cost: `points` forward passes over the examples, one after the other; memory of one pass.
   Oracle: a quadratic loss, in closed form; numpy in float64.
   Source: 1412.6544 (the line), 2104.11044 (monotonic linear interpolation), 1912.05671 (barriers).
   """
 
   def read(view, key):
-    levels, accuracy = _line(apply, loss, view.anchor, view.variables, _first(view, examples), points)
+    batch = first(view.data.train, examples)
+    levels, accuracy = _line(view.problem.model.apply, view.problem.loss, view.initial, view.variables, batch, points)
     rise = jnp.max(levels - jax.lax.cummin(levels))
     flat = rise <= ROUNDING * jnp.max(jnp.abs(levels))
     return {
@@ -104,8 +105,8 @@ def interpolation(
 def barrier(
   apply: Callable[..., Array],
   loss: Loss,
-  one: Variables,
-  two: Variables,
+  start: Variables,
+  end: Variables,
   batch: Batch,
   points: int = 21,
   *,
@@ -113,17 +114,20 @@ def barrier(
 ) -> Array:
   """The loss barrier between two networks, 0 where they are linearly connected: a scalar, at least 0, in the loss's unit.
 
-  The largest loss on `points` of the line between them above the straight line between their own losses. Collections beside the
-  parameters are interpolated too. With `match` the hidden units of `two` are first permuted to lie near those of `one`, by
-  `dynamics.matching.matched`, which says which networks it refuses. Source: 1912.05671, which takes the mean of both ends for the
-  straight line; 2209.04836 (matching).
+  The largest loss on `points` of the line between them above the straight line between their own losses. The parameters, and the
+  collections that training changes, are interpolated. 'initial' and 'frozen' are those of `end`: where a transform reads them,
+  the first point is the network `start` only if both networks share them. With `match` the hidden units of `end` are first
+  permuted to lie near those of `start`, by `dynamics.matching.matched`, which says which networks it refuses.
+  Source: 1912.05671, which takes the mean of both ends for the straight line; 2209.04836 (matching).
   """
-  two = matched(apply, one, two, batch.x) if match else two
-  return _barrier(_line(apply, loss, one, two, batch, points)[0])
+  end = matched(apply, start, end, batch.x) if match else end
+  return _barrier(_line(apply, loss, start, end, batch, points)[0])
 
 
-def _line(apply, loss, one: Variables, two: Variables, batch: Batch, points: int) -> tuple[Array, Array]:
-  """(loss, accuracy), each (points,), from one to two. What is not a float, such as a counter, is that of two."""
+def _line(apply, loss: Loss, start: Variables, end: Variables, batch: Batch, points: int) -> tuple[Array, Array]:
+  """(loss, accuracy), each (points,). What is not a float, such as a counter, and what is held, is that of `end`."""
+  held = {name: value for name, value in end.items() if name in HELD}
+  start, end = ({name: value for name, value in variables.items() if name not in HELD} for variables in (start, end))
 
   def between(a, b, r):
     if not jnp.issubdtype(b.dtype, jnp.floating):
@@ -131,8 +135,9 @@ def _line(apply, loss, one: Variables, two: Variables, batch: Batch, points: int
     return jnp.where(r < 1, a + r.astype(a.dtype) * (b - a), b)  # a + (b - a) need not be b
 
   def at(r):
-    outputs = apply(jax.tree.map(lambda a, b: between(a, b, r), one, two), batch.x)
-    return mean(loss(outputs, batch.y)), jnp.mean(correct(outputs, batch.y).astype(jnp.float32))
+    variables = {**held, **jax.tree.map(lambda a, b: between(a, b, r), start, end)}
+    scores = score(loss, apply(variables, batch.x), batch.y)
+    return mean(scores.losses, scores.counts).mean, mean(scores.hits, scores.counts).mean
 
   return jax.lax.map(at, _shares(points))
 
@@ -144,10 +149,6 @@ def _shares(points: int) -> Array:
 def _barrier(levels: Array) -> Array:
   chord = levels[0] + _shares(levels.shape[0]).astype(levels.dtype) * (levels[-1] - levels[0])
   return jnp.max(levels - chord)  # exactly 0 at the first point, so never below
-
-
-def _first(view, examples: int) -> Batch:
-  return jax.tree.map(lambda x: x[:examples], view.data.train)
 
 
 def _moved(params: Tree, r: Array, direction: Tree) -> Tree:

@@ -1,13 +1,11 @@
 """Meters of the training steps themselves: read inside the loop, at every step."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.losses import Loss
 from dynamics.types import Array, Probe
 
 
@@ -28,43 +26,47 @@ class Counters(NamedTuple):
 
 
 @component()
-def meters(apply: Callable[..., Array], loss: Loss) -> Probe:
-  """Loss, gradient norm and update norm of every training step since the last reading.
+def meters() -> Probe:
+  """Loss, gradient norm and update norm of the training steps since the last reading. NaN before the first step.
 
-  Reading: loss, gradient_norm, update_norm: each mean, largest and last () over the steps since the last reading, NaN
-    before the first step; path_length, the sum of all update norms since step 0 (), in units of a parameter.
-  Cost: two norms a step, inside the training loop; a dozen scalars of memory.
+  Reading:
+    loss/mean, loss/largest, loss/last (), unit of the loss: of the batch of a step, before its update.
+    gradient_norm/mean, gradient_norm/largest, gradient_norm/last (), unit of the loss over a parameter: |g|.
+    update_norm/mean, update_norm/largest, update_norm/last (), a parameter: |u|.
+    path_length (), a parameter: the sum of all |u| since step 0.
+  Cost: two norms a step, inside the training loop; a dozen scalars of state.
   Oracle: the same from a python loop over single steps.
-  Source: none; the loss is that of the batch before the update.
+  Source: none.
   """
-  none = jnp.float32(jnp.nan)
-  meter = lambda: Meter(jnp.float32(0), jnp.float32(-jnp.inf), none)
+  undefined = jnp.float32(jnp.nan)
+  meter = lambda: Meter(jnp.float32(0), jnp.float32(-jnp.inf), undefined)
   empty = lambda: {'count': jnp.int32(0), **{name: meter() for name in ('loss', 'gradient_norm', 'update_norm')}}
 
-  def add(m, value):
+  def add(meter, value):
     value = value.astype(jnp.float32)
-    return Meter(m.total + value, jnp.maximum(m.largest, value), value)
+    return Meter(meter.total + value, jnp.maximum(meter.largest, value), value)
 
   def init(view):
     return Counters(**empty(), path=jnp.float32(0))
 
-  def update(kept, signal):
-    step = trees.norm(signal.updates)
+  def update(state, info):
+    size = trees.norm(info.updates)
     return Counters(
-      kept.count + 1,
-      add(kept.loss, signal.loss),
-      add(kept.gradient_norm, trees.norm(signal.grads)),
-      add(kept.update_norm, step),
-      kept.path + step.astype(jnp.float32),
+      state.count + 1,
+      add(state.loss, info.loss),
+      add(state.gradient_norm, trees.norm(info.grads)),
+      add(state.update_norm, size),
+      state.path + size.astype(jnp.float32),
     )
 
-  def measure(view, kept, key):
-    def show(m):
-      some = kept.count > 0
-      mean = m.total / jnp.maximum(kept.count, 1).astype(jnp.float32)
-      return {'mean': jnp.where(some, mean, none), 'largest': jnp.where(some, m.largest, none), 'last': m.last}
+  def measure(view, state, key):
+    def show(meter):
+      stepped = state.count > 0
+      mean = meter.total / jnp.maximum(state.count, 1).astype(jnp.float32)
+      largest = jnp.where(stepped, meter.largest, undefined)
+      return {'mean': jnp.where(stepped, mean, undefined), 'largest': largest, 'last': meter.last}
 
-    out = {name: show(getattr(kept, name)) for name in ('loss', 'gradient_norm', 'update_norm')}
-    return {**out, 'path_length': kept.path}, Counters(**empty(), path=kept.path)
+    reading = {name: show(getattr(state, name)) for name in ('loss', 'gradient_norm', 'update_norm')}
+    return {**reading, 'path_length': state.path}, Counters(**empty(), path=state.path)
 
   return Probe(init, measure, update)

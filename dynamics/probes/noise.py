@@ -1,7 +1,5 @@
 """The noise of minibatches: in the gradient, and in the largest eigenvalue of the Hessian."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
@@ -10,64 +8,65 @@ from dynamics.components import component
 from dynamics.linalg import products
 from dynamics.linalg.eigen import eigsh
 from dynamics.linalg.traces import estimate
-from dynamics.losses import Loss
+from dynamics.probes.evaluation import first, mean_loss, network
 from dynamics.schema import Range
 from dynamics.types import Array, Key, Probe, stateless
 
 
 @component()
-def gradient_noise(
-  apply: Callable[..., Array],
-  loss: Loss,
-  *,
-  examples: Range(int, least=3) = 256,
-  chunk: Range(int, least=1) = 32,
-  leaves: bool = False,
-) -> Probe:
-  """The covariance C of the gradients of single examples, and g, their mean, on the first `examples` training examples.
+def gradient_noise(*, examples: Range(int, least=3) = 256, chunk: Range(int, least=1) = 32, leaves: bool = False) -> Probe:
+  """The covariance C of the gradients of single examples, and g, their mean, on the first `examples` (n) training examples.
 
-  Reading: noise_scale (), tr(C) / |g|^2, in examples: from a batch of that many on, the gradient outweighs its noise; NaN where
-    the estimate of |g|^2 is not positive. trace (), tr(C), and gradient_square (), |g|^2 less tr(C) / n: both unbiased for
-    the distribution of which the n examples are independent draws, in the loss's unit over a parameter, squared. Each has
-    its jackknife standard error, noise_scale_se (by the delta method), trace_se and gradient_square_se. along (), the share
-    g'Cg / (|g|^2 tr(C)) of the noise along the mean gradient, not corrected for n. With `leaves` noise_scale_of/, trace_of/
-    and gradient_square_of/ of each parameter array. NaN of fewer than 3 examples.
-  Cost: the gradient of the examples, and that of each one; `chunk` vectors of the parameters' size while it runs. No memory.
+  trace and gradient_square are unbiased for the distribution of which the examples are independent draws; their standard errors
+  are jackknife ones. Fewer than 3 examples are refused.
+
+  Reading:
+    noise_scale, noise_scale_of/leaf (), examples: tr(C) / |g|^2: from a batch of that many on, the gradient outweighs its noise;
+      NaN where the estimate of |g|^2 is not positive. All names with _of are of each parameter array, with `leaves`.
+    noise_scale_se (), examples: its standard error, by the delta method.
+    trace, trace_of/leaf (), the loss over a parameter, squared: tr(C).
+    trace_se (), the loss over a parameter, squared: its standard error.
+    gradient_square, gradient_square_of/leaf (), the loss over a parameter, squared: |g|^2 less tr(C) / n.
+    gradient_square_se (), the loss over a parameter, squared: its standard error.
+    along (): the share g'Cg / (|g|^2 tr(C)) of the noise along the mean gradient, not corrected for n.
+  Cost: the gradient of the examples, and that of each one; `chunk` vectors of the parameters' size while it runs. No state.
   Oracle: numpy in float64 on the dense gradients of all examples, with the jackknife done by leaving each one out.
   Source: 1812.06162 (the simple noise scale).
   """
 
-  def read(view, key):
-    params, batch = view.variables['params'], jax.tree.map(lambda x: x[:examples], view.data.train)
-    outputs = lambda p, x: apply({**view.variables, 'params': p}, x)
-    value = lambda p, x, y: losses.mean(loss(outputs(p, x), y))
-    n = batch.x.shape[0]
+  def init(view):
+    first(view.data.train, examples, least=3)
+    return ()
+
+  def measure(view, state, key):
+    params, batch = view.variables['params'], first(view.data.train, examples)
+    value = lambda p, x, y: losses.mean(losses.each(view.problem.loss, network(view)(p, x), y))
+    n = batch.y.shape[0]
     with jax.default_matmul_precision('float32'):
       mean = trees.by_path(jax.grad(value)(params, batch.x, batch.y))
       mean = {path: trees.wide(g) for path, g in mean.items()}
 
-      def one(example):
+      def deviation(example):
         """(|g_i - g|^2, <g_i - g, g>) of each array. Differences are taken first: squares of g_i would drown them."""
-        own = trees.by_path(jax.grad(value)(params, example.x[None], example.y[None]))
-        away = {path: trees.wide(g) - mean[path] for path, g in own.items()}
+        x, y = jax.tree.map(lambda a: a[None], example)
+        single = trees.by_path(jax.grad(value)(params, x, y))
+        away = {path: trees.wide(g) - mean[path] for path, g in single.items()}
         return {path: (trees.dot(d, d), trees.dot(d, mean[path])) for path, d in away.items()}
 
-      each = jax.lax.map(one, batch, batch_size=min(chunk, n))
-    whole = _noise(sum(d for d, _ in each.values()), sum(c for _, c in each.values()), trees.dot(mean, mean))
+      deviations = jax.lax.map(deviation, batch, batch_size=min(chunk, n))
+    total = lambda i: sum(pair[i] for pair in deviations.values())
+    reading = _noise(total(0), total(1), trees.dot(mean, mean))
     if leaves:
-      parts = {path: _noise(d, c, trees.dot(mean[path], mean[path])) for path, (d, c) in each.items()}
-      whole |= {
-        f'{name}_of': {path: part[name] for path, part in parts.items()} for name in ('noise_scale', 'trace', 'gradient_square')
-      }
-    return whole
+      parts = {path: _noise(d, c, trees.dot(mean[path], mean[path])) for path, (d, c) in deviations.items()}
+      names = ('noise_scale', 'trace', 'gradient_square')
+      reading |= {f'{name}_of': {path: part[name] for path, part in parts.items()} for name in names}
+    return reading, state
 
-  return stateless(read)
+  return Probe(init, measure)
 
 
 @component()
 def batch_curvature(
-  apply: Callable[..., Array],
-  loss: Loss,
   *,
   examples: Range(int, least=1) = 1024,
   sizes: tuple[Range(int, least=1), ...] = (16, 64, 256),
@@ -77,42 +76,47 @@ def batch_curvature(
 ) -> Probe:
   """The largest eigenvalue of the Hessian of the loss on random minibatches, beside that on all of the examples.
 
-  Reading: largest (sizes,), the mean over `draws` batches of each size, and largest_se, its standard error, NaN for one draw;
-    full (), that of the first `examples` training examples, out of which the batches are drawn anew and with replacement;
-    excess (sizes,), largest less full; size (sizes,), the examples of a batch; residual (sizes,), the largest |H u - value u|
-    of the draws, within which an eigenvalue lies, and full_residual (). Eigenvalues have the unit of the loss over a
-    parameter squared.
+  The batches are drawn anew, and with replacement, out of the first `examples` training examples. An eigenvalue has the unit of
+  the loss over a parameter squared.
+
+  Reading:
+    largest (sizes,), an eigenvalue: the mean over `draws` batches of each size.
+    largest_se (sizes,), an eigenvalue: its standard error; NaN for one draw.
+    full (), an eigenvalue: that of all these examples.
+    excess (sizes,), an eigenvalue: largest less full.
+    size (sizes,), examples: those of a batch.
+    residual (sizes,), an eigenvalue: the largest |H u - value u| of the draws, within which an eigenvalue lies.
+    full_residual (), an eigenvalue: the residual of full.
   Cost: 30 to 100 Hessian-vector products for all examples and for each of `draws` x sizes batches, one batch after the other,
-    at most about `limit` each; some 20 vectors of the parameters' size while it runs. No memory.
+    at most about `limit` each; some 20 vectors of the parameters' size while it runs. No state.
   Oracle: numpy's eigenvalues of the dense Hessians of the same batches in float64.
   Source: 2006.09092 (the mean extreme eigenvalue against the size of the batch).
   """
 
   def read(view, key):
-    params, data = view.variables['params'], jax.tree.map(lambda x: x[:examples], view.data.train)
-    whole = lambda p, x: apply({**view.variables, 'params': p}, x)
+    params, data = view.variables['params'], first(view.data.train, examples)
+    n = data.y.shape[0]
 
     def largest(batch, key):
-      matvec = products.loss_hessian(whole, loss, params, batch)
-      found = eigsh(matvec, params, 1, key, tolerance=tolerance, products=limit)
-      return found.values[0], found.residuals[0]
+      matvec = products.hessian(mean_loss(view, batch), params)
+      pair = eigsh(matvec, params, 1, key, tolerance=tolerance, products=limit)
+      return pair.values[0], pair.residuals[0]
 
-    def several(size):
-      one = lambda key: largest(jax.tree.map(lambda x: x[minibatch(key, n, size)], data), trees.named_key(key, 'start'))
-      return jax.lax.map(one, batch_keys(key, size, draws))
+    def of_size(size):
+      draw = lambda key: largest(jax.tree.map(lambda x: x[minibatch(key, n, size)], data), trees.named_key(key, 'start'))
+      return jax.lax.map(draw, batch_keys(key, size, draws))
 
-    n = data.x.shape[0]
     full, full_residual = largest(data, trees.named_key(key, 'full'))
-    found = [several(size) for size in sizes]
-    means = [estimate(values) for values, _ in found]
-    mean = jnp.stack([some.mean for some in means])
+    values, residuals = zip(*(of_size(size) for size in sizes), strict=True)
+    estimates = [estimate(v) for v in values]
+    mean = jnp.stack([e.mean for e in estimates])
     return {
       'largest': mean,
-      'largest_se': jnp.stack([some.error for some in means]),
+      'largest_se': jnp.stack([e.error for e in estimates]),
       'full': full,
       'excess': mean - full,
       'size': jnp.asarray(sizes, jnp.int32),
-      'residual': jnp.stack([jnp.max(residuals) for _, residuals in found]),
+      'residual': jnp.stack([jnp.max(r) for r in residuals]),
       'full_residual': full_residual,
     }
 
@@ -141,8 +145,7 @@ def _noise(away: Array, along: Array, square: Array) -> dict[str, Array]:
   centred = lambda x: x - jnp.mean(x)
   error = lambda x: jnp.sqrt((n - 1) / n * jnp.sum(jnp.square(x)))
   by_trace, by_gradient = centred(trace_without), centred(gradient_without)
-  some = gradient > 0
-  under = jnp.where(some, gradient, jnp.nan)
+  under = jnp.where(gradient > 0, gradient, jnp.nan)
   return {
     'noise_scale': trace / under,
     'noise_scale_se': error(by_trace - trace / under * by_gradient) / under,

@@ -1,6 +1,5 @@
 """The path of the weights: how far they walked for what they moved, and how rough the loss is around them."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,9 +7,9 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.losses import Loss, mean
+from dynamics.probes.evaluation import mean_loss
 from dynamics.schema import Range
-from dynamics.types import Array, Probe, Tree
+from dynamics.types import Array, Probe, Tree, stateless
 
 
 class Walk(NamedTuple):
@@ -26,58 +25,58 @@ class Walk(NamedTuple):
 
 
 @component()
-def path(apply: Callable[..., Array], loss: Loss) -> Probe:
-  """Whether training walks straight, at random or back and forth.
+def path() -> Probe:
+  """Whether training walks straight, at random or back and forth; u_s are its updates. NaN where there was no step or pair.
 
-  Reading: length, the sum of |u_s| over all updates u_s since step 0 (), in units of a parameter; straightness, |w - w0| / length
-    (), 1 on a line; wander, |w - w0| / sqrt(sum of |u_s|^2) (), 1 on average where updates are uncorrelated, sqrt(t) on a line of
-    equal steps, below 1 where they turn back; cosine, of successive updates, its mean over the steps since the last reading
-    (), 0 for uncorrelated ones; autocorrelation, the sum of <u_s, u_{s-1}> over that of |u_s|^2 since the last reading (). NaN
-    where there was no step or no pair of steps.
-  Cost: a norm and a product a step, inside the training loop; a copy of the parameters and six scalars of memory.
+  Reading:
+    length (), a parameter: the sum of |u_s| since step 0.
+    straightness (): |w - w0| / length, 1 on a line.
+    wander (): |w - w0| / sqrt(sum of |u_s|^2): 1 on average where updates are uncorrelated, sqrt(t) on a line of equal steps,
+      below 1 where they turn back.
+    cosine (): of successive updates, its mean over the steps since the last reading; 0 for uncorrelated ones.
+    autocorrelation (): the sum of <u_s, u_{s-1}> over that of |u_s|^2 since the last reading.
+  Cost: a norm and a product a step, inside the training loop; a copy of the parameters and six scalars of state.
   Oracle: numpy in float64 on the weights of every step.
   Source: 1705.08741 (the walk); the statistics are ours.
   """
-  zero, none = jnp.float32(0), jnp.float32(jnp.nan)
+  zero = jnp.float32(0)
 
   def init(view):
     return Walk(jax.tree.map(jnp.zeros_like, view.variables['params']), zero, zero, jnp.int32(0), zero, zero, zero)
 
-  def update(kept, signal):
-    now, before = trees.norm(signal.updates), trees.norm(kept.last)
-    product = trees.dot(signal.updates, kept.last)
+  def update(state, info):
+    now, before = trees.norm(info.updates), trees.norm(state.last)
+    product = trees.dot(info.updates, state.last)
     pair = (now > 0) & (before > 0)
     cosine = jnp.where(pair, product / jnp.where(pair, now * before, 1), 0)
     f32 = lambda x: x.astype(jnp.float32)
     return Walk(
-      signal.updates,
-      kept.length + f32(now),
-      kept.square + f32(now**2),
-      kept.pairs + pair.astype(jnp.int32),
-      kept.cosines + f32(cosine),
-      kept.products + f32(product),
-      kept.squares + f32(jnp.where(before > 0, now**2, 0)),
+      info.updates,
+      state.length + f32(now),
+      state.square + f32(now**2),
+      state.pairs + pair.astype(jnp.int32),
+      state.cosines + f32(cosine),
+      state.products + f32(product),
+      state.squares + f32(jnp.where(before > 0, now**2, 0)),
     )
 
-  def measure(view, kept, key):
-    gone = trees.norm(trees.subtract(view.variables['params'], view.anchor['params'])).astype(jnp.float32)
-    ratio = lambda a, b: jnp.where(b > 0, a / b, none)
+  def measure(view, state, key):
+    away = trees.norm(trees.subtract(view.variables['params'], view.initial['params'])).astype(jnp.float32)
+    ratio = lambda a, b: jnp.where(b > 0, a / b, jnp.float32(jnp.nan))
     reading = {
-      'length': kept.length,
-      'straightness': ratio(gone, kept.length),
-      'wander': ratio(gone, jnp.sqrt(kept.square)),
-      'cosine': ratio(kept.cosines, kept.pairs.astype(jnp.float32)),
-      'autocorrelation': ratio(kept.products, kept.squares),
+      'length': state.length,
+      'straightness': ratio(away, state.length),
+      'wander': ratio(away, jnp.sqrt(state.square)),
+      'cosine': ratio(state.cosines, state.pairs.astype(jnp.float32)),
+      'autocorrelation': ratio(state.products, state.squares),
     }
-    return reading, kept._replace(pairs=jnp.int32(0), cosines=zero, products=zero, squares=zero)
+    return reading, state._replace(pairs=jnp.int32(0), cosines=zero, products=zero, squares=zero)
 
   return Probe(init, measure, update)
 
 
 @component()
 def potential(
-  apply: Callable[..., Array],
-  loss: Loss,
   *,
   nearest: Range(float, above=0.0) = 0.1,
   farthest: Range(float, above=0.0) = 10.0,
@@ -86,15 +85,19 @@ def potential(
 ) -> Probe:
   """How the training loss differs from that of weights at a distance, in random directions: the exponent of a random potential.
 
-  Reading: distance (r,), `points` from `nearest` to `farthest`, even in the logarithm, in units of a parameter; square (r,), the
-    mean over `directions` z, uniform on the unit sphere of all parameters, of (L(w + r z) - L(w))^2, and square_se (r,), its
-    standard error, in units of the loss squared; exponent (), the least-squares slope of log square on log distance, and
-    exponent_se (), its jackknife error over directions. For a smooth loss the exponent is 2 where r is small.
+  For a smooth loss the exponent is 2 where r is small.
+
+  Reading:
+    distance (r,), a parameter: `points` from `nearest` to `farthest`, even in the logarithm.
+    square (r,), the loss squared: the mean of (L(w + r z) - L(w))^2 over `directions` z, uniform on the unit sphere of all
+      parameters.
+    square_se (r,), the loss squared: its standard error.
+    exponent (): the least-squares slope of log square on log distance.
+    exponent_se (): its jackknife error over directions.
   Cost: `points` x `directions` forward passes over the training set, one after the other; memory of one.
   Oracle: a quadratic loss, whose squares have a closed form; numpy in float64 on the same directions.
   Source: 1705.08741: if E |L(w1) - L(w2)|^2 ~ |w1 - w2|^alpha, then |w - w0| ~ (log t)^(2 / alpha).
   """
-  steps = farthest / nearest
 
   def ray(key, params):
     leaves = [
@@ -105,31 +108,29 @@ def potential(
     size = trees.norm(drawn)
     return jax.tree.map(lambda z: z / size.astype(z.dtype), drawn)
 
-  def measure(view, memory, key):
-    params, (x, y) = view.variables['params'], view.data.train
-    far = jnp.float32(nearest) * jnp.float32(steps) ** jnp.linspace(0, 1, points, dtype=jnp.float32)
-    level = lambda params: mean(loss(apply({**view.variables, 'params': params}, x), y)).astype(jnp.float32)
+  def read(view, key):
+    params, value = view.variables['params'], mean_loss(view, view.data.train)
+    r = jnp.float32(nearest) * jnp.float32(farthest / nearest) ** jnp.linspace(0, 1, points, dtype=jnp.float32)
+    level = lambda params: value(params).astype(jnp.float32)
     here = level(params)
 
     def along(i):
       z = ray(jax.random.fold_in(key, i), params)
-      return jax.lax.map(lambda r: level(jax.tree.map(lambda w, v: w + r.astype(w.dtype) * v, params, z)) - here, far)
+      return jax.lax.map(lambda r: level(jax.tree.map(lambda w, v: w + r.astype(w.dtype) * v, params, z)) - here, r)
 
     squares = jnp.square(jax.lax.map(along, jnp.arange(directions, dtype=jnp.int32)))  # (directions, r)
     without = (jnp.sum(squares, axis=0, keepdims=True) - squares) / (directions - 1)
-    slopes = _slope(jnp.log(far), jnp.log(without))
-    spread = jnp.sqrt((directions - 1) * jnp.mean(jnp.square(slopes - jnp.mean(slopes))))
+    slopes = _slope(jnp.log(r), jnp.log(without))
     average = jnp.mean(squares, axis=0)
-    reading = {
-      'distance': far,
+    return {
+      'distance': r,
       'square': average,
       'square_se': jnp.std(squares, axis=0, ddof=1) / directions**0.5,
-      'exponent': _slope(jnp.log(far), jnp.log(average)),
-      'exponent_se': spread,
+      'exponent': _slope(jnp.log(r), jnp.log(average)),
+      'exponent_se': jnp.sqrt((directions - 1) * jnp.mean(jnp.square(slopes - jnp.mean(slopes)))),
     }
-    return reading, memory
 
-  return Probe(lambda view: (), measure)
+  return stateless(read)
 
 
 def _slope(x: Array, y: Array) -> Array:

@@ -1,38 +1,33 @@
 """How well the network does: loss and accuracy on the training and the test examples."""
 
-from collections.abc import Callable
-
-import jax.numpy as jnp
-
 from dynamics.components import component
-from dynamics.losses import Loss, correct, mean
-from dynamics.trees import wide
-from dynamics.types import Array, Probe, stateless
+from dynamics.probes.evaluation import mean, score
+from dynamics.types import Probe, stateless
 
 
 @component()
-def performance(apply: Callable[..., Array], loss: Loss) -> Probe:
+def performance() -> Probe:
   """Loss and accuracy in evaluation mode, over all examples of each split.
 
-  Reading: train_loss, test_loss (), in the loss's unit; train_accuracy, test_accuracy (), a share of 1, and their
-    standard errors train_loss_se, test_loss_se, train_accuracy_se, test_accuracy_se () as samples of examples.
+  Where the model answers at each position of a sequence, means are over all tokens whose label is not negative. Standard errors
+  are those of a sample of independent examples, whose tokens are not; NaN for a single example.
+
+  Reading:
+    train_loss, test_loss (), unit of the loss: the mean.
+    train_loss_se, test_loss_se (), unit of the loss: its standard error.
+    train_accuracy, test_accuracy (): the share of right predictions; outputs that hold a NaN are wrong.
+    train_accuracy_se, test_accuracy_se (): its standard error.
   Cost: one forward pass over both splits; memory of one pass.
   Oracle: the same from numpy in float64, example by example.
-  Source: none; a row of outputs that holds a NaN counts as wrong.
+  Source: Cochran 1977, section 2.11 (the error of a ratio).
   """
 
   def read(view, key):
-    out = {}
-    for name, split in (('train', view.data.train), ('test', view.data.test)):
-      outputs = apply(view.variables, split.x)
-      losses, hits = loss(outputs, split.y), correct(outputs, split.y).astype(jnp.float32)
-      out[f'{name}_loss'], out[f'{name}_accuracy'] = mean(losses), jnp.mean(hits)
-      out[f'{name}_loss_se'], out[f'{name}_accuracy_se'] = standard_error(losses), standard_error(hits)
-    return out
+    reading = {}
+    for split, batch in (('train', view.data.train), ('test', view.data.test)):
+      scores = score(view.problem.loss, view.problem.model.apply(view.variables, batch.x), batch.y)
+      for name, sums in (('loss', scores.losses), ('accuracy', scores.hits)):
+        reading[f'{split}_{name}'], reading[f'{split}_{name}_se'] = mean(sums, scores.counts)
+    return reading
 
   return stateless(read)
-
-
-def standard_error(sample: Array) -> Array:
-  """Of the mean of a sample (n,); NaN for a single value, which says nothing of its spread."""
-  return jnp.std(wide(sample), ddof=1) / sample.shape[0] ** 0.5

@@ -1,13 +1,12 @@
 """How much of a matrix of low rank has been recovered from its measurements, and where the rest lies."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from dynamics.components import component
 from dynamics.linalg import dense
-from dynamics.losses import Loss
+from dynamics.probes.evaluation import array
 from dynamics.schema import Range
 from dynamics.trees import wide
 from dynamics.types import Array, Probe
@@ -20,21 +19,26 @@ class Subspaces(NamedTuple):
   right: Array  # (j, r)
 
 
-@component()
-def recovery(apply: Callable[..., Array], loss: Loss, *, rank: Range(int, least=1) = 1) -> Probe:
+@component(needs=('features', 'float_targets'))
+def recovery(*, rank: Range(int, least=1) = 1) -> Probe:
   """The matrix R that a model of linear measurements holds, against the matrix M of the test examples.
 
-  Reading: error, |R - M| (); relative, |R - M| / |M| (); and the parts of R - M by the first `rank` left and right singular
-    vectors U, V of M: signal, |U^T (R - M) V| (); cross, what U or V alone reaches (); residual, what neither reaches (). The
-    squares of the three sum to error^2. All norms are Frobenius, in units of M. weakest (), the smallest singular value of
-    U^T R V: 0 until the last direction is learned.
-  Cost: one forward pass over the test set, one entry of M an example; memory for U and V.
+  U, V are the first `rank` left and right singular vectors of M. All norms are Frobenius.
+
+  Reading:
+    error (), an entry of M: |R - M|; its square is the sum of the squares of signal, cross and residual.
+    relative (): |R - M| / |M|.
+    signal (), an entry of M: |U^T (R - M) V|.
+    cross (), an entry of M: the part of R - M that U or V alone reaches.
+    residual (), an entry of M: the part of R - M that neither reaches.
+    weakest (), an entry of M: the smallest singular value of U^T R V: 0 until the last direction is learned.
+  Cost: one forward pass over the test set, one entry of M an example; state for U and V.
   Oracle: numpy in float64, with projectors as dense matrices.
   Source: 2202.08788 (signal and residual), 2310.01769. Other data than `matrix_sensing` are refused.
   """
 
   def truth(view):
-    x, y = view.data.test
+    x, y = array(view.data.test.x), view.data.test.y
     if x.ndim != 3 or y.shape != (x.shape[1] * x.shape[2], 1):
       raise ValueError(f'recovery needs one test example an entry of a matrix, as matrix_sensing has; these are {x.shape}')
     return y.reshape(x.shape[1:])
@@ -45,10 +49,10 @@ def recovery(apply: Callable[..., Array], loss: Loss, *, rank: Range(int, least=
       raise ValueError(f'recovery: rank is {rank}, but the matrix is {u.shape[0]} x {vt.shape[1]}')
     return Subspaces(u[:, :rank], vt[:rank].T)
 
-  def measure(view, kept, key):
-    m, (u, v) = truth(view), kept
-    found = wide(apply(view.variables, view.data.test.x)).astype(m.dtype).reshape(m.shape)
-    gap = found - m
+  def measure(view, state, key):
+    m, (u, v) = truth(view), state
+    recovered = wide(view.problem.model.apply(view.variables, view.data.test.x)).astype(m.dtype).reshape(m.shape)
+    gap = recovered - m
     rows, columns = u.T @ gap, gap @ v
     inside = rows @ v
     beside, below = rows - inside @ v.T, columns - u @ inside
@@ -59,8 +63,8 @@ def recovery(apply: Callable[..., Array], loss: Loss, *, rank: Range(int, least=
       'signal': size(inside),
       'cross': jnp.hypot(size(beside), size(below)),
       'residual': size(gap - u @ rows - below @ v.T),
-      'weakest': dense.singular_values(u.T @ found @ v)[-1],
+      'weakest': dense.singular_values(u.T @ recovered @ v)[-1],
     }
-    return reading, kept
+    return reading, state
 
   return Probe(init, measure)

@@ -7,22 +7,26 @@ import jax.numpy as jnp
 
 from dynamics.components import component
 from dynamics.linalg import dense, spectrum
-from dynamics.losses import Loss, predict
+from dynamics.losses import predict
+from dynamics.probes.evaluation import first
 from dynamics.schema import Range
 from dynamics.trees import wide
-from dynamics.types import Array, Probe, Reading, View
+from dynamics.types import Array, Batch, Probe, Reading, View
 
 
-@component()
-def representation(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=2) = 64, layers: bool = True) -> Probe:
-  """Hidden features of the first `examples` (n) training inputs, beside those of step 0.
+@component(needs=('hidden_layers',))
+def representation(*, examples: Range(int, least=2) = 64, layers: bool = True) -> Probe:
+  """Hidden features H of the first `examples` (n) training inputs, beside those of step 0.
 
-  Reading: of the last hidden layer, alignment, Tr(R R0) / |R| |R0| with R = H H^T (); cka, the same of features less their
-    mean over examples (); rank, exp of the entropy of the covariance's eigenvalues (), and participation, (their sum)^2 over
-    the sum of their squares (), both between 1 and h; with `layers` the same of every layer under alignment_of/, cka_of/,
-    rank_of/ and participation_of/. No units. H is (n, h), and (n, l h) where examples have positions; the covariance is that
-    of (n l, h). NaN of features that are zero or, but for alignment, all alike.
-  Cost: two forward passes on n examples, and an eigendecomposition of size min(n l, h) a layer; no memory.
+  H is (n, h), and (n, l h) where examples have positions; the covariance is that of (n l, h). Readings are of the last hidden
+  layer and, with `layers`, of every layer. NaN of features that are zero or, but for alignment, all alike.
+
+  Reading:
+    alignment, alignment_of/layer (): Tr(R R0) / |R| |R0| with R = H H^T.
+    cka, cka_of/layer (): the same of features less their mean over examples.
+    rank, rank_of/layer (): exp of the entropy of the covariance's eigenvalues, between 1 and h.
+    participation, participation_of/layer (): (their sum)^2 over the sum of their squares, between 1 and h.
+  Cost: two forward passes on n examples, and an eigendecomposition of size min(n l, h) a layer; no state.
   Oracle: numpy in float64 on the singular values of the features.
   Source: 2310.08513 (alignment), 1905.00414 (CKA), Roy and Vetterli 2007 (rank).
   """
@@ -40,18 +44,21 @@ def representation(apply: Callable[..., Array], loss: Loss, *, examples: Range(i
       'participation': jnp.trace(covariance) ** 2 / jnp.sum(covariance**2),
     }
 
-  return _of_features(apply, examples, _each_layer(compare, layers))
+  return _of_features(examples, _each_layer(compare, layers), least=2)
 
 
-@component()
-def activity(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=1) = 64, layers: bool = True) -> Probe:
+@component(needs=('hidden_layers',))
+def activity(*, examples: Range(int, least=1) = 64, layers: bool = True) -> Probe:
   """Which hidden units are on, on the first `examples` training inputs, and whether these were on at step 0.
 
-  Reading: of the last hidden layer, dead, the share of units that are zero for all examples, as relu's may be (); active, the
-    share of (example, unit) pairs above zero (); changed, the share of pairs that are above zero now or were at step 0, but
-    not both (); with `layers` the same of every layer under dead_of/, active_of/ and changed_of/. Each position counts as an
-    example of its own. NaN where a feature is.
-  Cost: two forward passes on `examples` examples; no memory.
+  Readings are of the last hidden layer and, with `layers`, of every layer. Each position counts as an example of its own. NaN
+  where a feature is.
+
+  Reading:
+    dead, dead_of/layer (): the share of units that are zero for all examples, as relu's may be.
+    active, active_of/layer (): the share of (example, unit) pairs above zero.
+    changed, changed_of/layer (): the share of pairs that are above zero now or were at step 0, but not both.
+  Cost: two forward passes on `examples` examples; no state.
   Oracle: numpy, unit by unit.
   Source: 1812.07956, section 3 (stability of activations).
   """
@@ -61,46 +68,49 @@ def activity(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, le
     dead = jnp.all(h == 0, axis=tuple(range(h.ndim - 1)))
     return {'dead': share(dead), 'active': share(h > 0), 'changed': share((h > 0) != (start > 0))}
 
-  return _of_features(apply, examples, _each_layer(compare, layers))
+  return _of_features(examples, _each_layer(compare, layers))
 
 
-@component()
-def neural_collapse(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=2) = 512) -> Probe:
+@component(needs=('hidden_layers', 'labels'))
+def neural_collapse(*, examples: Range(int, least=2) = 512) -> Probe:
   """How classes lie in the last hidden layer, on the first `examples` training examples; of positions the last.
 
-  Reading: within (NC1), tr(S_w S_b^+) / C with the covariances within and between C classes (); equinorm (NC2), standard
-    deviation over mean of the lengths of class means, less the mean of these (); equiangular (NC2), the standard deviation of
-    their pairs' cosines (); simplex (NC2), the mean distance of these from -1 / (C - 1) (); duality (NC3), the distance of
-    the classifier from the class means, each divided by its norm (), between 0 and 2; nearest (NC4), the share of examples
-    whose predicted class is that of the nearest class mean (). No units; all but nearest tend to 0 in collapse. Classes
-    without an example are left out. The classifier is the last parameter array of shape (h, C); duality is NaN without one.
-    All are NaN for float targets, which have no classes, and for fewer than two classes.
-  Cost: one forward pass on the examples, and an eigendecomposition of size C; no memory.
+  All but nearest tend to 0 in collapse. Classes without an example are left out; with fewer than two all readings are NaN. The
+  classifier is the last parameter array of shape (h, C).
+
+  Reading:
+    within (): NC1, tr(S_w S_b^+) / C with the covariances within and between C classes.
+    equinorm (): NC2, standard deviation over mean of the lengths of class means, less the mean of these.
+    equiangular (): NC2, the standard deviation of their pairs' cosines.
+    simplex (): NC2, the mean distance of these from -1 / (C - 1).
+    duality (): NC3, the distance of the classifier from the class means, each divided by its norm, between 0 and 2; NaN where no
+      parameter array is a classifier.
+    nearest (): NC4, the share of examples whose predicted class is that of the nearest class mean.
+  Cost: one forward pass on the examples, and an eigendecomposition of size C; no state.
   Oracle: numpy in float64 with pinv, class by class.
-  Source: 2008.08186, section 1.1 and figures 2 to 7.
+  Source: 2008.08186, section 1.1 and figures 2 to 7. Targets that are no labels (n,) are refused.
   """
 
-  def read(outputs, features, _, view):
-    y = view.data.train.y[: outputs.shape[0]]
-    if not jnp.issubdtype(y.dtype, jnp.integer):
-      return dict.fromkeys(('within', 'equinorm', 'equiangular', 'simplex', 'duality', 'nearest'), jnp.float32(jnp.nan))
+  def read(outputs, features, _, y, view):
+    if y.ndim != 1 or not jnp.issubdtype(y.dtype, jnp.integer):
+      raise ValueError(f'neural_collapse needs labels ({y.shape[0]},), one an example, but the targets are {y.dtype}{y.shape}')
     h = list(features.values())[-1]
     h = h.reshape(h.shape[0], -1, h.shape[-1])[:, -1]
-    mine = jax.nn.one_hot(y, max(outputs.shape[-1], 2), dtype=h.dtype)
-    size = jnp.sum(mine, axis=0)
-    there = size > 0
-    many = jnp.sum(there.astype(h.dtype))
-    centres = mine.T @ h / jnp.maximum(size, 1)[:, None]
-    means = jnp.where(there[:, None], centres - jnp.sum(centres, axis=0, keepdims=True) / many, 0)
-    out = {
-      'within': _within(h - mine @ centres, means),
-      **_simplex(means, there, many),
+    member = jax.nn.one_hot(y, max(outputs.shape[-1], 2), dtype=h.dtype)
+    size = jnp.sum(member, axis=0)
+    present = size > 0
+    classes = jnp.sum(present.astype(h.dtype))
+    centres = member.T @ h / jnp.maximum(size, 1)[:, None]
+    means = jnp.where(present[:, None], centres - jnp.sum(centres, axis=0, keepdims=True) / classes, 0)
+    reading = {
+      'within': _within(h - member @ centres, means),
+      **_simplex(means, present, classes),
       'duality': _duality(view.variables['params'], means),
-      'nearest': _nearest(h, jnp.where(there[:, None], centres, jnp.inf), predict(outputs)),
+      'nearest': _nearest(h, jnp.where(present[:, None], centres, jnp.inf), predict(outputs)),
     }
-    return {name: jnp.where(many > 1, value, jnp.nan) for name, value in out.items()}
+    return {name: jnp.where(classes > 1, value, jnp.nan) for name, value in reading.items()}
 
-  return _of_features(apply, examples, read, anchored=False)
+  return _of_features(examples, read, least=2, initial=False)
 
 
 # ---- geometry of classes ----------------------------------------------------------------------------------------
@@ -115,24 +125,25 @@ def _within(residuals: Array, means: Array) -> Array:
   return jnp.mean(jnp.sum(jnp.where(zero[None], 0, along**2), axis=1))
 
 
-def _simplex(means: Array, there: Array, many: Array) -> Reading:
+def _simplex(means: Array, present: Array, classes: Array) -> Reading:
   lengths = jnp.linalg.norm(means, axis=1)
-  pairs = there[:, None] & there[None] & ~jnp.eye(means.shape[0], dtype=bool)
+  pairs = present[:, None] & present[None] & ~jnp.eye(means.shape[0], dtype=bool)
   cosines = means @ means.T / (lengths[:, None] * lengths[None])
-  mean = lambda x, some: jnp.sum(jnp.where(some, x, 0)) / jnp.sum(some.astype(x.dtype))
-  std = lambda x, some: jnp.sqrt(mean((x - mean(x, some)) ** 2, some))
+  mean = lambda x, mask: jnp.sum(jnp.where(mask, x, 0)) / jnp.sum(mask.astype(x.dtype))
+  std = lambda x, mask: jnp.sqrt(mean((x - mean(x, mask)) ** 2, mask))
   return {
-    'equinorm': std(lengths, there) / mean(lengths, there),
+    'equinorm': std(lengths, present) / mean(lengths, present),
     'equiangular': std(cosines, pairs),
-    'simplex': mean(jnp.abs(cosines + 1 / (many - 1)), pairs),
+    'simplex': mean(jnp.abs(cosines + 1 / (classes - 1)), pairs),
   }
 
 
 def _duality(params, means: Array) -> Array:
-  found = [wide(leaf) for leaf in jax.tree.leaves(params) if leaf.shape == means.shape[::-1]]
-  if not found:
+  classifiers = [wide(leaf) for leaf in jax.tree.leaves(params) if leaf.shape == means.shape[::-1]]
+  if not classifiers:
     return jnp.asarray(jnp.nan, means.dtype)
-  return jnp.linalg.norm(found[-1].T / jnp.linalg.norm(found[-1]) - means / jnp.linalg.norm(means))
+  w = classifiers[-1]
+  return jnp.linalg.norm(w.T / jnp.linalg.norm(w) - means / jnp.linalg.norm(means))
 
 
 def _nearest(h: Array, centres: Array, classes: Array) -> Array:
@@ -144,23 +155,29 @@ def _nearest(h: Array, centres: Array, classes: Array) -> Array:
 # ---- features ---------------------------------------------------------------------------------------------------
 
 
-def _of_features(apply: Callable[..., Array], examples: int, read: Callable[..., Reading], anchored: bool = True) -> Probe:
-  """`read` of outputs, of features now and at step 0, and of the view. A model without features is refused at once."""
+def _of_features(examples: int, read: Callable[..., Reading], least: int = 1, initial: bool = True) -> Probe:
+  """`read` of outputs, of features now and, with `initial`, at step 0, of targets and of the view.
 
-  def shown(variables, view: View):
-    outputs, features = apply(variables, view.data.train.x[:examples], features=True)
-    return outputs, {name: wide(h) for name, h in features.items()}
+  A model that shows no features, and targets that `read` refuses, are refused at the start.
+  """
 
-  def init(view):
-    if not jax.eval_shape(lambda view: shown(view.variables, view), view)[1]:
+  def shown(view: View, variables, batch: Batch):
+    outputs, trace = view.problem.model.forward(variables, batch.x)
+    if not trace.features:
       raise ValueError(
         "the model shows no hidden features, which this probe reads; give it a hidden layer, or self.sow('intermediates', ...)"
       )
-    return ()
+    return outputs, {name: wide(h) for name, h in trace.features.items()}
 
-  def measure(view, memory, key):
-    outputs, features = shown(view.variables, view)
-    return read(outputs, features, shown(view.anchor, view)[1] if anchored else {}, view), memory
+  def measure(view, state, key):
+    batch = first(view.data.train, examples, least)
+    outputs, features = shown(view, view.variables, batch)
+    start = shown(view, view.initial, batch)[1] if initial else {}
+    return read(outputs, features, start, batch.y, view), state
+
+  def init(view):
+    jax.eval_shape(lambda: measure(view, (), None)[0])
+    return ()
 
   return Probe(init, measure)
 
@@ -168,12 +185,12 @@ def _of_features(apply: Callable[..., Array], examples: int, read: Callable[...,
 def _each_layer(compare: Callable[[Array, Array], dict[str, Array]], layers: bool) -> Callable[..., Reading]:
   """Readings of the last layer under their names, and of all layers under name_of/layer."""
 
-  def read(outputs, features, start, view):
+  def read(outputs, features, start, y, view):
     names = list(features) if layers else list(features)[-1:]
     each = {name: compare(features[name], start[name]) for name in names}
-    out = dict(each[names[-1]])
+    reading = dict(each[names[-1]])
     if layers:
-      out |= {f'{reading}_of': {name: values[reading] for name, values in each.items()} for reading in tuple(out)}
-    return out
+      reading |= {f'{name}_of': {layer: values[name] for layer, values in each.items()} for name in tuple(reading)}
+    return reading
 
   return read

@@ -1,31 +1,32 @@
 """What is left to learn, example by example."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
+from dynamics import losses
 from dynamics.components import component
-from dynamics.losses import Loss
+from dynamics.probes.evaluation import first
 from dynamics.schema import Range
 from dynamics.trees import wide
-from dynamics.types import Array, Probe, stateless
+from dynamics.types import Probe, stateless
 
 
 @component()
-def residuals(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, least=1) = 32) -> Probe:
+def residuals(*, examples: Range(int, least=1) = 32) -> Probe:
   """The derivative of each training example's loss by its outputs: outputs minus targets for the squared loss.
 
-  Reading: residual (n, k), of the first `examples` training examples, in the loss's unit over the outputs'. Gradient flow moves
-    the outputs by minus the tangent kernel times it, over the number of examples.
-  Cost: one forward pass over these examples; no memory.
+  Gradient flow moves the outputs by minus the tangent kernel times it, over the number of examples.
+
+  Reading:
+    residual (n, k), the loss over an output: of the first `examples` (n) training examples.
+  Cost: one forward pass over these examples; no state.
   Oracle: finite differences of the loss in float64.
   Source: 1806.07572, section 3 (the functional gradient of the cost).
   """
 
   def read(view, key):
-    x, y = (part[:examples] for part in view.data.train)
-    outputs = apply(view.variables, x)
-    return {'residual': jax.grad(lambda z: jnp.sum(wide(loss(z, y))))(outputs)}
+    x, y = first(view.data.train, examples)
+    outputs = view.problem.model.apply(view.variables, x)
+    return {'residual': jax.grad(lambda z: jnp.sum(wide(losses.each(view.problem.loss, z, y))))(outputs)}
 
   return stateless(read)

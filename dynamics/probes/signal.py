@@ -1,32 +1,30 @@
 """Weights on the inputs that decide the label against weights on those that do not."""
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.inits import describe, weights
-from dynamics.losses import Loss
+from dynamics.inits.leaves import weights
+from dynamics.schema import Range
 from dynamics.trees import wide
-from dynamics.types import Array, Probe, stateless
+from dynamics.types import Probe, stateless
 
 
 @component()
-def signal(apply: Callable[..., Array], loss: Loss, *, inputs: int = 1) -> Probe:
+def signal(*, inputs: Range(int, least=1) = 1) -> Probe:
   """The weights of the first layer by what they read: the first `inputs` inputs, or the others.
 
-  Reading: along, the norm of the weights that read the first `inputs` inputs (); across, that of all others (). Units of a
-    parameter; for one output and one such input, along is |w_1| and across |w_perp|.
-  Cost: one pass over the first layer; no memory.
+  Reading:
+    along (), a parameter: the norm of the weights that read the first `inputs` inputs; |w_1| for one output and one such input.
+    across (), a parameter: the norm of all other weights of the layer; |w_perp| there.
+  Cost: one pass over the first layer; no state.
   Oracle: numpy in float64.
   Source: 2301.13703 (signal and noise of the perceptron).
   """
 
   def read(view, key):
-    params = view.variables['params']
-    first = wide(trees.by_path(params)[weights(describe(params))[0].name])
+    kernel = wide(trees.by_path(view.variables['params'])[weights(view.problem.model.leaves())[0].name])
     size = lambda w: jnp.sqrt(jnp.sum(w * w))
-    return {'along': size(first[:inputs]), 'across': size(first[inputs:])}
+    return {'along': size(kernel[:inputs]), 'across': size(kernel[inputs:])}
 
   return stateless(read)
