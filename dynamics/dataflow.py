@@ -1,0 +1,464 @@
+"""How a model uses its parameters: each leaf followed through the jaxpr to the operations in which it meets the input.
+
+Every variable of the jaxpr is *data*, which depends on the model's input x, or it is made of parameters and constants alone.
+The latter carry links: which axes of which leaves lie along which of their axes. Where a linked variable meets data, the
+operation tells what the leaf does there (a `Use`). So reshaping, scaling, masking or normalising a parameter changes nothing,
+and neither do its name and the order of the module's attributes.
+"""
+
+import collections
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from dynamics import jaxprs
+from dynamics.types import Tree, Variables
+
+Kind = Literal['weight', 'rows', 'data', 'bias', 'scale']
+
+
+class Piece(NamedTuple):
+  """A factor of an axis of a leaf: the whole axis, unless a reshape has split it. A slice counts as its whole axis."""
+
+  axis: int
+  size: int
+
+
+Axes = tuple[tuple[Piece, ...], ...]  # the pieces along each axis of a variable
+
+
+class Use(NamedTuple):
+  """One meeting of a leaf with data.
+
+  weight: contracted with data over `inputs`. rows: read by index along `inputs`. bias: added, along feature axes alone.
+  scale: multiplied. data: joined with activations, as position embeddings (added along an axis that is no feature), class
+  tokens and initial states are; `inputs` are then the axes of the positions.
+  """
+
+  leaf: int
+  kind: Kind
+  inputs: tuple[Piece, ...]
+  outputs: tuple[Piece, ...]
+  before: frozenset[int]  # leaves on which the other operand depends
+  constant: bool = False  # the other operand does not depend on x
+
+
+class _Link(NamedTuple):
+  """A leaf inside a variable that is made of parameters and constants."""
+
+  leaf: int
+  axes: Axes
+  left: tuple[Piece, ...] = ()  # contracted with a parameter that stands on its left in a product
+  right: tuple[Piece, ...] = ()  # and on its right
+  readable: bool = True  # False: a summary of the leaf, such as its norm
+
+
+class _Pending(NamedTuple):
+  """A use that turns into a contraction if its result is summed: a sum of rows, or a product and a sum."""
+
+  number: int
+  axes: Axes  # the pieces that a sum over each axis would contract
+
+
+class _Value(NamedTuple):
+  """What is known of a variable."""
+
+  data: bool
+  leaves: frozenset[int]  # that it depends on
+  features: Axes  # axes that a parameter has written, or the last one of x; the others are examples and positions
+  links: tuple[_Link, ...] = ()
+  pending: tuple[_Pending, ...] = ()
+
+
+def uses(apply: Callable, variables: Variables, x: Tree) -> tuple[list[Use], frozenset[int]]:
+  """All uses in the order of the forward pass, and the leaves that reach an output; leaves by their numbers.
+
+  Args:
+    apply: (variables, x) -> outputs, in evaluation mode. It is traced and not run.
+    variables: with the collection 'params'; shapes are enough.
+    x: array or tree of arrays; shapes are enough.
+  """
+  rest = {name: value for name, value in variables.items() if name != 'params'}
+  call = lambda params, x, rest: apply({**rest, 'params': params}, x)
+  params, x, rest = jax.eval_shape(lambda *args: args, variables['params'], x, rest)
+  jaxpr = jax.make_jaxpr(call)(params, x, rest).jaxpr
+  leaves, inputs = len(jax.tree.leaves(params)), len(jax.tree.leaves(x))
+
+  def value(i, v):
+    axes = tuple((Piece(k, n),) for k, n in enumerate(v.aval.shape))
+    if i < leaves:
+      return _Value(False, frozenset({i}), axes, (_Link(i, axes),))
+    if i >= leaves + inputs:
+      return _constant(v)
+    floating = jnp.issubdtype(v.aval.dtype, jnp.inexact)
+    return _Value(True, frozenset(), tuple(a if floating and k == v.aval.ndim - 1 else () for k, a in enumerate(axes)))
+
+  record: list[Use] = []
+  outputs = _run(jaxpr, [value(i, v) for i, v in enumerate(jaxpr.invars)], record)
+  return record, frozenset().union(*(v.leaves for v in outputs))
+
+
+def extent(pieces: Iterable[Piece]) -> int:
+  return math.prod(piece.size for piece in pieces)
+
+
+# ---- the walk through a jaxpr ---------------------------------------------------------------------------------------
+
+
+def _run(jaxpr: core.Jaxpr, values: Sequence[_Value], record: list[Use]) -> list[_Value]:
+  variables = [*jaxpr.outvars, *(v for eqn in jaxpr.eqns for v in eqn.invars)]
+  counts = collections.Counter(v for v in variables if not isinstance(v, core.Literal))
+  known = dict(zip(jaxpr.invars, values, strict=True))
+
+  def read(v):
+    if isinstance(v, core.Literal) or v not in known:
+      return _constant(v)
+    return known[v]._replace(pending=()) if counts[v] > 1 else known[v]
+
+  for eqn in jaxpr.eqns:
+    known |= zip(eqn.outvars, _equation(eqn, [read(v) for v in eqn.invars], record), strict=True)
+  return [read(v) for v in jaxpr.outvars]
+
+
+def _equation(eqn: core.JaxprEqn, values: list[_Value], record: list[Use]) -> list[_Value]:
+  name = eqn.primitive.name
+  if name in CONTROL:
+    return CONTROL[name](eqn, values, record)
+  called = jaxprs.called(eqn)
+  if called is not None and all(a.aval.ndim == b.aval.ndim for a, b in zip(called.invars, eqn.invars, strict=True)):
+    return _run(called, values, record)
+  data, linked = any(v.data for v in values), [i for i, v in enumerate(values) if v.links]
+  pending = ()
+  if linked and name in READERS and (data or (len(linked) == 1 and name in ('dot_general', 'conv_general_dilated'))):
+    before = frozenset().union(*(v.leaves for v in values if v.data))
+    for place in linked:
+      for use, summed in READERS[name](eqn, place, values):
+        pending += (_Pending(len(record), summed),) if summed is not None and data else ()
+        record.append(use._replace(before=use.before | before, constant=not data))
+  elif name == 'reduce_sum':
+    _sum(values[0].pending, eqn.params['axes'], record)
+  elif name == 'convert_element_type':
+    pending = values[0].pending
+  leaves = frozenset().union(*(v.leaves for v in values))
+  links = () if data else _merged([link for i in linked for link in _carried(eqn, i, values)])
+  return [_Value(data, leaves, _features(eqn, values, v.aval), links, pending) for v in eqn.outvars]
+
+
+def _constant(v) -> _Value:
+  return _Value(False, frozenset(), ((),) * len(v.aval.shape))
+
+
+def _features(eqn, values: list[_Value], after) -> Axes:
+  """Of each axis the largest feature that any operand has there; parameters that are added or joined make none."""
+  joined = READERS.get(eqn.primitive.name) in (_added, _joined) and any(v.data for v in values)
+  axes = [_moved(eqn, i, v.features, after) for i, v in enumerate(values) if v.data or not joined]
+  axes = [a for a in axes if a is not None]
+  sizes = [max((extent(a[k]) if a[k] else 0 for a in axes), default=0) for k in range(after.ndim)]
+  return tuple((Piece(k, min(size, n)),) if size else () for k, (size, n) in enumerate(zip(sizes, after.shape, strict=True)))
+
+
+def _carried(eqn, place: int, values: list[_Value]) -> list[_Link]:
+  """The links of an operand after an equation without data."""
+  name, after = eqn.primitive.name, eqn.outvars[0].aval
+  partner = any(v.links for i, v in enumerate(values) if i != place)
+
+  def carry(link):
+    axes = _moved(eqn, place, link.axes, after)
+    if axes is None:
+      return link._replace(axes=((),) * after.ndim, readable=False)
+    contracted = ()
+    if name == 'dot_general':
+      contracted = tuple(p for k in eqn.params['dimension_numbers'][0][place] for p in link.axes[k])
+      side = 'left' if place else 'right'
+      link = link._replace(**{side: getattr(link, side) + contracted}) if partner else link
+    elif name == 'gather' and place == 0:
+      how = eqn.params['dimension_numbers']
+      rows = tuple(p for k in how.start_index_map for p in link.axes[k])
+      axes = tuple(a if k in how.offset_dims else a + rows for k, a in enumerate(axes))
+    elif name not in SELECTIONS:
+      contracted = {*sum(link.axes, ())} - {*sum(axes, ())}
+    summary = name == 'fft' or (extent(contracted) > 1 and not (name == 'dot_general' and partner))
+    curved = (link.left or link.right) and name not in LINEAR
+    return link._replace(axes=axes, readable=link.readable and not summary and not curved)
+
+  return [carry(link) for link in values[place].links]
+
+
+def _merged(links: list[_Link]) -> tuple[_Link, ...]:
+  """One link for each leaf: the one that shows most of it, such as w in w / |w|."""
+  best: dict[int, _Link] = {}
+  for link in links:
+    rank = lambda link: (link.readable, extent(sum(link.axes, ())))
+    if link.leaf not in best or rank(link) > rank(best[link.leaf]):
+      best[link.leaf] = link
+  return tuple(best.values())
+
+
+def _sum(pending: tuple[_Pending, ...], axes: Sequence[int], record: list[Use]) -> None:
+  for number, pieces in pending:
+    use, summed = record[number], tuple(dict.fromkeys(p for k in axes for p in pieces[k]))
+    if summed:
+      outputs = tuple(p for p in use.outputs if p not in summed)
+      record[number] = use._replace(kind='weight', inputs=summed, outputs=outputs)
+
+
+# ---- where the axes of an operand go ----------------------------------------------------------------------------------
+
+SELECTIONS = ('slice', 'dynamic_slice', 'squeeze', 'reshape', 'broadcast_in_dim', 'split')
+LINEAR = (*SELECTIONS, 'dot_general', 'transpose', 'convert_element_type', 'add', 'sub', 'mul', 'div', 'neg', 'copy', 'copy_p')
+
+
+def _moved(eqn, place: int, axes: Axes, after) -> Axes | None:
+  """The pieces along each axis of the output; None where they cannot be followed."""
+  name, params, before = eqn.primitive.name, eqn.params, eqn.invars[place].aval
+  out: list[tuple[Piece, ...]] = [()] * after.ndim
+  if name == 'dot_general':
+    contracted, batch = params['dimension_numbers']
+    free = lambda i: [k for k in range(eqn.invars[i].aval.ndim) if k not in contracted[i] and k not in batch[i]]
+    start = len(batch[0]) + (len(free(0)) if place else 0)
+    pairs = [*enumerate(batch[place]), *enumerate(free(place), start)]
+  elif name == 'conv_general_dilated':
+    lhs, rhs, result = params['dimension_numbers']
+    pairs = [(result[1], rhs[0])] if place else [(a, b) for a, b in zip(result, lhs, strict=True) if a != result[1]]
+  elif name == 'gather':
+    how = params['dimension_numbers']
+    hidden = (*how.collapsed_slice_dims, *how.operand_batching_dims)
+    others = [k for k in range(after.ndim) if k not in how.offset_dims]
+    whole = [k for k in range(before.ndim) if k not in hidden]
+    pairs = [*zip(how.offset_dims, whole, strict=True)] if place == 0 else [*zip(others, range(before.ndim - 1), strict=True)]
+  elif name == 'transpose':
+    pairs = [*enumerate(params['permutation'])]
+  elif name == 'broadcast_in_dim':
+    if place:
+      return None
+    same = lambda k, i: before.shape[i] == after.shape[k]
+    pairs = [(k, i) for i, k in enumerate(params['broadcast_dimensions']) if same(k, i)]
+  elif name == 'squeeze' or (name.startswith(('reduce', 'arg')) and 'axes' in params):
+    dropped = params['dimensions'] if name == 'squeeze' else params['axes']
+    pairs = [*enumerate(k for k in range(before.ndim) if k not in dropped)]
+  elif name == 'reshape':
+    return _reshaped(axes, before.shape, after.shape)
+  else:
+    return axes if before.ndim == after.ndim else None
+  for k, i in pairs:
+    out[k] = axes[i]
+  return tuple(out)
+
+
+def _reshaped(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes | None:
+  """Groups of axes of equal size are matched from the left; within a group pieces are dealt out from the right."""
+  out: list[tuple[Piece, ...]] = [()] * len(after)
+  if 0 in before:
+    return tuple(out)
+  i = j = 0
+  while i < len(before) and j < len(after):
+    first, start, a, b = i, j, before[i], after[j]
+    i, j = i + 1, j + 1
+    while a != b:
+      if a < b:
+        a, i = a * before[i], i + 1
+      else:
+        b, j = b * after[j], j + 1
+    single = i == first + 1
+    pieces = [p for k in range(first, i) for p in axes[k] if single or before[k] > 1]  # a slice of size 1 falls away
+    large = [k for k in range(start, j) if after[k] > 1] or [start]
+    for k in reversed(large[1:]):
+      dealt = _dealt(pieces, after[k])
+      if dealt is None:
+        return None
+      out[k], pieces = dealt
+    out[large[0]] = tuple(pieces)
+  return tuple(out)
+
+
+def _dealt(pieces: list[Piece], size: int) -> tuple[tuple[Piece, ...], list[Piece]] | None:
+  """The last pieces of this size together, and the rest; None where they do not divide it."""
+  dealt: tuple[Piece, ...] = ()
+  while size > 1 and pieces:
+    axis, whole = pieces[-1]
+    part = math.gcd(whole, size)
+    if part not in (whole, size):
+      return None
+    dealt, size = (Piece(axis, part), *dealt), size // part
+    pieces = pieces[:-1] if part == whole else [*pieces[:-1], Piece(axis, whole // part)]
+  return dealt, pieces
+
+
+# ---- what a leaf does where it meets data -----------------------------------------------------------------------------
+
+Reading = tuple[Use, Axes | None]  # and the pieces that a sum over the result would contract, for a `_Pending`
+
+
+def _product(eqn, place: int, values: list[_Value]) -> list[Reading]:
+  contracted, batch = (pair[place] for pair in eqn.params['dimension_numbers'])
+  return _contracted(values[place].links, contracted, batch, eqn.invars[place].aval.shape)
+
+
+def _convolution(eqn, place: int, values: list[_Value]) -> list[Reading]:
+  """A filter reads its window and the channels of its group."""
+  if place == 0 or eqn.params['batch_group_count'] != 1:
+    return []
+  rhs = eqn.params['dimension_numbers'].rhs_spec
+  return _contracted(values[1].links, (*rhs[2:], rhs[1]), (), eqn.invars[1].aval.shape)
+
+
+def _contracted(links: Sequence[_Link], contracted: Sequence[int], batch: Sequence[int], shape) -> list[Reading]:
+  """The uses of the leaves of a matrix that is contracted with data.
+
+  Factors A B of the matrix are read as layers one after the other, from the one whose side meets data. A leaf without a
+  contracted axis scales the outputs of the others.
+  """
+  free = [k for k in range(len(shape)) if k not in contracted and k not in batch]
+  on = lambda link, dims: tuple(p for k in dims for p in link.axes[k])
+  size = math.prod(shape[k] for k in contracted)
+  readings = []
+  for link in links:
+    if link.readable and not link.left and not link.right:
+      reads, writes, shared = (on(link, dims) for dims in (contracted, free, batch))
+      scale = extent(reads) == 1 and (size > 1 or (not contracted and extent(writes) == 1))
+      inputs, outputs = ((), (*shared, *writes)) if scale else (reads, writes)
+      readings.append((Use(link.leaf, 'scale' if scale else 'weight', inputs, outputs, frozenset()), None))
+  chain = [link for link in links if link.left or link.right]
+  entry = next((i for i, link in enumerate(chain) if on(link, contracted)), None)
+  if entry is None or not all(link.readable and not on(link, batch) for link in chain):
+    return readings
+  before: frozenset[int] = frozenset()
+  for i, link in [*enumerate(chain)][entry:] + [*enumerate(chain)][:entry][::-1]:
+    reads, writes = on(link, contracted), on(link, free)
+    inputs = reads if i == entry else link.left if i > entry else link.right
+    outputs = (*(link.left if i <= entry else ()), *(link.right if i >= entry else ()), *writes)
+    outputs += () if i == entry else reads
+    readings.append((Use(link.leaf, 'weight', inputs, outputs, before), None))
+    before |= {link.leaf}
+  return readings
+
+
+def _rows(eqn, place: int, values: list[_Value]) -> list[Reading]:
+  """Whole rows at places that depend on data."""
+  if place:
+    return []
+  before, after = eqn.invars[0].aval, eqn.outvars[0].aval
+  if eqn.primitive.name == 'gather':
+    how = eqn.params['dimension_numbers']
+    read, positions = how.start_index_map, [k for k in range(after.ndim) if k not in how.offset_dims]
+  else:
+    read, positions = [k for k, size in enumerate(eqn.params['slice_sizes']) if size < before.shape[k]], []
+  readings = []
+  for link in values[0].links:
+    inputs = tuple(p for k in read for p in link.axes[k])
+    outputs = tuple(p for k, pieces in enumerate(link.axes) if k not in read for p in pieces)
+    if link.readable and not link.left and not link.right:
+      summed = tuple(inputs if k in positions else () for k in range(after.ndim))
+      readings.append((Use(link.leaf, 'rows', inputs, outputs, frozenset()), summed))
+  return readings
+
+
+def _added(eqn, place: int, values: list[_Value]) -> list[Reading]:
+  return _along(eqn, place, values, 'bias')
+
+
+def _joined(eqn, place: int, values: list[_Value]) -> list[Reading]:
+  return [] if eqn.primitive.name == 'select_n' and place == 0 else _along(eqn, place, values, 'data')
+
+
+def _along(eqn, place: int, values: list[_Value], kind: Kind) -> list[Reading]:
+  """A leaf that varies along features alone is of the given kind, one that varies along positions is data."""
+  after = eqn.outvars[0].aval
+  features = [v.features for v in values if v.data and len(v.features) == after.ndim]
+  feature = [any(axes[k] for axes in features) for k in range(after.ndim)]
+  readings = []
+  for link in values[place].links:
+    if link.readable and not link.left and not link.right:
+      varies = [k for k, pieces in enumerate(link.axes) if extent(pieces) > 1]
+      positions = tuple(p for k in varies if not feature[k] for p in link.axes[k])
+      outputs = tuple(p for k, pieces in enumerate(link.axes) if k not in varies or feature[k] for p in pieces)
+      readings.append((Use(link.leaf, 'data' if positions else kind, positions, outputs, frozenset()), None))
+  return readings
+
+
+def _scaled(eqn, place: int, values: list[_Value]) -> list[Reading]:
+  """A product entry by entry; a sum over it, if that is all it is for, makes it a contraction."""
+  plain = [link for link in values[place].links if link.readable and not link.left and not link.right]
+  summed = lambda link: link.axes if eqn.primitive.name == 'mul' and len(link.axes) == eqn.outvars[0].aval.ndim else None
+  return [(Use(link.leaf, 'scale', (), sum(link.axes, ()), frozenset()), summed(link)) for link in plain]
+
+
+READERS = {'dot_general': _product, 'conv_general_dilated': _convolution, 'gather': _rows, 'dynamic_slice': _rows,
+           'add': _added, 'sub': _added, 'add_any': _added, 'mul': _scaled, 'div': _scaled, 'concatenate': _joined,
+           'select_n': _joined, 'dynamic_update_slice': _joined}  # fmt: skip
+
+
+# ---- loops and branches -----------------------------------------------------------------------------------------------
+
+
+def _scan(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
+  """Stacked operands lose their first axis: it counts layers or times."""
+  consts, carry = eqn.params['num_consts'], eqn.params['num_carry']
+  row = lambda v: v._replace(
+    features=v.features[1:], links=tuple(link._replace(axes=link.axes[1:]) for link in v.links), pending=()
+  )
+  stack = lambda v: v._replace(
+    features=((), *v.features), links=tuple(link._replace(axes=((), *link.axes)) for link in v.links), pending=()
+  )
+  rows = [row(v) for v in values[consts + carry :]]
+  body = lambda state, record: _run(eqn.params['jaxpr'].jaxpr, [*values[:consts], *state, *rows], record)
+  state, outs = _repeated(body, values[consts : consts + carry], record)
+  return [*state, *(stack(v) for v in outs[carry:])]
+
+
+def _while(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
+  start, consts = eqn.params['cond_nconsts'], eqn.params['body_nconsts']
+  fixed = values[start : start + consts]
+  body = lambda state, record: _run(eqn.params['body_jaxpr'].jaxpr, [*fixed, *state], record)
+  return _repeated(body, values[start + consts :], record)[0]
+
+
+def _cond(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
+  branches = [_run(branch.jaxpr, values[1:], record) for branch in eqn.params['branches']]
+  outs = branches[0]
+  for branch in branches[1:]:
+    outs = [_either(a, b) for a, b in zip(outs, branch, strict=True)]
+  for branch in branches:
+    _enter(branch, outs, record)
+  return outs
+
+
+def _repeated(body, state: list[_Value], record: list[Use]) -> tuple[list[_Value], list[_Value]]:
+  """What is known of a loop's state when another turn adds nothing to it, and the outputs of that turn; its uses are recorded."""
+  start = state = [v._replace(pending=()) for v in state]
+  while True:
+    outs = body(state, list(record))
+    after = [_either(a, b) for a, b in zip(state, outs[: len(state)], strict=True)]
+    if after == state:
+      break
+    state = after
+  _enter(start, state, record)
+  return state, body(state, record)
+
+
+def _enter(start: list[_Value], state: list[_Value], record: list[Use]) -> None:
+  """Parameters that become data by a loop or a branch: initial states."""
+  for before, after in zip(start, state, strict=True):
+    for link in before.links if after.data else ():
+      if link.readable and not before.data:
+        positions = tuple(p for pieces, f in zip(link.axes, after.features, strict=True) if not f for p in pieces if p.size > 1)
+        outputs = tuple(p for p in sum(link.axes, ()) if p not in positions)
+        record.append(Use(link.leaf, 'data', positions, outputs, frozenset()))
+
+
+def _either(a: _Value, b: _Value) -> _Value:
+  """What is known of a value that is a or b. It only grows, so loops end."""
+  data = a.data or b.data
+  links = {link.leaf: link for link in a.links}
+  for link in b.links:
+    unlike = links.get(link.leaf, link) != link
+    links[link.leaf] = _Link(link.leaf, ((),) * len(link.axes), readable=False) if unlike else link
+  features = tuple(f if extent(f) * bool(f) >= extent(g) * bool(g) else g for f, g in zip(a.features, b.features, strict=True))
+  return _Value(data, a.leaves | b.leaves, features, () if data else tuple(links.values()))
+
+
+CONTROL = {'scan': _scan, 'while': _while, 'cond': _cond}
