@@ -8,7 +8,7 @@ and neither do its name and the order of the module's attributes.
 
 import collections
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -16,19 +16,13 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from dynamics import jaxprs
+from dynamics.axes import Axes, Piece, extent, moved
 from dynamics.types import Tree, Variables
 
 Kind = Literal['weight', 'rows', 'data', 'bias', 'scale']
 
-
-class Piece(NamedTuple):
-  """A factor of an axis of a leaf: the whole axis, unless a reshape has split it. A slice counts as its whole axis."""
-
-  axis: int
-  size: int
-
-
-Axes = tuple[tuple[Piece, ...], ...]  # the pieces along each axis of a variable
+SELECTIONS = ('slice', 'dynamic_slice', 'squeeze', 'reshape', 'broadcast_in_dim', 'split')
+LINEAR = (*SELECTIONS, 'dot_general', 'transpose', 'convert_element_type', 'add', 'sub', 'mul', 'div', 'neg', 'copy', 'copy_p')
 
 
 class Use(NamedTuple):
@@ -58,10 +52,14 @@ class _Link(NamedTuple):
 
 
 class _Pending(NamedTuple):
-  """A use that turns into a contraction if its result is summed: a sum of rows, or a product and a sum."""
+  """A use that turns into a contraction by what is done with its result, if that is all the result is for."""
 
   number: int
-  axes: Axes  # the pieces that a sum over each axis would contract
+  summed: Axes  # the pieces that a sum over each axis contracts: a sum of rows, or a product and a sum
+  read: Axes | None  # those along each axis of rows: a row that is itself contracted with data is the weight of an expert
+
+
+FEATURE, COPY = 0, 1  # what takes the place of a leaf's axis in `_Value.features`; copies are those of a batch of parameters
 
 
 class _Value(NamedTuple):
@@ -89,21 +87,18 @@ def uses(apply: Callable, variables: Variables, x: Tree) -> tuple[list[Use], fro
   leaves, inputs = len(jax.tree.leaves(params)), len(jax.tree.leaves(x))
 
   def value(i, v):
-    axes = tuple((Piece(k, n),) for k, n in enumerate(v.aval.shape))
+    features = tuple((Piece(FEATURE, n),) for n in v.aval.shape)
     if i < leaves:
-      return _Value(False, frozenset({i}), axes, (_Link(i, axes),))
+      axes = tuple((Piece(k, n),) for k, n in enumerate(v.aval.shape))
+      return _Value(False, frozenset({i}), features, (_Link(i, axes),))
     if i >= leaves + inputs:
       return _constant(v)
     floating = jnp.issubdtype(v.aval.dtype, jnp.inexact)
-    return _Value(True, frozenset(), tuple(a if floating and k == v.aval.ndim - 1 else () for k, a in enumerate(axes)))
+    return _Value(True, frozenset(), (*((),) * (v.aval.ndim - 1), *features[-1:]) if floating else ((),) * v.aval.ndim)
 
   record: list[Use] = []
   outputs = _run(jaxpr, [value(i, v) for i, v in enumerate(jaxpr.invars)], record)
   return record, frozenset().union(*(v.leaves for v in outputs))
-
-
-def extent(pieces: Iterable[Piece]) -> int:
-  return math.prod(piece.size for piece in pieces)
 
 
 # ---- the walk through a jaxpr ---------------------------------------------------------------------------------------
@@ -136,11 +131,14 @@ def _equation(eqn: core.JaxprEqn, values: list[_Value], record: list[Use]) -> li
   if linked and name in READERS and (data or (len(linked) == 1 and name in ('dot_general', 'conv_general_dilated'))):
     before = frozenset().union(*(v.leaves for v in values if v.data))
     for place in linked:
-      for use, summed in READERS[name](eqn, place, values):
-        pending += (_Pending(len(record), summed),) if summed is not None and data else ()
+      for use, results in READERS[name](eqn, place, values):
+        pending += (_Pending(len(record), *results),) if results and data else ()
         record.append(use._replace(before=use.before | before, constant=not data))
   elif name == 'reduce_sum':
     _sum(values[0].pending, eqn.params['axes'], record)
+  elif name == 'dot_general' and data:
+    for place, value in enumerate(values):
+      _expert(eqn, place, value.pending, values[1 - place].leaves, record)
   elif name == 'convert_element_type':
     pending = values[0].pending
   leaves = frozenset().union(*(v.leaves for v in values))
@@ -154,11 +152,20 @@ def _constant(v) -> _Value:
 
 def _features(eqn, values: list[_Value], after) -> Axes:
   """Of each axis the largest feature that any operand has there; parameters that are added or joined make none."""
-  joined = READERS.get(eqn.primitive.name) in (_added, _joined) and any(v.data for v in values)
-  axes = [_moved(eqn, i, v.features, after) for i, v in enumerate(values) if v.data or not joined]
-  axes = [a for a in axes if a is not None]
-  sizes = [max((extent(a[k]) if a[k] else 0 for a in axes), default=0) for k in range(after.ndim)]
-  return tuple((Piece(k, min(size, n)),) if size else () for k, (size, n) in enumerate(zip(sizes, after.shape, strict=True)))
+  name, data = eqn.primitive.name, any(v.data for v in values)
+  joined = data and READERS.get(name) in (_added, _joined)
+
+  def features(i, v):
+    if not data or v.data or name != 'dot_general':
+      return v.features
+    batch = eqn.params['dimension_numbers'][1][i]
+    return tuple(tuple(Piece(COPY, p.size) for p in f) if k in batch else f for k, f in enumerate(v.features))
+
+  onward = [moved(eqn, i, features(i, v), after) for i, v in enumerate(values) if v.data or not joined]
+  size = lambda pieces: (bool(pieces) * extent(pieces), min((p.axis for p in pieces), default=FEATURE))
+  largest = [max((axes[k] for axes in onward if axes), key=size, default=()) for k in range(after.ndim)]
+  kind = lambda pieces: min(p.axis for p in pieces)
+  return tuple((Piece(kind(f), min(extent(f), n)),) if f else () for f, n in zip(largest, after.shape, strict=True))
 
 
 def _carried(eqn, place: int, values: list[_Value]) -> list[_Link]:
@@ -167,7 +174,7 @@ def _carried(eqn, place: int, values: list[_Value]) -> list[_Link]:
   partner = any(v.links for i, v in enumerate(values) if i != place)
 
   def carry(link):
-    axes = _moved(eqn, place, link.axes, after)
+    axes = moved(eqn, place, link.axes, after)
     if axes is None:
       return link._replace(axes=((),) * after.ndim, readable=False)
     contracted = ()
@@ -199,98 +206,26 @@ def _merged(links: list[_Link]) -> tuple[_Link, ...]:
 
 
 def _sum(pending: tuple[_Pending, ...], axes: Sequence[int], record: list[Use]) -> None:
-  for number, pieces in pending:
+  for number, pieces, _ in pending:
     use, summed = record[number], tuple(dict.fromkeys(p for k in axes for p in pieces[k]))
     if summed:
       outputs = tuple(p for p in use.outputs if p not in summed)
       record[number] = use._replace(kind='weight', inputs=summed, outputs=outputs)
 
 
-# ---- where the axes of an operand go ----------------------------------------------------------------------------------
-
-SELECTIONS = ('slice', 'dynamic_slice', 'squeeze', 'reshape', 'broadcast_in_dim', 'split')
-LINEAR = (*SELECTIONS, 'dot_general', 'transpose', 'convert_element_type', 'add', 'sub', 'mul', 'div', 'neg', 'copy', 'copy_p')
-
-
-def _moved(eqn, place: int, axes: Axes, after) -> Axes | None:
-  """The pieces along each axis of the output; None where they cannot be followed."""
-  name, params, before = eqn.primitive.name, eqn.params, eqn.invars[place].aval
-  out: list[tuple[Piece, ...]] = [()] * after.ndim
-  if name == 'dot_general':
-    contracted, batch = params['dimension_numbers']
-    free = lambda i: [k for k in range(eqn.invars[i].aval.ndim) if k not in contracted[i] and k not in batch[i]]
-    start = len(batch[0]) + (len(free(0)) if place else 0)
-    pairs = [*enumerate(batch[place]), *enumerate(free(place), start)]
-  elif name == 'conv_general_dilated':
-    lhs, rhs, result = params['dimension_numbers']
-    pairs = [(result[1], rhs[0])] if place else [(a, b) for a, b in zip(result, lhs, strict=True) if a != result[1]]
-  elif name == 'gather':
-    how = params['dimension_numbers']
-    hidden = (*how.collapsed_slice_dims, *how.operand_batching_dims)
-    others = [k for k in range(after.ndim) if k not in how.offset_dims]
-    whole = [k for k in range(before.ndim) if k not in hidden]
-    pairs = [*zip(how.offset_dims, whole, strict=True)] if place == 0 else [*zip(others, range(before.ndim - 1), strict=True)]
-  elif name == 'transpose':
-    pairs = [*enumerate(params['permutation'])]
-  elif name == 'broadcast_in_dim':
-    if place:
-      return None
-    same = lambda k, i: before.shape[i] == after.shape[k]
-    pairs = [(k, i) for i, k in enumerate(params['broadcast_dimensions']) if same(k, i)]
-  elif name == 'squeeze' or (name.startswith(('reduce', 'arg')) and 'axes' in params):
-    dropped = params['dimensions'] if name == 'squeeze' else params['axes']
-    pairs = [*enumerate(k for k in range(before.ndim) if k not in dropped)]
-  elif name == 'reshape':
-    return _reshaped(axes, before.shape, after.shape)
-  else:
-    return axes if before.ndim == after.ndim else None
-  for k, i in pairs:
-    out[k] = axes[i]
-  return tuple(out)
-
-
-def _reshaped(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes | None:
-  """Groups of axes of equal size are matched from the left; within a group pieces are dealt out from the right."""
-  out: list[tuple[Piece, ...]] = [()] * len(after)
-  if 0 in before:
-    return tuple(out)
-  i = j = 0
-  while i < len(before) and j < len(after):
-    first, start, a, b = i, j, before[i], after[j]
-    i, j = i + 1, j + 1
-    while a != b:
-      if a < b:
-        a, i = a * before[i], i + 1
-      else:
-        b, j = b * after[j], j + 1
-    single = i == first + 1
-    pieces = [p for k in range(first, i) for p in axes[k] if single or before[k] > 1]  # a slice of size 1 falls away
-    large = [k for k in range(start, j) if after[k] > 1] or [start]
-    for k in reversed(large[1:]):
-      dealt = _dealt(pieces, after[k])
-      if dealt is None:
-        return None
-      out[k], pieces = dealt
-    out[large[0]] = tuple(pieces)
-  return tuple(out)
-
-
-def _dealt(pieces: list[Piece], size: int) -> tuple[tuple[Piece, ...], list[Piece]] | None:
-  """The last pieces of this size together, and the rest; None where they do not divide it."""
-  dealt: tuple[Piece, ...] = ()
-  while size > 1 and pieces:
-    axis, whole = pieces[-1]
-    part = math.gcd(whole, size)
-    if part not in (whole, size):
-      return None
-    dealt, size = (Piece(axis, part), *dealt), size // part
-    pieces = pieces[:-1] if part == whole else [*pieces[:-1], Piece(axis, whole // part)]
-  return dealt, pieces
+def _expert(eqn, place: int, pending: tuple[_Pending, ...], other: frozenset[int], record: list[Use]) -> None:
+  contracted, batch = (pair[place] for pair in eqn.params['dimension_numbers'])
+  for number, _, pieces in pending:
+    inputs = tuple(p for k in contracted for p in pieces[k]) if pieces else ()
+    outputs = tuple(p for k in range(len(pieces or ())) if k not in contracted and k not in batch for p in pieces[k])
+    if extent(inputs) > 1 and extent(outputs) > 1:
+      use = record[number]
+      record[number] = use._replace(kind='weight', inputs=inputs, outputs=outputs, before=use.before | other)
 
 
 # ---- what a leaf does where it meets data -----------------------------------------------------------------------------
 
-Reading = tuple[Use, Axes | None]  # and the pieces that a sum over the result would contract, for a `_Pending`
+Reading = tuple[Use, tuple[Axes, Axes | None] | None]  # and what makes a `_Pending` of its result, if anything
 
 
 def _product(eqn, place: int, values: list[_Value]) -> list[Reading]:
@@ -353,7 +288,8 @@ def _rows(eqn, place: int, values: list[_Value]) -> list[Reading]:
     outputs = tuple(p for k, pieces in enumerate(link.axes) if k not in read for p in pieces)
     if link.readable and not link.left and not link.right:
       summed = tuple(inputs if k in positions else () for k in range(after.ndim))
-      readings.append((Use(link.leaf, 'rows', inputs, outputs, frozenset()), summed))
+      across = moved(eqn, 0, link.axes, after)
+      readings.append((Use(link.leaf, 'rows', inputs, outputs, frozenset()), across and (summed, across)))
   return readings
 
 
@@ -367,24 +303,34 @@ def _joined(eqn, place: int, values: list[_Value]) -> list[Reading]:
 
 def _along(eqn, place: int, values: list[_Value], kind: Kind) -> list[Reading]:
   """A leaf that varies along features alone is of the given kind, one that varies along positions is data."""
-  after = eqn.outvars[0].aval
-  features = [v.features for v in values if v.data and len(v.features) == after.ndim]
-  feature = [any(axes[k] for axes in features) for k in range(after.ndim)]
+  features = _data_features(values, eqn.outvars[0].aval)
   readings = []
   for link in values[place].links:
     if link.readable and not link.left and not link.right:
-      varies = [k for k, pieces in enumerate(link.axes) if extent(pieces) > 1]
-      positions = tuple(p for k in varies if not feature[k] for p in link.axes[k])
-      outputs = tuple(p for k, pieces in enumerate(link.axes) if k not in varies or feature[k] for p in pieces)
+      pairs = [*zip(link.axes, features, strict=True)] if link.axes else []
+      positions = tuple(p for pieces, feature in pairs if not feature and extent(pieces) > 1 for p in pieces)
+      outputs = tuple(p for pieces, feature in pairs if feature != {COPY} for p in pieces if p not in positions)
       readings.append((Use(link.leaf, 'data' if positions else kind, positions, outputs, frozenset()), None))
   return readings
 
 
 def _scaled(eqn, place: int, values: list[_Value]) -> list[Reading]:
   """A product entry by entry; a sum over it, if that is all it is for, makes it a contraction."""
-  plain = [link for link in values[place].links if link.readable and not link.left and not link.right]
-  summed = lambda link: link.axes if eqn.primitive.name == 'mul' and len(link.axes) == eqn.outvars[0].aval.ndim else None
-  return [(Use(link.leaf, 'scale', (), sum(link.axes, ()), frozenset()), summed(link)) for link in plain]
+  features = _data_features(values, eqn.outvars[0].aval)
+  readings = []
+  for link in values[place].links:
+    if link.readable and not link.left and not link.right:
+      pairs = [*zip(link.axes, features, strict=True)] if link.axes else []
+      outputs = tuple(p for pieces, feature in pairs if feature != {COPY} for p in pieces)
+      summed = (link.axes, None) if pairs and eqn.primitive.name == 'mul' else None
+      readings.append((Use(link.leaf, 'scale', (), outputs, frozenset()), summed))
+  return readings
+
+
+def _data_features(values: list[_Value], after) -> list[set[int]]:
+  """Along each axis, whether data has features there, or copies of features."""
+  axes = [v.features for v in values if v.data and len(v.features) == after.ndim]
+  return [{p.axis for a in axes for p in a[k]} for k in range(after.ndim)]
 
 
 READERS = {'dot_general': _product, 'conv_general_dilated': _convolution, 'gather': _rows, 'dynamic_slice': _rows,

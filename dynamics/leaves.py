@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import trees
-from dynamics.dataflow import Use, extent, uses
+from dynamics.axes import extent
+from dynamics.dataflow import Use, uses
 from dynamics.types import Array, Tree, Variables
 
 ROLES = ('input', 'hidden', 'output', 'bias', 'scale')
@@ -53,10 +54,10 @@ def describe(
   - multiplied it is a scale.
 
   A weight is an output layer if no weight, itself included, acts after it; else an input layer if it acts on no value that
-  depends on a weight; else hidden. Recurrent and scanned weights act on themselves, so they are hidden. An embedding is an
-  input layer also where it is the last weight. A leaf with several uses has the fans and the kind of its first one, in the
-  order of the forward pass: a tied embedding is an input layer, and the layers before its second use are no output layers.
-  A use on constants alone, such as an initial state of zeros, counts where a leaf has no other.
+  depends on a weight; else hidden. Recurrent, scanned and repeated weights act on their own outputs, so they are hidden. An
+  embedding is an input layer also where it is the last weight. A leaf with several uses has the fans and the kind of its
+  first one, in the order of the forward pass: a tied embedding is an input layer, and the layers before its second use are
+  no output layers. A use on constants alone, such as an initial state of zeros, counts where a leaf has no other.
 
   Factors of one matrix are layers one after the other: in x (A B) and in A B x alike, the factor next to x comes first.
 
@@ -87,15 +88,17 @@ def describe(
         first.setdefault(use.leaf, use)
   depth = {leaf: next(i for i, use in enumerate(record) if use is chosen) for leaf, chosen in first.items()}
   weighty = {leaf for leaf, use in first.items() if use.kind not in ('bias', 'scale')}
-  acting = [use for use in record if use.kind in ('weight', 'rows')]
+  acting = [use for use in record if use.leaf in first and use.kind in ('weight', 'rows')]
   followed = frozenset().union(*(use.before for use in acting))
+  repeated = {use.leaf for use in acting if use.leaf in use.before and use.inputs == first[use.leaf].inputs}
 
   def role(use):
     if use.kind in ('bias', 'scale'):
       return use.kind
     if use.kind == 'weight' and use.leaf not in followed:
       return 'output'
-    return 'input' if use.kind == 'data' or not use.before & weighty else 'hidden'
+    acts_on_x = not use.before & weighty and use.leaf not in repeated
+    return 'input' if use.kind == 'data' or acts_on_x else 'hidden'
 
   def leaf(i, name, value):
     use, shape = first.get(i), jnp.shape(value)
@@ -143,7 +146,7 @@ def matrices(leaf: Leaf, w: Array) -> Array:
 
 def from_matrices(leaf: Leaf, matrices: Array) -> Array:
   """The inverse of `matrices`."""
-  order, sizes = _layout(leaf)
+  order, _ = _layout(leaf)
   inverse = sorted(range(len(order)), key=order.__getitem__)
   return jnp.transpose(matrices.reshape([leaf.shape[k] for k in order]), inverse)
 
