@@ -1,4 +1,4 @@
-"""Where the axes of an operand go in an equation of a jaxpr, and where those of a parameter lie after many of them."""
+"""Where the axes of an operand go in an equation of a jaxpr: which axis of the output comes from which."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -49,8 +49,10 @@ def moved(eqn, place: int, axes: Axes, after) -> Axes | None:
     pairs = [*enumerate(k for k in range(before.ndim) if k not in dropped)]
   elif name == 'reshape':
     return _reshaped(axes, before.shape, after.shape)
+  elif before.ndim in (0, after.ndim):
+    return axes or ((),) * after.ndim
   else:
-    return axes if before.ndim == after.ndim else None
+    return None
   for k, i in pairs:
     out[k] = axes[i]
   return tuple(out)

@@ -7,6 +7,7 @@ and neither do its name and the order of the module's attributes.
 """
 
 import collections
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -21,8 +22,10 @@ from dynamics.types import Tree, Variables
 
 Kind = Literal['weight', 'rows', 'data', 'bias', 'scale']
 
+SUMS = ('add', 'sub', 'add_any')
+CONTRACTIONS = ('dot_general', 'conv_general_dilated')
 SELECTIONS = ('slice', 'dynamic_slice', 'squeeze', 'reshape', 'broadcast_in_dim', 'split')
-LINEAR = (*SELECTIONS, 'dot_general', 'transpose', 'convert_element_type', 'add', 'sub', 'mul', 'div', 'neg', 'copy', 'copy_p')
+LINEAR = (*SELECTIONS, 'dot_general', 'transpose', 'convert_element_type', 'mul', 'div', 'neg', 'copy', *SUMS)
 
 
 class Use(NamedTuple):
@@ -128,7 +131,7 @@ def _equation(eqn: core.JaxprEqn, values: list[_Value], record: list[Use]) -> li
     return _run(called, values, record)
   data, linked = any(v.data for v in values), [i for i, v in enumerate(values) if v.links]
   pending = ()
-  if linked and name in READERS and (data or (len(linked) == 1 and name in ('dot_general', 'conv_general_dilated'))):
+  if linked and name in READERS and (data or (len(linked) == 1 and name in CONTRACTIONS)):
     before = frozenset().union(*(v.leaves for v in values if v.data))
     for place in linked:
       for use, results in READERS[name](eqn, place, values):
@@ -142,8 +145,8 @@ def _equation(eqn: core.JaxprEqn, values: list[_Value], record: list[Use]) -> li
   elif name == 'convert_element_type':
     pending = values[0].pending
   leaves = frozenset().union(*(v.leaves for v in values))
-  links = () if data else _merged([link for i in linked for link in _carried(eqn, i, values)])
-  return [_Value(data, leaves, _features(eqn, values, v.aval), links, pending) for v in eqn.outvars]
+  links = lambda after: () if data else _merged([link for i in linked for link in _carried(eqn, i, values, after)])
+  return [_Value(data, leaves, _features(eqn, values, v.aval), links(v.aval), pending) for v in eqn.outvars]
 
 
 def _constant(v) -> _Value:
@@ -153,13 +156,17 @@ def _constant(v) -> _Value:
 def _features(eqn, values: list[_Value], after) -> Axes:
   """Of each axis the largest feature that any operand has there; parameters that are added or joined make none."""
   name, data = eqn.primitive.name, any(v.data for v in values)
-  joined = data and READERS.get(name) in (_added, _joined)
+  joined = data and READERS.get(name) is _joined
 
   def features(i, v):
-    if not data or v.data or name != 'dot_general':
+    if not data or v.data or name not in CONTRACTIONS:
       return v.features
-    batch = eqn.params['dimension_numbers'][1][i]
-    return tuple(tuple(Piece(COPY, p.size) for p in f) if k in batch else f for k, f in enumerate(v.features))
+    whole, batch = tuple((Piece(FEATURE, n),) for n in eqn.invars[i].aval.shape), ()
+    if name == 'dot_general':
+      contracted, batch = eqn.params['dimension_numbers'][0][1 - i], eqn.params['dimension_numbers'][1][i]
+      if not v.links and not any(values[1 - i].features[k] for k in contracted):
+        return v.features  # a constant that mixes positions
+    return tuple((Piece(COPY, f.size),) if v.links and k in batch else (f,) for k, (f,) in enumerate(whole))
 
   onward = [moved(eqn, i, features(i, v), after) for i, v in enumerate(values) if v.data or not joined]
   size = lambda pieces: (bool(pieces) * extent(pieces), min((p.axis for p in pieces), default=FEATURE))
@@ -168,9 +175,9 @@ def _features(eqn, values: list[_Value], after) -> Axes:
   return tuple((Piece(kind(f), min(extent(f), n)),) if f else () for f, n in zip(largest, after.shape, strict=True))
 
 
-def _carried(eqn, place: int, values: list[_Value]) -> list[_Link]:
+def _carried(eqn, place: int, values: list[_Value], after) -> list[_Link]:
   """The links of an operand after an equation without data."""
-  name, after = eqn.primitive.name, eqn.outvars[0].aval
+  name = eqn.primitive.name
   partner = any(v.links for i, v in enumerate(values) if i != place)
 
   def carry(link):
@@ -207,10 +214,10 @@ def _merged(links: list[_Link]) -> tuple[_Link, ...]:
 
 def _sum(pending: tuple[_Pending, ...], axes: Sequence[int], record: list[Use]) -> None:
   for number, pieces, _ in pending:
-    use, summed = record[number], tuple(dict.fromkeys(p for k in axes for p in pieces[k]))
+    summed, outputs = tuple(dict.fromkeys(p for k in axes for p in pieces[k])), record[number].outputs
     if summed:
-      outputs = tuple(p for p in use.outputs if p not in summed)
-      record[number] = use._replace(kind='weight', inputs=summed, outputs=outputs)
+      outputs = tuple(p for p in outputs if p not in summed)
+      record[number] = record[number]._replace(kind='weight', inputs=summed, outputs=outputs)
 
 
 def _expert(eqn, place: int, pending: tuple[_Pending, ...], other: frozenset[int], record: list[Use]) -> None:
@@ -219,8 +226,8 @@ def _expert(eqn, place: int, pending: tuple[_Pending, ...], other: frozenset[int
     inputs = tuple(p for k in contracted for p in pieces[k]) if pieces else ()
     outputs = tuple(p for k in range(len(pieces or ())) if k not in contracted and k not in batch for p in pieces[k])
     if extent(inputs) > 1 and extent(outputs) > 1:
-      use = record[number]
-      record[number] = use._replace(kind='weight', inputs=inputs, outputs=outputs, before=use.before | other)
+      before = record[number].before | other
+      record[number] = record[number]._replace(kind='weight', inputs=inputs, outputs=outputs, before=before)
 
 
 # ---- what a leaf does where it meets data -----------------------------------------------------------------------------
@@ -251,12 +258,11 @@ def _contracted(links: Sequence[_Link], contracted: Sequence[int], batch: Sequen
   on = lambda link, dims: tuple(p for k in dims for p in link.axes[k])
   size = math.prod(shape[k] for k in contracted)
   readings = []
-  for link in links:
-    if link.readable and not link.left and not link.right:
-      reads, writes, shared = (on(link, dims) for dims in (contracted, free, batch))
-      scale = extent(reads) == 1 and (size > 1 or (not contracted and extent(writes) == 1))
-      inputs, outputs = ((), (*shared, *writes)) if scale else (reads, writes)
-      readings.append((Use(link.leaf, 'scale' if scale else 'weight', inputs, outputs, frozenset()), None))
+  for link in _plain(links):
+    reads, writes = on(link, contracted), on(link, free)
+    scale = not reads and (size > 1 or any(on(other, contracted) for other in links) or not (contracted or extent(writes) > 1))
+    outputs = on(link, (*batch, *free)) if scale else writes
+    readings.append((Use(link.leaf, 'scale' if scale else 'weight', reads, outputs, frozenset()), None))
   chain = [link for link in links if link.left or link.right]
   entry = next((i for i, link in enumerate(chain) if on(link, contracted)), None)
   if entry is None or not all(link.readable and not on(link, batch) for link in chain):
@@ -283,59 +289,52 @@ def _rows(eqn, place: int, values: list[_Value]) -> list[Reading]:
   else:
     read, positions = [k for k, size in enumerate(eqn.params['slice_sizes']) if size < before.shape[k]], []
   readings = []
-  for link in values[0].links:
+  for link in _plain(values[0].links):
     inputs = tuple(p for k in read for p in link.axes[k])
     outputs = tuple(p for k, pieces in enumerate(link.axes) if k not in read for p in pieces)
-    if link.readable and not link.left and not link.right:
-      summed = tuple(inputs if k in positions else () for k in range(after.ndim))
-      across = moved(eqn, 0, link.axes, after)
-      readings.append((Use(link.leaf, 'rows', inputs, outputs, frozenset()), across and (summed, across)))
+    summed = tuple(inputs if k in positions else () for k in range(after.ndim))
+    across = moved(eqn, 0, link.axes, after)
+    readings.append((Use(link.leaf, 'rows', inputs, outputs, frozenset()), across and (summed, across)))
   return readings
 
 
-def _added(eqn, place: int, values: list[_Value]) -> list[Reading]:
-  return _along(eqn, place, values, 'bias')
-
-
 def _joined(eqn, place: int, values: list[_Value]) -> list[Reading]:
-  return [] if eqn.primitive.name == 'select_n' and place == 0 else _along(eqn, place, values, 'data')
-
-
-def _along(eqn, place: int, values: list[_Value], kind: Kind) -> list[Reading]:
-  """A leaf that varies along features alone is of the given kind, one that varies along positions is data."""
-  features = _data_features(values, eqn.outvars[0].aval)
-  readings = []
-  for link in values[place].links:
-    if link.readable and not link.left and not link.right:
-      pairs = [*zip(link.axes, features, strict=True)] if link.axes else []
-      positions = tuple(p for pieces, feature in pairs if not feature and extent(pieces) > 1 for p in pieces)
-      outputs = tuple(p for pieces, feature in pairs if feature != {COPY} for p in pieces if p not in positions)
-      readings.append((Use(link.leaf, 'data' if positions else kind, positions, outputs, frozenset()), None))
+  """Added along features alone it is a bias; added along positions too, or placed among activations, it is data."""
+  name, readings = eqn.primitive.name, []
+  if name == 'select_n' and place == 0:
+    return []
+  for link, pairs in _beside(eqn, place, values):
+    positions = tuple(p for pieces, kinds in pairs if not kinds and extent(pieces) > 1 for p in pieces)
+    outputs = tuple(p for pieces, kinds in pairs if kinds != {COPY} for p in pieces if p not in positions)
+    readings.append((Use(link.leaf, 'data' if positions or name not in SUMS else 'bias', positions, outputs, frozenset()), None))
   return readings
 
 
 def _scaled(eqn, place: int, values: list[_Value]) -> list[Reading]:
   """A product entry by entry; a sum over it, if that is all it is for, makes it a contraction."""
-  features = _data_features(values, eqn.outvars[0].aval)
   readings = []
-  for link in values[place].links:
-    if link.readable and not link.left and not link.right:
-      pairs = [*zip(link.axes, features, strict=True)] if link.axes else []
-      outputs = tuple(p for pieces, feature in pairs if feature != {COPY} for p in pieces)
-      summed = (link.axes, None) if pairs and eqn.primitive.name == 'mul' else None
-      readings.append((Use(link.leaf, 'scale', (), outputs, frozenset()), summed))
+  for link, pairs in _beside(eqn, place, values):
+    outputs = tuple(p for pieces, kinds in pairs if kinds != {COPY} for p in pieces)
+    summed = (link.axes, None) if pairs and eqn.primitive.name == 'mul' else None
+    readings.append((Use(link.leaf, 'scale', (), outputs, frozenset()), summed))
   return readings
 
 
-def _data_features(values: list[_Value], after) -> list[set[int]]:
-  """Along each axis, whether data has features there, or copies of features."""
-  axes = [v.features for v in values if v.data and len(v.features) == after.ndim]
-  return [{p.axis for a in axes for p in a[k]} for k in range(after.ndim)]
+def _beside(eqn, place: int, values: list[_Value]):
+  """Links with, for each axis, their pieces and what data has there: nothing, features, or copies of them."""
+  rank = eqn.outvars[0].aval.ndim
+  features = [v.features for v in values if v.data and len(v.features) == rank]
+  kinds = [{p.axis for axes in features for p in axes[k]} for k in range(rank)]
+  return [(link, [*zip(link.axes, kinds, strict=True)] if link.axes else []) for link in _plain(values[place].links)]
+
+
+def _plain(links: Sequence[_Link]) -> list[_Link]:
+  return [link for link in links if link.readable and not link.left and not link.right]
 
 
 READERS = {'dot_general': _product, 'conv_general_dilated': _convolution, 'gather': _rows, 'dynamic_slice': _rows,
-           'add': _added, 'sub': _added, 'add_any': _added, 'mul': _scaled, 'div': _scaled, 'concatenate': _joined,
-           'select_n': _joined, 'dynamic_update_slice': _joined}  # fmt: skip
+           'mul': _scaled, 'div': _scaled}  # fmt: skip
+READERS |= dict.fromkeys((*SUMS, 'concatenate', 'select_n', 'dynamic_update_slice'), _joined)
 
 
 # ---- loops and branches -----------------------------------------------------------------------------------------------
@@ -344,16 +343,13 @@ READERS = {'dot_general': _product, 'conv_general_dilated': _convolution, 'gathe
 def _scan(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
   """Stacked operands lose their first axis: it counts layers or times."""
   consts, carry = eqn.params['num_consts'], eqn.params['num_carry']
-  row = lambda v: v._replace(
-    features=v.features[1:], links=tuple(link._replace(axes=link.axes[1:]) for link in v.links), pending=()
+  at = lambda v, axes: v._replace(
+    features=axes(v.features), links=tuple(link._replace(axes=axes(link.axes)) for link in v.links), pending=()
   )
-  stack = lambda v: v._replace(
-    features=((), *v.features), links=tuple(link._replace(axes=((), *link.axes)) for link in v.links), pending=()
-  )
-  rows = [row(v) for v in values[consts + carry :]]
+  rows = [at(v, lambda axes: axes[1:]) for v in values[consts + carry :]]
   body = lambda state, record: _run(eqn.params['jaxpr'].jaxpr, [*values[:consts], *state, *rows], record)
   state, outs = _repeated(body, values[consts : consts + carry], record)
-  return [*state, *(stack(v) for v in outs[carry:])]
+  return [*state, *(at(v, lambda axes: ((), *axes)) for v in outs[carry:])]
 
 
 def _while(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
@@ -365,9 +361,7 @@ def _while(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
 
 def _cond(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
   branches = [_run(branch.jaxpr, values[1:], record) for branch in eqn.params['branches']]
-  outs = branches[0]
-  for branch in branches[1:]:
-    outs = [_either(a, b) for a, b in zip(outs, branch, strict=True)]
+  outs = [functools.reduce(_either, values) for values in zip(*branches, strict=True)]
   for branch in branches:
     _enter(branch, outs, record)
   return outs
@@ -375,13 +369,10 @@ def _cond(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
 
 def _repeated(body, state: list[_Value], record: list[Use]) -> tuple[list[_Value], list[_Value]]:
   """What is known of a loop's state when another turn adds nothing to it, and the outputs of that turn; its uses are recorded."""
-  start = state = [v._replace(pending=()) for v in state]
-  while True:
-    outs = body(state, list(record))
-    after = [_either(a, b) for a, b in zip(state, outs[: len(state)], strict=True)]
-    if after == state:
-      break
-    state = after
+  before, start = None, [v._replace(pending=()) for v in state]
+  state = start
+  while before != state:
+    before, state = state, [_either(a, b) for a, b in zip(state, body(state, list(record)), strict=False)]
   _enter(start, state, record)
   return state, body(state, record)
 
@@ -403,7 +394,7 @@ def _either(a: _Value, b: _Value) -> _Value:
   for link in b.links:
     unlike = links.get(link.leaf, link) != link
     links[link.leaf] = _Link(link.leaf, ((),) * len(link.axes), readable=False) if unlike else link
-  features = tuple(f if extent(f) * bool(f) >= extent(g) * bool(g) else g for f, g in zip(a.features, b.features, strict=True))
+  features = tuple(max(pair, key=lambda f: bool(f) * extent(f)) for pair in zip(a.features, b.features, strict=True))
   return _Value(data, a.leaves | b.leaves, features, () if data else tuple(links.values()))
 
 
