@@ -171,8 +171,9 @@ def _features(eqn, values: list[_Value], after) -> Axes:
   onward = [moved(eqn, i, features(i, v), after) for i, v in enumerate(values) if v.data or not joined]
   size = lambda pieces: (bool(pieces) * extent(pieces), min((p.axis for p in pieces), default=FEATURE))
   largest = [max((axes[k] for axes in onward if axes), key=size, default=()) for k in range(after.ndim)]
-  kind = lambda pieces: min(p.axis for p in pieces)
-  return tuple((Piece(kind(f), min(extent(f), n)),) if f else () for f, n in zip(largest, after.shape, strict=True))
+  return tuple(
+    (Piece(min(p.axis for p in f), min(extent(f), n)),) if f else () for f, n in zip(largest, after.shape, strict=True)
+  )
 
 
 def _carried(eqn, place: int, values: list[_Value], after) -> list[_Link]:
@@ -280,8 +281,6 @@ def _contracted(links: Sequence[_Link], contracted: Sequence[int], batch: Sequen
 
 def _rows(eqn, place: int, values: list[_Value]) -> list[Reading]:
   """Whole rows at places that depend on data."""
-  if place:
-    return []
   before, after = eqn.invars[0].aval, eqn.outvars[0].aval
   if eqn.primitive.name == 'gather':
     how = eqn.params['dimension_numbers']
@@ -289,7 +288,7 @@ def _rows(eqn, place: int, values: list[_Value]) -> list[Reading]:
   else:
     read, positions = [k for k, size in enumerate(eqn.params['slice_sizes']) if size < before.shape[k]], []
   readings = []
-  for link in _plain(values[0].links):
+  for link in _plain(values[0].links if place == 0 else ()):
     inputs = tuple(p for k in read for p in link.axes[k])
     outputs = tuple(p for k, pieces in enumerate(link.axes) if k not in read for p in pieces)
     summed = tuple(inputs if k in positions else () for k in range(after.ndim))
@@ -303,29 +302,31 @@ def _joined(eqn, place: int, values: list[_Value]) -> list[Reading]:
   name, readings = eqn.primitive.name, []
   if name == 'select_n' and place == 0:
     return []
-  for link, pairs in _beside(eqn, place, values):
-    positions = tuple(p for pieces, kinds in pairs if not kinds and extent(pieces) > 1 for p in pieces)
-    outputs = tuple(p for pieces, kinds in pairs if kinds != {COPY} for p in pieces if p not in positions)
+  for link, axes in _beside(eqn, place, values):
+    positions = tuple(p for pieces, kinds, _ in axes if not kinds and extent(pieces) > 1 for p in pieces)
+    outputs = tuple(p for pieces, kinds, _ in axes if kinds != {COPY} for p in pieces if p not in positions)
     readings.append((Use(link.leaf, 'data' if positions or name not in SUMS else 'bias', positions, outputs, frozenset()), None))
   return readings
 
 
 def _scaled(eqn, place: int, values: list[_Value]) -> list[Reading]:
   """A product entry by entry; a sum over it, if that is all it is for, makes it a contraction."""
-  readings = []
-  for link, pairs in _beside(eqn, place, values):
-    outputs = tuple(p for pieces, kinds in pairs if kinds != {COPY} for p in pieces)
-    summed = (link.axes, None) if pairs and eqn.primitive.name == 'mul' else None
-    readings.append((Use(link.leaf, 'scale', (), outputs, frozenset()), summed))
+  name, readings = eqn.primitive.name, []
+  for link, axes in _beside(eqn, place, values):
+    outputs = tuple(p for pieces, kinds, _ in axes if kinds != {COPY} for p in pieces)
+    varies = [bool(kinds) and size == 1 for pieces, kinds, size in axes if extent(pieces) > 1]
+    kind = 'weight' if name == 'mul' and varies and all(varies) else 'scale'  # one feature times a vector is an outer product
+    readings.append((Use(link.leaf, kind, (), outputs, frozenset()), (link.axes, None) if axes and name == 'mul' else None))
   return readings
 
 
 def _beside(eqn, place: int, values: list[_Value]):
-  """Links with, for each axis, their pieces and what data has there: nothing, features, or copies of them."""
+  """Links with, for each axis, their pieces and what data has there: the kinds of its features, and its size."""
   rank = eqn.outvars[0].aval.ndim
-  features = [v.features for v in values if v.data and len(v.features) == rank]
-  kinds = [{p.axis for axes in features for p in axes[k]} for k in range(rank)]
-  return [(link, [*zip(link.axes, kinds, strict=True)] if link.axes else []) for link in _plain(values[place].links)]
+  data = [(v.features, x.aval.shape) for v, x in zip(values, eqn.invars, strict=True) if v.data and x.aval.ndim == rank]
+  kinds = [{p.axis for features, _ in data for p in features[k]} for k in range(rank)]
+  sizes = [max((shape[k] for _, shape in data), default=0) for k in range(rank)]
+  return [(link, [*zip(link.axes, kinds, sizes, strict=True)] if link.axes else []) for link in _plain(values[place].links)]
 
 
 def _plain(links: Sequence[_Link]) -> list[_Link]:
@@ -380,11 +381,10 @@ def _repeated(body, state: list[_Value], record: list[Use]) -> tuple[list[_Value
 def _enter(start: list[_Value], state: list[_Value], record: list[Use]) -> None:
   """Parameters that become data by a loop or a branch: initial states."""
   for before, after in zip(start, state, strict=True):
-    for link in before.links if after.data else ():
-      if link.readable and not before.data:
-        positions = tuple(p for pieces, f in zip(link.axes, after.features, strict=True) if not f for p in pieces if p.size > 1)
-        outputs = tuple(p for p in sum(link.axes, ()) if p not in positions)
-        record.append(Use(link.leaf, 'data', positions, outputs, frozenset()))
+    for link in _plain(before.links) if after.data and not before.data else ():
+      positions = tuple(p for pieces, f in zip(link.axes, after.features, strict=True) if not f for p in pieces if p.size > 1)
+      outputs = tuple(p for p in sum(link.axes, ()) if p not in positions)
+      record.append(Use(link.leaf, 'data', positions, outputs, frozenset()))
 
 
 def _either(a: _Value, b: _Value) -> _Value:
