@@ -9,12 +9,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dynamics import jaxprs
 from dynamics.types import Tree
 
 KINKS = ('max', 'min', 'abs', 'clamp', 'reduce_max', 'reduce_min', 'cummax', 'cummin', 'sort', 'top_k')
 STEPS = ('round', 'floor', 'ceil', 'sign')  # flat, so no derivative goes through
 SMOOTH = ('logaddexp', 'softplus', 'silu')  # smooth functions with a derivative of their own, written with a kink inside
-CALLS = ('jaxpr', 'call_jaxpr', 'fun_jaxpr')
 
 
 def kinks(function: Callable[[Tree], Tree], params: Tree) -> dict[str, int]:
@@ -30,21 +30,11 @@ def kinks(function: Callable[[Tree], Tree], params: Tree) -> dict[str, int]:
   return dict(sorted(found.items()))
 
 
-def _inner(eqn):
-  """The jaxpr that an equation calls with its own operands, if it is a call, and those it runs in another way."""
-  direct = next((eqn.params[name] for name in CALLS if name in eqn.params), None)
-  direct = None if direct is None else getattr(direct, 'jaxpr', direct)
-  if direct is not None and len(direct.invars) == len(eqn.invars) and eqn.primitive.name not in ('scan', 'while'):
-    return direct, []
-  values = [v for some in eqn.params.values() for v in (some if isinstance(some, tuple) else (some,))]
-  return None, [v.jaxpr for v in values if hasattr(v, 'jaxpr')]
-
-
 def _depend(jaxpr, given) -> dict:
   """Which variables' values depend on params."""
   known = dict(zip(jaxpr.invars, given, strict=True))
   for eqn in jaxpr.eqns:
-    direct, _ = _inner(eqn)
+    direct = jaxprs.called(eqn)
     inputs = [_get(known, v) for v in eqn.invars]
     inside = None if direct is None else _depend(direct, inputs)
     outs = [any(inputs)] * len(eqn.outvars) if inside is None else [_get(inside, v) for v in direct.outvars]
@@ -67,7 +57,7 @@ def _count(jaxpr, given, wanted, found) -> list[bool]:
 
 def _through(eqn, inputs, outs, found) -> list[bool]:
   name, every = eqn.primitive.name, [True] * len(eqn.invars)
-  direct, others = _inner(eqn)
+  direct = jaxprs.called(eqn)
   if name in KINKS or name in STEPS or (name == 'select_n' and inputs[0]):
     found[name] = found.get(name, 0) + 1
   if name in STEPS or name == 'stop_gradient':
@@ -76,7 +66,7 @@ def _through(eqn, inputs, outs, found) -> list[bool]:
     return every
   if direct is not None:
     return _count(direct, inputs, outs, found)
-  for jaxpr in others:  # a loop or a branch, in which any value may reach any other
+  for jaxpr in jaxprs.inner(eqn):  # a loop or a branch, in which any value may reach any other
     _count(jaxpr, [any(inputs)] * len(jaxpr.invars), [True] * len(jaxpr.outvars), found)
   return every
 

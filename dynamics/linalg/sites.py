@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from dynamics import trees
+from dynamics import jaxprs, trees
 from dynamics.types import Array, Variables
 
 INLINED = {'jit': 'jaxpr', 'pjit': 'jaxpr', 'closed_call': 'call_jaxpr', 'core_call': 'call_jaxpr'}
@@ -319,7 +319,7 @@ def _operations(jaxpr: core.Jaxpr) -> int:
   total = 0
   for eqn in jaxpr.eqns:
     size = sum(v.aval.size for v in eqn.outvars)
-    inner = [_operations(j) for j in _inside(eqn.params)]
+    inner = [_operations(j) for j in jaxprs.inner(eqn)]
     if eqn.primitive.name == 'dot_general':
       own = eqn.params['dimension_numbers'][0][0]
       total += 2 * size * math.prod(eqn.invars[0].aval.shape[i] for i in own)
@@ -331,8 +331,3 @@ def _operations(jaxpr: core.Jaxpr) -> int:
     else:
       total += size
   return total
-
-
-def _inside(params) -> list[core.Jaxpr]:
-  found = [x for value in params.values() for x in (value if isinstance(value, tuple | list) else (value,))]
-  return [x.jaxpr if isinstance(x, core.ClosedJaxpr) else x for x in found if isinstance(x, core.ClosedJaxpr | core.Jaxpr)]
