@@ -10,7 +10,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array
 
 Loss = Callable[[Array, Array], Array]
@@ -106,7 +106,7 @@ def correct(outputs: Array, targets: Array) -> Array:
 
 def mean(losses: Array) -> Array:
   """The mean over examples, summed in float32 at least."""
-  return jnp.mean(wide(losses))
+  return jnp.mean(at_least_float32(losses))
 
 
 def _caster(dtype: Dtype):

@@ -14,7 +14,7 @@ import optax
 
 from dynamics import trees
 from dynamics.inits.leaves import describe, weights
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Tree, Variables
 
 ROUNDING = 1e-6  # of the inner product of both networks: a rise of less is none
@@ -213,7 +213,7 @@ def _orders(one: Tree, two: Tree, chain: tuple[Layer, ...], sweeps: int) -> list
 def _gains(one: Tree, two: Tree, chain: tuple[Layer, ...], i: int, outgoing: Array) -> Array:
   """(a, b): what unit b of `two` in the place of a adds to <one, two>, by incoming weights, and outgoing ones if these count."""
   one, two = trees.by_path(one), trees.by_path(two)
-  columns, rows = lambda v: wide(v).reshape(-1, chain[i].units), lambda v: _by_input(wide(v), chain[i])
+  columns, rows = lambda v: at_least_float32(v).reshape(-1, chain[i].units), lambda v: _by_input(at_least_float32(v), chain[i])
   gains = sum(columns(v).T @ columns(two[name]) for name, v in one.items() if v.ndim and _place(chain, name) == i)
   after = chain[i + 1].kernel
   return gains + outgoing.astype(gains.dtype) * jnp.einsum('pak,pbk->ab', rows(one[after]), rows(two[after]))

@@ -47,10 +47,10 @@ def named_key(key: Key, name: str) -> Key:
   return jax.random.fold_in(key, int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'big'))
 
 
-def wide(x: Array) -> Array:
+def at_least_float32(x: Array) -> Array:
   """At least float32: half-precision sums would absorb their small terms."""
   return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
 def _leaf_dot(a: Array, b: Array) -> Array:
-  return jnp.sum(wide(a) * wide(b))
+  return jnp.sum(at_least_float32(a) * at_least_float32(b))

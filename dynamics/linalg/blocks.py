@@ -128,7 +128,7 @@ def by_vectors(
         return {name: push(alone(i)) for i, name in enumerate(some.structure.names)}
 
       columns = jax.lax.map(product, jnp.eye(k, dtype=dtype), batch_size=basis)  # (l, k)
-      return jax.tree.map(lambda b: jnp.trace(trees.wide(b)) if some.trace else trees.wide(b).T, columns)
+      return jax.tree.map(lambda b: jnp.trace(trees.at_least_float32(b)) if some.trace else trees.at_least_float32(b).T, columns)
 
     return column(x) if x2 is None else jax.lax.map(column, x2)
 

@@ -127,10 +127,10 @@ def features(some: Plan, variables: Variables) -> Callable[[Array], list[Tree]]:
     grads, out, formed = iter(grads), [], []
     for leaf, way in enumerate(ways):
       if way == 'gradient':
-        g = trees.wide(next(grads).reshape(structure.outputs, -1))
+        g = trees.at_least_float32(next(grads).reshape(structure.outputs, -1))
         formed.append(g.reshape(1, -1) if some.trace else g)
       elif way in ('bias', 'last'):
-        out.append(Factors(trees.wide(inputs[places[leaf]][0]), None))
+        out.append(Factors(trees.at_least_float32(inputs[places[leaf]][0]), None))
       elif way != 'none':
         mine = [i for i, site in used.items() if site.leaf == leaf]
         factors = [_factors(used[i], *inputs[i], deltas[i]) for i in mine]
@@ -148,10 +148,10 @@ def features(some: Plan, variables: Variables) -> Callable[[Array], list[Tree]]:
 
 
 def _factors(site, rows, scale, delta):
-  columns = trees.wide(jax.vmap(site.columns)(delta))
+  columns = trees.at_least_float32(jax.vmap(site.columns)(delta))
   if scale is not None:
     columns = columns * scale.astype(columns.dtype)
-  return rows if site.indexed else trees.wide(rows), columns
+  return rows if site.indexed else trees.at_least_float32(rows), columns
 
 
 def _product(a_pd, delta_kph, trace):

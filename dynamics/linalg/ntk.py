@@ -193,7 +193,7 @@ def _ntk(apply, variables, x1, x2, *, trace, method, chunk, diagonal, leaves, dt
   with jax.default_matmul_precision('float32'):
     outputs = _check(apply, variables, x1, x1 if x2 is None else x2)
     (n1, n2), k = (x1.shape[0], (x1 if x2 is None else x2).shape[0]), math.prod(outputs)
-    itemsize = trees.wide(jax.tree.leaves(variables['params'])[0]).dtype.itemsize
+    itemsize = trees.at_least_float32(jax.tree.leaves(variables['params'])[0]).dtype.itemsize
     _fits(n1, n2, k, itemsize * (len(jax.tree.leaves(variables['params'])) if leaves else 1), trace, diagonal, limit)
     known = structure(apply, variables, x1)
     ways = plan(known, n1, 1 if diagonal else n2, trace=trace, dense=method == 'jacobian', leaves=leaves)

@@ -118,7 +118,7 @@ def second_moment(
   """
 
   def one(params, batch):
-    values, forward = jax.linearize(lambda p: trees.wide(_each(apply, loss, batch)(p)), params)
+    values, forward = jax.linearize(lambda p: trees.at_least_float32(_each(apply, loss, batch)(p)), params)
     back = jax.linear_transpose(forward, params)
     return lambda v: back(forward(v) / values.shape[0])[0]
 
@@ -234,7 +234,7 @@ def _each(apply, loss, batch):
 
 def _linear(apply, params, x):
   """(J, J^T, outputs) of a model on a batch."""
-  outputs, forward = jax.linearize(lambda p: trees.wide(apply(p, x)), params)
+  outputs, forward = jax.linearize(lambda p: trees.at_least_float32(apply(p, x)), params)
   back = jax.linear_transpose(forward, params)
   return forward, lambda u: back(u)[0], outputs
 

@@ -167,7 +167,7 @@ def _use(eqn, operands, tied, outs, walk, before):
       if site.product:
         outs = [site.product(rows, operands[place])]
       if scale is not None and not site.indexed:
-        rows = trees.wide(rows) * scale.astype(trees.wide(rows).dtype)
+        rows = trees.at_least_float32(rows) * scale.astype(trees.at_least_float32(rows).dtype)
       walk.inputs.append((rows, scale) if site.indexed else (rows, None))
       return [outs[0] + walk.shifts[number]] if number in walk.shifts else outs, nothing
   walk.opaque.update(tied[i].leaf for i in places)
@@ -198,7 +198,7 @@ def _follow(eqn, operands, place, tie) -> _Link | None:
 
 
 def _scaled(tie: _Link, factor: Array) -> _Link:
-  factor = trees.wide(factor)
+  factor = trees.at_least_float32(factor)
   if tie.scale is None:
     return tie._replace(scale=factor)
   kind = jnp.promote_types(factor.dtype, tie.scale.dtype)

@@ -9,7 +9,7 @@ from dynamics import trees
 from dynamics.inits.leaves import describe, weights
 from dynamics.linalg import dense
 from dynamics.losses import Loss
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -31,7 +31,7 @@ def balance(apply: Callable[..., Array], loss: Loss) -> Probe:
     for a, b in itertools.pairwise(chain):
       if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f'balance needs a chain of matrices, but {b.name} is {b.shape} after {a.name}, {a.shape}')
-    return {a.name: (wide(named[a.name]), wide(named[b.name])) for a, b in itertools.pairwise(chain)}
+    return {a.name: (at_least_float32(named[a.name]), at_least_float32(named[b.name])) for a, b in itertools.pairwise(chain)}
 
   def difference(w, v):
     return w.T @ w - v @ v.T

@@ -10,7 +10,7 @@ from dynamics.linalg import ntk, spectrum
 from dynamics.losses import Loss, correct, mean, predict
 from dynamics.probes.performance import standard_error
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -129,6 +129,6 @@ def _targets(apply, view, examples) -> Array:
   """Of the first training examples, (n, k): floats as they are, labels as one-hot vectors, of one output as -1 and 1."""
   x, y = view.data.train.x[:examples], view.data.train.y[:examples]
   if not jnp.issubdtype(y.dtype, jnp.integer):
-    return wide(y)
+    return at_least_float32(y)
   k = jax.eval_shape(apply, view.variables, x).shape[-1]
   return (2 * y - 1).astype(jnp.float32)[:, None] if k == 1 else jax.nn.one_hot(y, k, dtype=jnp.float32)

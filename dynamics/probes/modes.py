@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from dynamics.inits.joint import correlation, features
 from dynamics.linalg import dense
 from dynamics.losses import Loss
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -39,7 +39,7 @@ def modes(apply: Callable[..., Array], loss: Loss) -> Probe:
 
   def measure(view, kept, key):
     x = features(view.data.train)
-    response = wide(apply(view.variables, view.data.train.x)).astype(x.dtype).T @ x / x.shape[0]
+    response = at_least_float32(apply(view.variables, view.data.train.x)).astype(x.dtype).T @ x / x.shape[0]
     strength = jnp.sum(kept.left * (response @ kept.right), axis=0)
     reading = {
       'strength': strength,

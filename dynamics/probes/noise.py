@@ -42,12 +42,12 @@ def gradient_noise(
     n = batch.x.shape[0]
     with jax.default_matmul_precision('float32'):
       mean = trees.by_path(jax.grad(value)(params, batch.x, batch.y))
-      mean = {path: trees.wide(g) for path, g in mean.items()}
+      mean = {path: trees.at_least_float32(g) for path, g in mean.items()}
 
       def one(example):
         """(|g_i - g|^2, <g_i - g, g>) of each array. Differences are taken first: squares of g_i would drown them."""
         own = trees.by_path(jax.grad(value)(params, example.x[None], example.y[None]))
-        away = {path: trees.wide(g) - mean[path] for path, g in own.items()}
+        away = {path: trees.at_least_float32(g) - mean[path] for path, g in own.items()}
         return {path: (trees.dot(d, d), trees.dot(d, mean[path])) for path, d in away.items()}
 
       each = jax.lax.map(one, batch, batch_size=min(chunk, n))

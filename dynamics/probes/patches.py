@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from dynamics import trees
 from dynamics.inits.leaves import describe, weights
 from dynamics.losses import Loss
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -30,7 +30,7 @@ def patches(apply: Callable[..., Array], loss: Loss) -> Probe:
       raise ValueError(
         f'patches needs a first layer of {x.shape[-1]} rows, one a feature of a patch; {leaf.name} is {leaf.shape}'
       )
-    return wide(trees.by_path(variables['params'])[leaf.name])
+    return at_least_float32(trees.by_path(variables['params'])[leaf.name])
 
   def init(view):
     first(view.variables, view.data.train.x)  # refuses before anything is compiled
@@ -38,7 +38,7 @@ def patches(apply: Callable[..., Array], loss: Loss) -> Probe:
 
   def measure(view, memory, key):
     x = view.data.train.x
-    answers = wide(x.reshape((x.shape[0], -1, x.shape[-1]))) @ first(view.variables, x)
+    answers = at_least_float32(x.reshape((x.shape[0], -1, x.shape[-1]))) @ first(view.variables, x)
     square = jnp.mean(jnp.square(answers), axis=(0, 2))
     largest = jnp.max(jnp.abs(answers), axis=(0, 2))
     # XLA's max on a CPU may pass over a NaN; a mean never does.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from dynamics.losses import Loss, correct, mean
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe, stateless
 
 
@@ -33,4 +33,4 @@ def performance(apply: Callable[..., Array], loss: Loss) -> Probe:
 
 def standard_error(sample: Array) -> Array:
   """Of the mean of a sample (n,); NaN for a single value, which says nothing of its spread."""
-  return jnp.std(wide(sample), ddof=1) / sample.shape[0] ** 0.5
+  return jnp.std(at_least_float32(sample), ddof=1) / sample.shape[0] ** 0.5

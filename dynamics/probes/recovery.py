@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from dynamics.linalg import dense
 from dynamics.losses import Loss
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -45,7 +45,7 @@ def recovery(apply: Callable[..., Array], loss: Loss, *, rank: Range(int, least=
 
   def measure(view, kept, key):
     m, (u, v) = truth(view), kept
-    found = wide(apply(view.variables, view.data.test.x)).astype(m.dtype).reshape(m.shape)
+    found = at_least_float32(apply(view.variables, view.data.test.x)).astype(m.dtype).reshape(m.shape)
     gap = found - m
     rows, columns = u.T @ gap, gap @ v
     inside = rows @ v

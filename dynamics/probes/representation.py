@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from dynamics.linalg import dense, spectrum
 from dynamics.losses import Loss, predict
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe, Reading, View
 
 
@@ -125,7 +125,7 @@ def _simplex(means: Array, there: Array, many: Array) -> Reading:
 
 
 def _duality(params, means: Array) -> Array:
-  found = [wide(leaf) for leaf in jax.tree.leaves(params) if leaf.shape == means.shape[::-1]]
+  found = [at_least_float32(leaf) for leaf in jax.tree.leaves(params) if leaf.shape == means.shape[::-1]]
   if not found:
     return jnp.asarray(jnp.nan, means.dtype)
   return jnp.linalg.norm(found[-1].T / jnp.linalg.norm(found[-1]) - means / jnp.linalg.norm(means))
@@ -145,7 +145,7 @@ def _of_features(apply: Callable[..., Array], examples: int, read: Callable[...,
 
   def shown(variables, view: View):
     outputs, features = apply(variables, view.data.train.x[:examples], features=True)
-    return outputs, {name: wide(h) for name, h in features.items()}
+    return outputs, {name: at_least_float32(h) for name, h in features.items()}
 
   def init(view):
     if not jax.eval_shape(lambda view: shown(view.variables, view), view)[1]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from dynamics.losses import Loss
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe, stateless
 
 
@@ -24,6 +24,6 @@ def residuals(apply: Callable[..., Array], loss: Loss, *, examples: Range(int, l
   def read(view, key):
     x, y = (part[:examples] for part in view.data.train)
     outputs = apply(view.variables, x)
-    return {'residual': jax.grad(lambda z: jnp.sum(wide(loss(z, y))))(outputs)}
+    return {'residual': jax.grad(lambda z: jnp.sum(at_least_float32(loss(z, y))))(outputs)}
 
   return stateless(read)

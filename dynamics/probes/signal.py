@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from dynamics import trees
 from dynamics.inits import describe, weights
 from dynamics.losses import Loss
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe, stateless
 
 
@@ -23,7 +23,7 @@ def signal(apply: Callable[..., Array], loss: Loss, *, inputs: int = 1) -> Probe
 
   def read(view, key):
     params = view.variables['params']
-    first = wide(trees.by_path(params)[weights(describe(params))[0].name])
+    first = at_least_float32(trees.by_path(params)[weights(describe(params))[0].name])
     size = lambda w: jnp.sqrt(jnp.sum(w * w))
     return {'along': size(first[:inputs]), 'across': size(first[inputs:])}
 
