@@ -1,7 +1,7 @@
-"""Losses of single examples, with the dtype of their arithmetic under control.
+"""Losses per example, computed in a chosen dtype.
 
-`make(dtype=...)` gives `loss(outputs (n, k), targets) -> (n,)` in that dtype. Only the outputs are cast: the network
-before them keeps its own dtype, and so do the gradients that come back to it.
+Each maker returns `loss(outputs (n, k), targets) -> (n,)` in `dtype`. Only the outputs are cast: the network keeps its own
+dtype, and the gradients that it receives have that dtype too.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ __all__ = ['cross_entropy', 'hinge', 'mean_absolute_error', 'mean_squared_error'
 
 
 def cross_entropy(*, dtype: Dtype = 'float32') -> Loss:
-  """-log softmax(z)_y, shifted by the largest logit as everyone does. Targets: (n,) labels.
+  """-log softmax(z)_y, with logits shifted by their maximum, as is usual. Targets: (n,) labels.
 
-  In this form the loss is exactly 0 once the other exponentials vanish beside 1 in `dtype`: softmax collapse.
+  The loss is exactly 0 once the other exponentials are below the rounding of 1 in `dtype`: softmax collapse.
   """
   cast = _caster(dtype)
 
@@ -43,7 +43,7 @@ def stablemax(*, dtype: Dtype = 'float64') -> Loss:
 
   def loss(outputs, targets):
     z = cast(outputs)
-    # The branch that is not taken must not divide by zero, or its gradient is NaN.
+    # The unused branch of `where` must not divide by zero, or its gradient is NaN.
     s = jnp.where(z >= 0, z + 1, 1 / (1 - jnp.minimum(z, 0)))
     return jnp.log(jnp.sum(s, axis=-1, dtype=z.dtype)) - jnp.log(_pick(s, targets))
 
@@ -51,29 +51,29 @@ def stablemax(*, dtype: Dtype = 'float64') -> Loss:
 
 
 def mean_squared_error(*, dtype: Dtype = 'float32') -> Loss:
-  """(1/2) sum_k (z_k - y_k)^2. Targets: (n, k) floats, or (n,) labels, taken as one-hot."""
+  """(1/2) sum_k (z_k - y_k)^2. Targets: (n, k) floats, or (n,) labels, which are one-hot encoded."""
   cast = _caster(dtype)
 
   def loss(outputs, targets):
     z = cast(outputs)
-    return jnp.sum(jnp.square(z - _numbers(targets, z)), axis=-1, dtype=z.dtype) / 2
+    return jnp.sum(jnp.square(z - _as_floats(targets, z)), axis=-1, dtype=z.dtype) / 2
 
   return loss
 
 
 def mean_absolute_error(*, dtype: Dtype = 'float32') -> Loss:
-  """sum_k |z_k - y_k|, with gradient 0 at the kink. Targets: (n, k) floats, or (n,) labels, taken as one-hot."""
+  """sum_k |z_k - y_k|, with gradient 0 at the kink. Targets: (n, k) floats, or (n,) labels, which are one-hot encoded."""
   cast = _caster(dtype)
 
   def loss(outputs, targets):
     z = cast(outputs)
-    return jnp.sum(jnp.abs(z - _numbers(targets, z)), axis=-1, dtype=z.dtype)
+    return jnp.sum(jnp.abs(z - _as_floats(targets, z)), axis=-1, dtype=z.dtype)
 
   return loss
 
 
 def hinge(*, dtype: Dtype = 'float32', margin: float = 1.0) -> Loss:
-  """max(0, margin - gap): the gap is z_y - max of the others for k > 1, and (2y - 1) z for one output. Labels (n,)."""
+  """max(0, margin - gap), where gap is z_y - max_{j != y} z_j for k > 1 and (2y - 1) z for k = 1. Targets: (n,) labels."""
   cast = _caster(dtype)
 
   def loss(outputs, targets):
@@ -81,31 +81,34 @@ def hinge(*, dtype: Dtype = 'float32', margin: float = 1.0) -> Loss:
     if z.shape[-1] == 1:
       gap = z[:, 0] * (2 * targets - 1).astype(z.dtype)
     else:
-      mine = jax.nn.one_hot(targets, z.shape[-1], dtype=bool)
-      gap = _pick(z, targets) - jnp.max(jnp.where(mine, -jnp.inf, z), axis=-1)
+      is_label = jax.nn.one_hot(targets, z.shape[-1], dtype=bool)
+      gap = _pick(z, targets) - jnp.max(jnp.where(is_label, -jnp.inf, z), axis=-1)
     return jnp.maximum(margin - gap, 0)
 
   return loss
 
 
 def predict(outputs: Array) -> Array:
-  """The class of each row, (n,) int32: the largest logit, or the sign of a single output."""
+  """The predicted class of each row, (n,) int32: the argmax of the logits, or for k = 1 whether the output is positive."""
   if outputs.shape[-1] == 1:
     return (outputs[:, 0] > 0).astype(jnp.int32)
-  # Two plain reductions: XLA's argmax is one of pairs, several times slower on a CPU. Ties go to the first class.
+  # Two plain reductions: XLA's argmax reduces pairs and is several times slower on a CPU. Ties go to the first class.
   classes = jnp.arange(outputs.shape[-1], dtype=jnp.int32)[None]
   first = jnp.where(outputs == jnp.max(outputs, axis=-1, keepdims=True), classes, outputs.shape[-1] - 1)
   return jnp.min(first, axis=-1)
 
 
 def correct(outputs: Array, targets: Array) -> Array:
-  """(n,) bool. Float targets (n, k) count by their own class. A row with a NaN is wrong, whatever its argmax."""
+  """Whether each prediction is right, (n,) bool. Float targets (n, k) stand for their own argmax.
+
+  A row with an output that is not finite counts as wrong, whatever its argmax.
+  """
   labels = targets if jnp.issubdtype(targets.dtype, jnp.integer) else predict(targets)
   return (predict(outputs) == labels) & jnp.all(jnp.isfinite(outputs), axis=-1)
 
 
 def mean(losses: Array) -> Array:
-  """The mean over examples, summed in float32 at least."""
+  """The mean over examples, a scalar; half-precision losses are summed in float32."""
   return jnp.mean(at_least_float32(losses))
 
 
@@ -115,17 +118,17 @@ def _caster(dtype: Dtype):
   return lambda x: x.astype(jnp.dtype(dtype))
 
 
-def _numbers(targets: Array, z: Array) -> Array:
-  """Targets as numbers like z (n, k): labels as one-hot vectors."""
-  labels = jnp.issubdtype(targets.dtype, jnp.integer)
-  return jax.nn.one_hot(targets, z.shape[-1], dtype=z.dtype) if labels else targets.astype(z.dtype)
+def _as_floats(targets: Array, z: Array) -> Array:
+  """Targets (n, k) with the dtype of z (n, k); labels become one-hot vectors."""
+  are_labels = jnp.issubdtype(targets.dtype, jnp.integer)
+  return jax.nn.one_hot(targets, z.shape[-1], dtype=z.dtype) if are_labels else targets.astype(z.dtype)
 
 
 def _pick(z: Array, labels: Array) -> Array:
-  """z of the label in each row, NaN where no class has that label.
+  """z[i, labels[i]] for each row i, NaN if the label is not a class.
 
-  A sum of zeros and one term is exact, and its gradient needs no scatter, which is slow.
+  Computed as a sum of one term and zeros, which is exact: the gradient of an index would be a scatter, which is slow.
   """
-  mine = jax.nn.one_hot(labels, z.shape[-1], dtype=bool)
-  picked = jnp.sum(jnp.where(mine, z, jnp.zeros((), z.dtype)), axis=-1, dtype=z.dtype)
-  return jnp.where(jnp.any(mine, axis=-1), picked, jnp.full((), jnp.nan, z.dtype))
+  is_label = jax.nn.one_hot(labels, z.shape[-1], dtype=bool)
+  picked = jnp.sum(jnp.where(is_label, z, jnp.zeros((), z.dtype)), axis=-1, dtype=z.dtype)
+  return jnp.where(jnp.any(is_label, axis=-1), picked, jnp.full((), jnp.nan, z.dtype))
