@@ -123,7 +123,7 @@ def describe(
   return jax.tree.unflatten(jax.tree.structure(variables['params']), leaves)
 
 
-def over(fn, leaves: Tree, *rest: Tree) -> Tree:
+def map_leaves(fn, leaves: Tree, *rest: Tree) -> Tree:
   """`fn(leaf, ...)` at every leaf; a `Leaf` counts as one."""
   return jax.tree.map(fn, leaves, *rest, is_leaf=lambda x: isinstance(x, Leaf))
 

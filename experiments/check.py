@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from dynamics import train
 from dynamics.components import NEEDS
-from dynamics.inits.leaves import weights
+from dynamics.leaves import weights
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study

@@ -8,7 +8,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dynamics import models, parallel
-from dynamics.linalg import kernel_vector, ntk, spread
+from dynamics.linalg import kernel_vector, ntk, sharded_ntk
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -126,13 +126,13 @@ def test_rows_over_four_devices(trace):
   variables, x = VARIABLES, X
   x = jnp.concatenate([x, x[:3]])
   mesh = parallel.mesh(4, devices=jax.devices()[:4])
-  found = jax.jit(spread(mesh, parallel.MEMBER, small, trace=trace))(variables, x)
+  found = jax.jit(sharded_ntk(mesh, parallel.MEMBER, small, trace=trace))(variables, x)
   assert found.sharding.is_equivalent_to(NamedSharding(mesh, P(parallel.MEMBER)), found.ndim)
   close(found[:5, :5], expected(trace))
   split = jax.device_put(x, NamedSharding(mesh, P(parallel.MEMBER)))
   close(ntk(small, variables, split, trace=trace)[:5, :5], expected(trace))
   with pytest.raises(ValueError, match='5 rows cannot be split evenly over the 4 devices'):
-    spread(mesh, parallel.MEMBER, small)(variables, x[:5])
+    sharded_ntk(mesh, parallel.MEMBER, small)(variables, x[:5])
 
 
 def test_temporaries_stay_near_the_budget():

@@ -159,7 +159,7 @@ def test_microbatches_and_devices_give_the_full_batch(wide, maker):
   whole = flat(make(*functions, params, batch)(v))
   for chunk in (3, 8):
     close(flat(jax.jit(lambda v, chunk=chunk: make(*functions, params, batch, chunk=chunk)(v))(v)), whole)
-  over = products.spread(parallel.mesh(4), parallel.MEMBER, make, *functions, chunk=1)
+  over = products.sharded(parallel.mesh(4), parallel.MEMBER, make, *functions, chunk=1)
   close(flat(jax.jit(lambda p, b, v: over(p, b)(v))(params, batch, v)), whole)
   with pytest.raises(ValueError, match='7 examples cannot be split evenly over the 4 devices'):
     over(params, jax.tree.map(lambda x: x[:7], batch))

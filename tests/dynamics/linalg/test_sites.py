@@ -164,29 +164,29 @@ def test_layers_are_found_and_anything_else_is_left_to_the_gradient(name):
   assert {path for i, path in enumerate(known.names) if i not in known.opaque and alike[i]} == UNDERSTOOD[name]
 
 
-@pytest.mark.parametrize('way', ['grams', 'product', 'gradient'])
+@pytest.mark.parametrize('form', ['grams', 'product', 'gradient'])
 @pytest.mark.parametrize('trace', [True, False])
 @pytest.mark.parametrize('name', ['no bias', 'tied'])
-def test_each_way_of_a_leaf_gives_the_same_kernel(name, trace, way):
+def test_each_form_of_a_leaf_gives_the_same_kernel(name, trace, form):
   apply, variables, x = case(name)
   known = sites.structure(apply, variables, x)
-  some = layers.plan(known, 4, 4, trace=trace)
-  own = {leaf: {site.indexed for site in known.sites if site.leaf == leaf} for leaf in range(len(known.names))}
-  free = [known.names[i] in UNDERSTOOD[name] and not (way == 'product' and True in own[i]) for i in range(len(known.names))]
-  some = some._replace(ways=tuple(way if f else w for f, w in zip(free, some.ways, strict=True)))
+  plan = layers.plan(known, 4, 4, trace=trace)
+  indexed = {known.names[site.leaf] for site in known.sites if site.indexed}
+  free = [leaf in UNDERSTOOD[name] and not (form == 'product' and leaf in indexed) for leaf in known.names]
+  plan = plan._replace(forms=tuple(form if f else other for f, other in zip(free, plan.forms, strict=True)))
   with jax.default_matmul_precision('float32'):
-    close(jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
+    close(jax.jit(lambda v, x: blocks.blocks(plan, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
 
 
 @pytest.mark.parametrize('name', ['mlp', 'conv', 'recurrent', 'plain'])
 def test_one_half_of_a_full_kernel_in_blocks(name, monkeypatch):
   apply, variables, x = case(name)
-  monkeypatch.setattr(blocks, 'DEAR', 0)
-  monkeypatch.setattr(blocks, 'WORTH', 1)
-  some = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
-  assert blocks.parts(some, len(x)) >= 3
+  monkeypatch.setattr(blocks, 'COPY_OPERATIONS', 0)
+  monkeypatch.setattr(blocks, 'FULL_SPEED_ROWS', 1)
+  plan = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
+  assert blocks.blocks_per_side(plan, len(x)) >= 3
   with jax.default_matmul_precision('float32'):
-    found = jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x)
+    found = jax.jit(lambda v, x: blocks.blocks(plan, v, x, None, None, False, 10**9))(variables, x)
   close(found, expected(name, trace=False))
 
 
@@ -199,9 +199,9 @@ def test_a_bias_shares_the_cotangents_of_its_layer_alone():
   shapes = {'a': (4, 3), 'b': (3, 2), 'c': (3,), 'd': (1, 3), 'e': (1, 2), 'u': (3, 3)}
   variables, x = {'params': {key: floats(*shape) for key, shape in shapes.items()}}, floats(5, 4)
   known = sites.structure(apply, variables, x)
-  ways = dict(zip(known.names, layers.plan(known, 5, 5, trace=False).ways, strict=True))
-  assert ways['b'] == ways['e'] == 'last'
-  assert 'bias' not in (ways['c'], ways['d'])  # z is read twice, and d is added to a sum
+  forms = dict(zip(known.names, layers.plan(known, 5, 5, trace=False).forms, strict=True))
+  assert forms['b'] == forms['e'] == 'readout'
+  assert 'bias' not in (forms['c'], forms['d'])  # z is read twice, and d is added to a sum
   jacobian = jax.jacobian(lambda p: apply({'params': p}, x))(variables['params'])
   for key, found in ntk(apply, variables, x, trace=False, method='layers', leaves=True).items():
     j = np.asarray(jacobian[key], np.float64).reshape(5, 2, -1)
