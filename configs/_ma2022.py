@@ -10,34 +10,25 @@ Seeds 100 and up judge; 0 to 9 were used for tuning. Each draws its own matrix, 
 of a sweep.
 """
 
-import ml_collections
+from configs._merge import Changes
 
-SIDE = 20
-RANK = 2
+SIDE, RANK, MEASUREMENTS = 20, 2, 1500
 OUTLIERS = 0.1  # share
+STEP = 0.15  # the first
+
+ROBUST = dict(
+  data=dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) * RANK, train=MEASUREMENTS, dtype='float64'),
+  model=dict(name='factorisation', width=SIDE),
+  init=dict(law='factors'),
+  loss=dict(name='mean_absolute_error', dtype='float64'),
+  optimizer=dict(name='subgradient'),
+  seeds=(100, 101, 102, 103, 104),
+  own_data=True,
+  layout='map',
+  probes=dict(performance=dict(), recovery=dict(rank=RANK)),
+)
 
 
-def robust(**changes):
-  """The common config with some fields or whole blocks changed or added."""
-  common = dict(
-    data=sensing(),
-    model=dict(name='factorisation', width=SIDE),
-    init=dict(law='factors'),
-    loss=dict(name='mean_absolute_error', dtype='float64'),
-    optimizer=dict(name='subgradient'),
-    seeds=(100, 101, 102, 103, 104),
-    own_data=True,
-    layout='map',
-    probes=dict(performance=dict(), recovery=dict(rank=RANK)),
-  )
-  return ml_collections.ConfigDict({**common, **changes})
-
-
-def sensing(measurements=1500):
-  """The block of data."""
-  return dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) * RANK, train=measurements, dtype='float64')
-
-
-def start(alpha, decay, columns=SIDE):
-  """The hyper values of a run."""
-  return dict(lr=0.15, decay=decay, init_scale=alpha, label_noise=OUTLIERS, factor_rank=float(columns))
+def start(alpha: float, decay: float) -> Changes:
+  """The hyper values of a run with as many columns as M."""
+  return {'hyper': dict(lr=STEP, decay=decay, init_scale=alpha, label_noise=OUTLIERS, factor_rank=float(SIDE))}
