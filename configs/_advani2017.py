@@ -14,7 +14,7 @@ SEEDS = tuple(range(100, 125))  # five groups of five, for claims about a mean o
 STUDENT = dict(
   data=dict(name='teacher', inputs=200, outputs=1, hidden=0, noise=NOISE, train=200, test=2000),
   model=dict(name='linear', widths=()),
-  init=dict(law='gaussian'),
+  init=dict(name='gaussian'),
   loss=dict(name='mean_squared_error'),
   optimizer=dict(name='sgd'),
   hyper=dict(lr=RATE, init_scale=START),

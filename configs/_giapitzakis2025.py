@@ -5,7 +5,8 @@ BITS = 5
 PERMUTATION = dict(
   data=dict(name='permutation', bits=BITS),
   model=dict(name='mlp', activation='relu', bias=False),
-  init=dict(law='gaussian', rule='ntk'),
+  init=dict(name='gaussian'),
+  transforms=(dict(name='ntk'),),
   loss=dict(name='mean_squared_error'),
   optimizer=dict(name='sgd'),
   hyper=dict(lr=10.0),

@@ -2,7 +2,8 @@
 
 SPHERE = dict(
   model=dict(name='mlp', activation='relu', bias=False),
-  init=dict(law='gaussian', rule='ntk'),
+  init=dict(name='gaussian'),
+  transforms=(dict(name='ntk'),),
   loss=dict(name='mean_squared_error'),
   optimizer=dict(name='sgd'),
   seeds=tuple(range(100, 108)),

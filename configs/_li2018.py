@@ -1,9 +1,9 @@
 """What the configs of arXiv 1804.08838 share: digits, Adam, and either all weights or a random subspace of them.
 
 The intrinsic dimension d_int90 is the smallest dimension at which a network reaches 90% of what the same network reaches with
-all its weights free. The paper has MNIST; ours are 8 x 8 digits. The projection is the structured one of `dynamics.subspace`
-throughout, and learning rates (0.1 for coordinates, 0.003 for weights, both down to 0 by a cosine) are ours. Seeds 100 and up
-judge; below 100 were for tuning. Each seed draws its own split, start and projection.
+all its weights free. The paper has MNIST; ours are 8 x 8 digits. The projection is the structured one of
+`dynamics.transforms.subspace` throughout, and learning rates (0.1 for coordinates, 0.003 for weights, both down to 0 by a cosine)
+are ours. Seeds 100 and up judge; below 100 were for tuning. Each seed draws its own split, start and projection.
 """
 
 from configs._merge import Changes
@@ -14,7 +14,8 @@ DIGITS = dict(  # all weights free
   data=dict(name='images', source='digits', train=1437, test=360),
   model=dict(name='mlp', widths=(50,), activation='relu'),
   loss=dict(name='cross_entropy'),
-  optimizer=dict(name='adam', schedule='cosine'),
+  optimizer=dict(name='adam'),
+  lr_schedule=dict(name='cosine'),
   batch=dict(size=128, draw='epochs'),
   hyper=dict(lr=0.003),
   seeds=(100, 101, 102, 103, 104),
@@ -36,4 +37,4 @@ LABELS = {'model.widths': (100,), 'data.train': 300, 'batch.size': 100, 'steps':
 
 def subspace(most: int) -> Changes:
   """The same in random subspaces of up to so many dimensions, which are swept as hyper.dimension, in one program."""
-  return {'subspace': dict(most=most, kind='hadamard'), 'hyper.lr': 0.1, 'hyper.dimension': float(most)}
+  return {'transforms': (dict(name='subspace', most=most),), 'hyper.lr': 0.1, 'hyper.dimension': float(most)}

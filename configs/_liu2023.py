@@ -15,9 +15,10 @@ END = dict(log_points=0)  # one reading, of the network that has stopped
 RNN = dict(
   data=dict(name='two_alternative', **TRIALS),
   model=dict(name='rnn', width=WIDTH, activation='relu', leak=0.5),
-  init=dict(on=STRUCTURED, law='low_rank', rank=WIDTH),
+  init=dict(name='low_rank', where=STRUCTURED, rank=WIDTH),
   loss=dict(name='cross_entropy'),
   optimizer=dict(name='momentum'),
+  stopping=dict(name='at_loss'),
   hyper=dict(lr=0.002, stop_loss=0.1, gain=1.0),
   steps=4000,
   seeds=tuple(range(100, 110)),

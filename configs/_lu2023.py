@@ -17,7 +17,7 @@ POINTS = dict(
   data=dict(name='patches', inputs=200, weak=1.0, strong=4.0, noise=4.0, fraction=0.9, train=100, test=1000),
   model=dict(name='patchwise', filters=10, activation='squared_relu'),
   loss=dict(name='mean_squared_error'),
-  init=dict(law='gaussian'),
+  init=dict(name='gaussian'),
   optimizer=dict(name='sgd'),
   batch=dict(size=1, draw='epochs'),
   hyper=dict(lr=SMALL, init_scale=0.1),

@@ -1,7 +1,7 @@
 """What the configs of arXiv 2202.08788 share: the sub-gradient method (SubGM) on measurements with gross outliers.
 
-M is 20 x 20, positive semi-definite, of rank 2. A share hyper.label_noise of the measurements, a tenth, has an outlier N(0, 10^2)
-added. f(X) = (1/m) sum |y_i - <A_i, X X^T>|; the paper's direction is half of this gradient, so its step is 2 lr. Steps fall
+M is 20 x 20, positive semi-definite, of rank 2. A share of the measurements, hyper.outlier_share = 0.1, has an outlier
+N(0, 10^2) added. f(X) = (1/m) sum |y_i - <A_i, X X^T>|; the paper's direction is half of this gradient, so its step is 2 lr. Steps fall
 geometrically, lr decay^t: lr / (1 - decay) is how far they can reach. The start is alpha B, entries of B being N(0, 1/20) and
 alpha hyper.init_scale. Sizes and schedules are ours: only the abstract was at hand. A spectral B, as we remember the paper's, is
 not tried.
@@ -19,9 +19,10 @@ STEP = 0.15  # the first
 ROBUST = dict(
   data=dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) * RANK, train=MEASUREMENTS, dtype='float64'),
   model=dict(name='factorisation', width=SIDE),
-  init=dict(law='factors'),
+  init=dict(name='factors'),
   loss=dict(name='mean_absolute_error', dtype='float64'),
-  optimizer=dict(name='subgradient'),
+  optimizer=dict(name='sgd'),
+  lr_schedule=dict(name='geometric'),
   seeds=(100, 101, 102, 103, 104),
   own_data=True,
   layout='map',
@@ -31,4 +32,4 @@ ROBUST = dict(
 
 def start(alpha: float, decay: float) -> Changes:
   """The hyper values of a run with as many columns as M."""
-  return {'hyper': dict(lr=STEP, decay=decay, init_scale=alpha, label_noise=OUTLIERS, factor_rank=float(SIDE))}
+  return {'hyper': dict(lr=STEP, decay=decay, init_scale=alpha, outlier_share=OUTLIERS, factor_rank=float(SIDE))}

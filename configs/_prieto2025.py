@@ -12,7 +12,7 @@ ARMS = (('off', 0.0, 1500), ('off', 1.0, 1000), ('rescaled', 0.0, 300))
 MLP = dict(
   data=dict(name='modular', operation='add', p=P, train_fraction=0.4),
   model=dict(name='mlp', widths=(200, 200), activation='relu', bias=False),
-  init=dict(law='uniform', rule='standard'),
+  init=dict(name='uniform'),
   loss=dict(name='cross_entropy', dtype='float32'),
   optimizer=dict(name='adamw', perpendicular='off'),
   hyper=dict(lr=0.01, beta1=0.9, beta2=0.99, eps=1e-25, weight_decay=0.0, init_scale=3**-0.5),

@@ -13,9 +13,9 @@ BATCH = 16
 DIGITS = dict(
   data=dict(name='images', source='digits', labels='parity', train=128, test=500),
   model=dict(name='mlp', widths=(64,), activation='relu', bias=False),
-  init=dict(law='gaussian', rule='ntk'),
-  predictor=dict(centred=True),
-  loss=dict(name='hinge', margin=1.0),
+  init=dict(name='gaussian'),
+  transforms=(dict(name='ntk'), dict(name='centred'), dict(name='scaled')),
+  loss=dict(name='hinge'),
   optimizer=dict(name='sgd'),
   batch=dict(size=BATCH, draw='epochs'),
   hyper=dict(lr=1.0, alpha=1.0),
@@ -27,7 +27,7 @@ DIGITS = dict(
 PERCEPTRON = dict(  # of the paper: a linear network whose labels the first input decides; here lr is eta
   data=dict(name='perceptron', inputs=16, chi=0, train=128, test=1000),
   model=dict(name='linear'),
-  loss=dict(name='hinge', margin=1.0),
+  loss=dict(name='hinge'),
   optimizer=dict(name='sgd'),
   batch=dict(size=2, draw='epochs'),
   hyper=dict(lr=1.0, init_scale=0.01),

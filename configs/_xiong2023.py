@@ -15,7 +15,7 @@ SENSING = dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) *
 SYMMETRIC = dict(  # X X^T, with 10 columns at most; hyper.factor_rank says how many are not 0
   data=dict(**SENSING, symmetric=True),
   model=dict(name='factorisation', width=10, symmetric=True),
-  init=dict(law='factors'),
+  init=dict(name='factors'),
   loss=dict(name='mean_squared_error', dtype='float64'),
   optimizer=dict(name='sgd'),
   seeds=(100, 101, 102, 103, 104),

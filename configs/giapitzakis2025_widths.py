@@ -19,8 +19,8 @@ def get_config():
   return merge(
     PERMUTATION,
     {
-      'predictor.linearised': False,
+      'transforms': (dict(name='ntk'), dict(name='centred')),
       'seeds': tuple(range(100, 150)),
-      'sweep': (('predictor.centred', (True, False)), ('model.widths', tuple((width,) for width in WIDTHS))),
+      'sweep': (('transforms.centred.on', (True, False)), ('model.widths', tuple((width,) for width in WIDTHS))),
     },
   )

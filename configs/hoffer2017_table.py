@@ -31,6 +31,7 @@ def get_config():
     {
       'data': dict(name='images', source='digits', train=256, test=1500),
       'model': dict(name='normalised_mlp', widths=(128, 128)),
+      'lr_schedule.name': 'drops',
       'hyper.drop_every': 1.0,
       'hyper.drop': 0.1,
       'schedule.log_points': 12,

@@ -21,7 +21,7 @@ def get_config():
     {
       'data': dict(name='linear_map', singular=(2.0, 1.5, 1.0, 0.5), inputs=24, outputs=4),
       'model': dict(name='linear', widths=(32,)),
-      'init': dict(law='low_rank', rank=FULL, directions='random', on='input/*'),
+      'init': dict(name='low_rank', rank=FULL, directions='random', where='input/*'),
       'loss.name': 'mean_squared_error',
       'optimizer.name': 'sgd',
       'hyper': dict(lr=0.01, stop_loss=0.05, gain=1.0),

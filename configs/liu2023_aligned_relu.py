@@ -19,7 +19,7 @@ def get_config():
     {
       'data': dict(name='images', source='digits', train=200, test=360),
       'model': dict(name='mlp', widths=(48,), bias=False),
-      'init': dict(law='low_rank', rank=FULL, directions='random', on='input/*'),
+      'init': dict(name='low_rank', rank=FULL, directions='random', where='input/*'),
       'loss.name': 'mean_squared_error',
       'optimizer.name': 'sgd',
       'hyper': dict(lr=0.02, stop_loss=0.05, gain=1.0),

@@ -16,7 +16,7 @@ def get_config():
     RNN,
     {
       'data': dict(name='match_to_sample', **TRIALS),
-      'init': dict(law='block', blocks=1, on=STRUCTURED),
+      'init': dict(name='block', blocks=1, where=STRUCTURED),
       'sweep': (('init.blocks', BLOCKS),),
     },
   )

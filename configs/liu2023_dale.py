@@ -16,7 +16,7 @@ def get_config():
     RNN,
     {
       'data': dict(name='match_to_sample', **TRIALS),
-      'init': dict(law='dale', excitatory=0.8, on=STRUCTURED),
+      'init': dict(name='dale', excitatory=0.8, where=STRUCTURED),
       'sweep': (('init.excitatory', EXCITATORY),),
     },
   )

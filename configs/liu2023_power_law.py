@@ -16,7 +16,7 @@ def get_config():
     RNN,
     {
       'data': dict(name='match_to_sample', **TRIALS),
-      'init': dict(law='power_law', exponent=0.0, on=STRUCTURED),
+      'init': dict(name='power_law', exponent=0.0, where=STRUCTURED),
       'sweep': (('init.exponent', EXPONENTS),),
     },
   )

@@ -19,7 +19,7 @@ def get_config():
     ROBUST,
     start(0.001, 0.99),
     {
-      'hyper.label_noise': 0.0,
+      'hyper.outlier_share': 0.0,
       'steps': 1200,
       'schedule': dict(log_points=0, linear_points=120),
       'sweep': (('data.noise', NOISES), ('hyper.init_scale', ALPHAS), ('hyper.factor_rank', COLUMNS)),

@@ -20,6 +20,6 @@ def get_config():
     {
       'steps': 1200,
       'schedule': dict(log_points=0, linear_points=120),
-      'sweep': (('data.outlier', SIZES), ('hyper.label_noise', SHARES), ('hyper.factor_rank', COLUMNS)),
+      'sweep': (('data.outlier', SIZES), ('hyper.outlier_share', SHARES), ('hyper.factor_rank', COLUMNS)),
     },
   )

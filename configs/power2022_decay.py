@@ -21,7 +21,7 @@ def get_config():
     dict(
       data=dict(name='modular', operation='add', p=P, train_fraction=0.5),
       model=dict(name='mlp', widths=(96, 96), activation='relu', bias=False),
-      init=dict(law='uniform', rule='standard'),
+      init=dict(name='uniform'),
       loss=dict(name='cross_entropy', dtype='float32'),
       optimizer=dict(name='adamw'),
       hyper=dict(lr=0.005, beta1=0.9, beta2=0.98, init_scale=3**-0.5),

@@ -18,7 +18,7 @@ def get_config():
   return merge(
     LINEAR,
     {
-      'init.law': 'aligned',
+      'init.name': 'aligned',
       'hyper.init_scale': START,
       'steps': 16000,
       'schedule': dict(log_points=0, linear_points=160),

@@ -15,7 +15,7 @@ def get_config():
   return merge(
     LINEAR,
     {
-      'init.law': 'gaussian',
+      'init.name': 'gaussian',
       'hyper.init_scale': 0.001 * UNITS**0.5,
       'steps': 14000,
       'schedule': dict(log_points=0, linear_points=280),

@@ -29,6 +29,6 @@ def get_config():
       'steps': 200,
       'schedule': dict(log_points=150),
       'probes': dict(performance=dict()),
-      'sweep': ((('init.law', 'data.outputs', 'steps', 'model.widths'), rows), ('hyper.lr', RATES)),
+      'sweep': ((('init.name', 'data.outputs', 'steps', 'model.widths'), rows), ('hyper.lr', RATES)),
     },
   )

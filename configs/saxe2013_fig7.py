@@ -23,6 +23,6 @@ def get_config():
       'seeds': tuple(range(100, 150)),
       'schedule': dict(log_points=0, stride=2, end=False),
       'probes': dict(performance=dict(), modes=dict()),
-      'sweep': ((('init.law', 'model.widths'), rows),),
+      'sweep': ((('init.name', 'model.widths'), rows),),
     },
   )

@@ -18,7 +18,7 @@ def get_config():
     LINEAR,
     {
       'data': dict(name='hierarchy', branches=2, levels=3),
-      'init.law': 'gaussian',
+      'init.name': 'gaussian',
       'hyper': dict(lr=RATE, init_scale=0.001 * UNITS**0.5),
       'steps': 8000,
       'schedule': dict(log_points=0, linear_points=160),

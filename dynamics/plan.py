@@ -5,6 +5,7 @@ fields move together; the product of all pairs is run. Fields under `hyper`, and
 cell; every other field is static, and each of its values is a cell of its own.
 """
 
+import collections
 import hashlib
 import itertools
 import json
@@ -60,6 +61,8 @@ def cells(config: Mapping[str, Any], resolve: Callable[[Config], Cell]) -> list[
     cell = cell._replace(swept={path: value for path, value in choice.items() if not path.startswith('hyper.')})
     key = json.dumps([cell.config, sorted(cell.hyper), cell.probes, cell.milestones, _source_key(cell)], sort_keys=True)
     joined[key] = _joined(joined[key], cell) if key in joined else cell
+  for cell in joined.values():
+    _check_members(cell)
   return list(joined.values())
 
 
@@ -89,7 +92,7 @@ def flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   out = {}
   for name, value in config.items():
     if _is_named_tuple(value):
-      value = {block['name']: {field: v for field, v in block.items() if field != 'name'} for block in value}
+      value = {block['name']: {'on': True, **{f: v for f, v in block.items() if f != 'name'}} for block in value}
     out |= flat(value, f'{prefix}{name}.') if isinstance(value, Mapping) else {f'{prefix}{name}': value}
   return out
 
@@ -211,10 +214,14 @@ def _source_key(cell: Cell):
 
 def _joined(a: Cell, b: Cell) -> Cell:
   """The members of both."""
-  members = a.seeds + b.seeds, {name: a.hyper[name] + b.hyper[name] for name in a.hyper}
-  settings = list(zip(members[0], *members[1].values(), strict=True))
-  twice = next((s for i, s in enumerate(settings) if s in settings[:i]), None)
-  if twice is not None:
-    raise ConfigError(f'sweep gives the member {dict(zip(("seed", *members[1]), twice, strict=True))} twice: each only once.')
   source = a.source and a.source._replace(members=a.source.members + b.source.members)
-  return a._replace(seeds=members[0], hyper=members[1], source=source)
+  hyper = {name: a.hyper[name] + b.hyper[name] for name in a.hyper}
+  return a._replace(seeds=a.seeds + b.seeds, hyper=hyper, source=source)
+
+
+def _check_members(cell: Cell) -> None:
+  counts = collections.Counter(zip(cell.seeds, *cell.hyper.values(), strict=True))
+  setting, count = counts.most_common(1)[0]
+  if count > 1:
+    member = ', '.join(f'{name} {value}' for name, value in zip(('seed', *cell.hyper), setting, strict=True))
+    raise ConfigError(f'sweep gives the member {member} {count} times: each only once.')

@@ -49,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
         cells, rest = config.read(argv)
         options = parse(rest)._replace(command=again)
+        check(cells, options.out, screen)
         if options.dry_run:
           for line in plan_lines(cells, options.out):
             screen.say(line)
@@ -63,6 +64,17 @@ def main(argv: Sequence[str]) -> int:
   if not outcome.finished:
     print(f'go on with: {again}', flush=True)
   return 0 if outcome.finished else 130
+
+
+def check(cells, out: pathlib.Path, screen: progress.Screen) -> None:
+  """Traces all cells that are still to run, before anything is written."""
+  from dynamics.plan import identity
+  from experiments.check import check_cell
+
+  for number, cell in enumerate(cells):
+    screen.show(f'checking cell {number + 1} of {len(cells)}')
+    if not (out / identity(cell) / 'done.json').is_file():
+      check_cell(cell)
 
 
 def parse(words: Sequence[str]) -> Options:
