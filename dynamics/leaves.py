@@ -60,6 +60,8 @@ def describe(
   no output layers. A use on constants alone, such as an initial state of zeros, counts where a leaf has no other.
 
   Factors of one matrix are layers one after the other: in x (A B) and in A B x alike, the factor next to x comes first.
+  A kernel that acts on learned queries before they meet x looks like such a factor: state its fans. And
+  a vector that multiplies inputs of shape (n,) looks like a scale, because these have no axis of features: give (n, 1).
 
   Args:
     apply: (variables, x) -> outputs, in evaluation mode.
@@ -87,7 +89,7 @@ def describe(
       if use.constant == constant and use.leaf in reached:
         first.setdefault(use.leaf, use)
   depth = {leaf: next(i for i, use in enumerate(record) if use is chosen) for leaf, chosen in first.items()}
-  weighty = {leaf for leaf, use in first.items() if use.kind not in ('bias', 'scale')}
+  weight_leaves = {leaf for leaf, use in first.items() if use.kind not in ('bias', 'scale')}
   acting = [use for use in record if use.leaf in first and use.kind in ('weight', 'rows')]
   followed = frozenset().union(*(use.before for use in acting))
   repeated = {use.leaf for use in acting if use.leaf in use.before and use.inputs == first[use.leaf].inputs}
@@ -97,7 +99,7 @@ def describe(
       return use.kind
     if use.kind == 'weight' and use.leaf not in followed:
       return 'output'
-    acts_on_x = not use.before & weighty and use.leaf not in repeated
+    acts_on_x = not use.before & weight_leaves and use.leaf not in repeated
     return 'input' if use.kind == 'data' or acts_on_x else 'hidden'
 
   def leaf(i, name, value):
