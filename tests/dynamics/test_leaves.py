@@ -144,6 +144,7 @@ def test_every_leaf_that_cannot_be_read_is_named_and_can_be_stated():
   stated = describe(*odd, FLOATS, roles={'*': 'hidden', 'floor': 'bias'}, fans={'unused': (3, 4), 'w': (7, 8)})
   facts = {name: (leaf.role, leaf.fan_in, leaf.fan_out) for name, leaf in stated.items()}
   assert facts == {'floor': ('bias', 1, 2), 'unused': ('hidden', 3, 4), 'w': ('hidden', 7, 8)}
+  assert matrices(stated['unused'], jnp.zeros((3, 4))).shape == (1, 3, 4)
 
 
 FILTERED = plain(lambda x, w: jnp.fft.irfft(jnp.fft.rfft(x) * jnp.fft.rfft(w)[None]), {'w': (6,)})
