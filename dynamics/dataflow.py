@@ -171,9 +171,8 @@ def _features(eqn, values: list[_Value], after) -> Axes:
   onward = [moved(eqn, i, features(i, v), after) for i, v in enumerate(values) if v.data or not joined]
   size = lambda pieces: (bool(pieces) * extent(pieces), min((p.axis for p in pieces), default=FEATURE))
   largest = [max((axes[k] for axes in onward if axes), key=size, default=()) for k in range(after.ndim)]
-  return tuple(
-    (Piece(min(p.axis for p in f), min(extent(f), n)),) if f else () for f, n in zip(largest, after.shape, strict=True)
-  )
+  label = lambda f, n: (Piece(min(p.axis for p in f), min(extent(f), n)),) if f else ()
+  return tuple(map(label, largest, after.shape))
 
 
 def _carried(eqn, place: int, values: list[_Value], after) -> list[_Link]:

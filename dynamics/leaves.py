@@ -60,13 +60,16 @@ def describe(
   no output layers. A use on constants alone, such as an initial state of zeros, counts where a leaf has no other.
 
   Factors of one matrix are layers one after the other: in x (A B) and in A B x alike, the factor next to x comes first.
+  A kernel that acts on learned queries before they meet x looks like such a factor: state its fans. A vector that
+  multiplies inputs of shape (n,) looks like a scale, because these have no axis of features: give (n, 1).
 
   Args:
     apply: (variables, x) -> outputs, in evaluation mode.
     variables: arrays or `ShapeDtypeStruct`s.
     x: an array or a tree of them; the last axis of floats holds features.
     roles: path pattern -> role, instead of what the model shows ('decoder/*/kernel': 'output').
-    fans: path pattern -> (fan_in, fan_out), likewise.
+    fans: path pattern -> (fan_in, fan_out), likewise. The axes stay those that the model shows; where it shows none, the
+      last axis holds the outputs and the others the inputs.
 
   Raises:
     ValueError: a pattern that matches no leaf, an unknown role, or leaves that do not reach an output, or are used in a way
@@ -87,7 +90,7 @@ def describe(
       if use.constant == constant and use.leaf in reached:
         first.setdefault(use.leaf, use)
   depth = {leaf: next(i for i, use in enumerate(record) if use is chosen) for leaf, chosen in first.items()}
-  weighty = {leaf for leaf, use in first.items() if use.kind not in ('bias', 'scale')}
+  weight_leaves = {leaf for leaf, use in first.items() if use.kind not in ('bias', 'scale')}
   acting = [use for use in record if use.leaf in first and use.kind in ('weight', 'rows')]
   followed = frozenset().union(*(use.before for use in acting))
   repeated = {use.leaf for use in acting if use.leaf in use.before and use.inputs == first[use.leaf].inputs}
@@ -97,7 +100,7 @@ def describe(
       return use.kind
     if use.kind == 'weight' and use.leaf not in followed:
       return 'output'
-    acts_on_x = not use.before & weighty and use.leaf not in repeated
+    acts_on_x = not use.before & weight_leaves and use.leaf not in repeated
     return 'input' if use.kind == 'data' or acts_on_x else 'hidden'
 
   def leaf(i, name, value):
@@ -107,11 +110,13 @@ def describe(
     if kind is None or (kind not in ('bias', 'scale') and not (sides or use)):
       return None
     axes = lambda pieces: tuple(sorted({piece.axis for piece in pieces}))
-    inputs, outputs = (use.inputs, use.outputs) if use else ((), ())
-    fan_in = extent(inputs) if use and use.kind == 'weight' else 1
-    sides = sides or ((fan_in, extent(outputs)) if use else (1, shape[-1] if shape else 1))
-    place = depth.get(i, len(record))
-    return Leaf(name, shape, jnp.result_type(value), *sides, kind, axes(inputs), axes(outputs), place)
+    place, rank = depth.get(i, len(record)), len(shape)
+    if use is None:
+      inputs, outputs, read = tuple(range(rank - 1)), tuple(range(rank))[-1:], (1, shape[-1] if shape else 1)
+    else:
+      inputs, outputs = axes(use.inputs), axes(use.outputs)
+      read = extent(use.inputs) if use.kind == 'weight' else 1, extent(use.outputs)
+    return Leaf(name, shape, jnp.result_type(value), *(sides or read), kind, inputs, outputs, place)
 
   leaves = [leaf(i, name, value) for i, (name, value) in enumerate(named.items())]
   unknown = [name for name, leaf in zip(named, leaves, strict=True) if leaf is None]
