@@ -129,12 +129,21 @@ def override(config: Mapping[str, Any], path: str, value: Any) -> Config:
     if field == path or field.startswith(f'{path}.') or path.startswith(f'{field}.'):
       raise ConfigError(f"{path} cannot be set: the config's sweep sets {field}; change the sweep, --config.sweep=..., instead.")
   if isinstance(value, Mapping):
+    if not isinstance(_at(config, path), Mapping):
+      config = assign(config, path, {})
     for name, inner in value.items():
       if not isinstance(name, str):
         raise ConfigError(f'{path} has the field {name!r}; names of fields are words.')
       config = override(config, f'{path}.{name}', inner)
     return dict(config)
   return assign(config, path, value)
+
+
+def _at(config: Mapping[str, Any], path: str) -> Any:
+  """What a path holds; None where there is nothing."""
+  for name in path.split('.'):
+    config = config.get(name) if isinstance(config, Mapping) else None
+  return config
 
 
 def _swept_fields(config: Mapping[str, Any]) -> list[str]:

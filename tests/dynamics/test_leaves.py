@@ -82,7 +82,7 @@ def drawn(leaves, spread, draws):
       return np.full((draws, *leaf.shape), leaf.role == 'scale', np.float32)
     return np.float32(np.random.default_rng(leaf.depth).normal(size=(draws, *leaf.shape)) * spread(leaf))
 
-  return over(draw, leaves)
+  return map_leaves(draw, leaves)
 
 
 @pytest.mark.parametrize('name', LINEAR)
@@ -111,7 +111,7 @@ def change_of_outputs(module):
   """The root mean square change that one step of SGD makes to the outputs, under mup, over eight draws."""
   x = np.float32(np.random.default_rng(0).normal(size=(16, 6)))
   leaves = describe(module.apply, jax.eval_shape(module.init, KEY, x), x)
-  a, c = (over(lambda leaf, i=i: float(mup(leaf, False)[i]), leaves) for i in (0, 2))
+  a, c = (map_leaves(lambda leaf, i=i: float(mup(leaf, False)[i]), leaves) for i in (0, 2))
   outputs = lambda w: module.apply({'params': jax.tree.map(jnp.multiply, a, w)}, x)
   loss = lambda w: jnp.mean(jnp.square(outputs(w) - x[:, :2] * x[:, 2:4]))
 
