@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from dynamics.problem import supervised
 
 from dynamics import inits, losses, matching, models, trees
 from dynamics.matching import matched, permuted
 from dynamics.probes.landscape import barrier
-from dynamics.problem import supervised
 from dynamics.types import Batch
 
 rng = np.random.default_rng(5)

@@ -6,9 +6,9 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dynamics.problem import supervised
 
 from dynamics import inits, losses, models, optim, parallel, probes, train
-from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data, stateless
 

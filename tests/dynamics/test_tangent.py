@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dynamics.problem import supervised
 
 from dynamics import data, inits, losses, models, optim, train
 from dynamics.linalg import ntk
-from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.theory import flow
 from dynamics.types import stateless

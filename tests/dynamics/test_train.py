@@ -5,9 +5,9 @@ import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dynamics.problem import supervised
 
 from dynamics import losses, models, optim, parallel, train, trees
-from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data, stateless
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from dynamics.inits.laws import gaussian, orthogonal, truncated, uniform
+from dynamics.problem import supervised
 
 from dynamics import inits, losses, models, optim, train
 from dynamics.inits import ABC, describe
-from dynamics.inits.laws import gaussian, orthogonal, truncated, uniform
-from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data
 

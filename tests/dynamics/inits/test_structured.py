@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dynamics.problem import supervised
 
 from dynamics import data, inits, losses, models, optim, train
 from dynamics.inits import describe
-from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, stateless
 

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dynamics.problem import supervised
 
 from dynamics import inits, linalg, losses, models, optim, parallel, probes, train, trees
 from dynamics.data.sampling import sampler
 from dynamics.models.norm import EPSILON, GhostNorm, decayed
-from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data
 

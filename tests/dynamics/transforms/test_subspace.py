@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from dynamics.problem import supervised
 
 from dynamics import inits, losses, models, optim, probes, subspace, train
 from dynamics.linalg import ntk
-from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data
 
