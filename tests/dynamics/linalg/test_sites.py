@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 
 from dynamics import inits, losses, models, trees
 from dynamics.linalg import blocks, layers, ntk, sites
+from dynamics.problem import supervised
 
 
 @pytest.fixture(autouse=True, scope='module')

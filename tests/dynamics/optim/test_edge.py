@@ -7,10 +7,10 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 
 from dynamics import losses, models, optim, parallel, train, trees
 from dynamics.data.sampling import sampler
+from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data
 

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 
 from dynamics import inits, losses, models, optim, probes, train, trees
 from dynamics.data.sampling import sampler
 from dynamics.probes.landscape import barrier
+from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data, Signal, View, stateless
 

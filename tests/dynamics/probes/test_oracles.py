@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 
 from dynamics import data, inits, losses, models, optim, probes, train, trees
 from dynamics.data.sampling import sampler
+from dynamics.problem import supervised
 from dynamics.study import Study
 from dynamics.types import Batch, Data, View
 

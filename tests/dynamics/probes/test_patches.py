@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 
 from dynamics import losses, models, probes, trees
+from dynamics.problem import supervised
 from dynamics.types import Batch, Data, Signal, View
 
 rng = np.random.default_rng(8)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 
 from dynamics import data, inits, losses, models, optim, probes, study, train
+from dynamics.problem import supervised
 from dynamics.types import Batch, Data, View
 
 rng = np.random.default_rng(8)

@@ -8,9 +8,9 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 
 from dynamics import losses, models, probes, trees
+from dynamics.problem import supervised
 from dynamics.types import Batch, Data, View
 
 rng = np.random.default_rng(11)

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dynamics.problem import supervised
 from scipy import integrate, special
 
 from dynamics import inits, losses, models, trees
+from dynamics.problem import supervised
 from dynamics.theory import kernels
 
 rng = np.random.default_rng(0)
