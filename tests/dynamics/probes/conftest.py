@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from dynamics import data, inits, losses, models, network, optim, probes, train
+from dynamics import data, inits, losses, models, network, objectives, optim, probes
 from dynamics.data.sampling import sampler
 from dynamics.inits.leaves import describe
 from dynamics.study import Study
@@ -31,7 +31,7 @@ def model(apply: Callable) -> Model:
 def view(
   apply: Callable | Model,
   params,
-  train: Batch | None = None,
+  examples: Batch | None = None,
   *,
   loss=None,
   test: Batch | None = None,
@@ -44,7 +44,7 @@ def view(
   """What a probe sees of a network with these params; `initial` are those of step 0, by default the same."""
   network_ = apply if isinstance(apply, Model) else model(apply)
   network_ = network_._replace(leaves=lambda: describe(params), rates=rates)
-  train = Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32)) if train is None else train
+  examples = Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32)) if examples is None else examples
   variables, start = ({'params': p, 'initial': initial, 'frozen': {}} for p in (params, params if initial is None else initial))
   seen = View(
     step=jnp.int32(step),
@@ -53,7 +53,7 @@ def view(
     opt_state=(),
     stopped=(),
     learning_rate=None,
-    data=Data(train, train if test is None else test),
+    data=Data(examples, examples if test is None else test),
     problem=Problem(None, network_, loss, None, optimizer or Optimizer(None, None), None),
   )
   return seen._replace(**fields)
@@ -86,21 +86,16 @@ class Case(NamedTuple):
 
 @functools.cache
 def case(name: str) -> Case:
+  bits, modular = data.parity(bits=2, noise_bits=1, train=8, test=6), data.modular(p=3, train_fraction=0.7)
+  values = data.teacher(inputs=3, train=8, test=6)
+  sensed = data.matrix_sensing(rows=4, columns=3, symmetric=False, train=20, singular=(2.0, 1.0))
   task, loss, maker, fields = {
-    'linear': (data.teacher(inputs=3, train=8, test=6), losses.mean_squared_error(), models.linear, dict(widths=(2,))),
-    'floats': (
-      data.parity(bits=2, noise_bits=1, train=8, test=6), losses.cross_entropy(), models.mlp, dict(widths=(4, 3), activation='tanh')
-    ),
-    'tokens': (data.modular(p=3, train_fraction=0.7), losses.cross_entropy(), models.mlp, dict(widths=(4,), bias=False)),
-    'transformer': (
-      data.modular(p=3, train_fraction=0.7), losses.cross_entropy(), models.transformer,
-      dict(width=4, heads=2, expansion=1, norm='none'),
-    ),
-    'matrix': (
-      data.matrix_sensing(rows=4, columns=3, symmetric=False, train=20, singular=(2.0, 1.0)), losses.mean_absolute_error(),
-      models.factorisation, dict(width=3, symmetric=False),
-    ),
-  }[name]  # fmt: skip
+    'linear': (values, losses.mean_squared_error(), models.linear, dict(widths=(2,))),
+    'floats': (bits, losses.cross_entropy(), models.mlp, dict(widths=(4, 3), activation='tanh')),
+    'tokens': (modular, losses.cross_entropy(), models.mlp, dict(widths=(4,), bias=False)),
+    'transformer': (modular, losses.cross_entropy(), models.transformer, dict(width=4, heads=2, expansion=1, norm='none')),
+    'matrix': (sensed, losses.mean_absolute_error(), models.factorisation, dict(width=3, symmetric=False)),
+  }[name]
   draws = jax.jit(task.draw)(jax.random.key(0))
   module = maker(task.outputs, task.vocabulary, **fields)
   return Case(task, draws, network.initialised(network.from_flax(module, draws.train.x), inits.uniform()), loss)
@@ -108,22 +103,15 @@ def case(name: str) -> Case:
 
 def study(name: str, on: tuple[str, ...], steps: int = 6, times: tuple[int, ...] = (0, 1, 3, 6), **fields) -> Study:
   """A short study of a case with the probes `on`, or under other names with those given as fields; momentum, full batches."""
-  made = {probe: getattr(probes, probe)() for probe in on}
+  chosen, made = case(name), {probe: getattr(probes, probe)() for probe in on}
+  task = chosen.task._replace(draw=lambda key: chosen.data)  # constants compile at once
+  objective = objectives.supervised()(chosen.model, chosen.loss, None)
 
   def problem(hyper, source):
-    draws, network_, loss = case(name).data, case(name).model, case(name).loss
     optimizer = optim.chain(optim.momentum(lr=hyper['lr']))
-    task = case(name).task._replace(draw=lambda key: draws)  # constants compile at once
-    objective = lambda variables, batch, key: _objective(network_, loss, variables, batch)
-    return Problem(task, network_, loss, objective, optimizer, sampler(), probes=made)._replace(**fields)
+    return Problem(task, chosen.model, chosen.loss, objective, optimizer, sampler(), probes=made)._replace(**fields)
 
   return Study(problem, steps, {probe: tuple(t for t in times if t <= steps) for probe in on})
-
-
-def _objective(network_, loss, variables, batch):
-  from dynamics.objectives import supervised
-
-  return supervised()(network_, loss, None)(variables, batch, None)
 
 
 class Probing(NamedTuple):
