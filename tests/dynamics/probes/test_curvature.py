@@ -151,7 +151,7 @@ def test_sharpness_of_plain_gradient_descent_and_of_optimizers_without_a_rate_or
   close(read['lr_largest'], LR * oracle('mlp')[1].values[-1])
   assert not any('preconditioned' in name for name in read)
   hidden = Optimizer(plain.init, plain.update, None, normalised=True)
-  with pytest.raises(ValueError, match='sharpness cannot read the preconditioner of this optimizer, .* or set preconditioned=False'):
+  with pytest.raises(ValueError, match='sharpness cannot read the preconditioner of this optimizer'):
     probe.init(with_(hidden))
   probe = probes.sharpness(examples=EXAMPLES, preconditioned=False)
   (read,) = readings(probe, [with_(hidden, learning_rate=None)], [update])
@@ -180,9 +180,7 @@ def test_hessian_spectrum(scene, oracle, readings, wide, name):
   (_, view, _), true = scene(name).views, oracle(name)[1]
   values = true.values
   p, updates = values.size, scene(name).updates[:1]
-  probe = probes.hessian_spectrum(
-    examples=EXAMPLES, steps=min(p, 70), vectors=20, points=9, width=0.05, leaves=True, keep=True
-  )
+  probe = probes.hessian_spectrum(examples=EXAMPLES, steps=min(p, 70), vectors=20, points=9, width=0.05, leaves=True, keep=True)
   (read,) = readings(probe, [view], updates)
   within = lambda estimate, se, exact: np.testing.assert_array_less(np.abs(estimate - exact), 4.5 * se + 1e-12)
   within(read['trace'], read['trace_se'], values.sum())
