@@ -52,9 +52,9 @@ def matched(
   distance never increases, and two networks that differ only in the order of units become equal. Batch statistics are permuted
   too, and so are the weights of step 0 of a `centred` or `linearised` model.
 
-  Layers form a chain in the order of `dynamics.leaves.weights`, that of the forward pass: dense layers, convolutions, and a dense layer after a
-  flattened image. A vector belongs to the layer of the kernel in the same module ('input/bias'), or of the module whose name it
-  has before '_norm' ('input_norm/scale'). This structure is first tested by permuting random weights.
+  Layers form a chain in the order of the forward pass: dense layers, convolutions, and a dense layer after a flattened image. A
+  vector belongs to the layer of the kernel in the same module ('input/bias'), or of the module whose name it has before '_norm'
+  ('input_norm/scale'). This structure is first tested by permuting random weights.
 
   Args:
     apply: (variables, x) -> outputs, of a `Model`.

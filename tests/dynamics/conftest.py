@@ -102,14 +102,13 @@ def study_of(model, draws, loss, steps, read=None, times=(), *, optimizer=None, 
     of = model if isinstance(model, types.Model) else model(hyper)
     goal = (objective or (lambda hyper: objectives.supervised()))(hyper)
     return types.Problem(
-      task=types.Task(lambda key: draws, outputs=1),
       model=of,
       loss=loss,
       objective=goal(of, loss, source and types.Source(source, variables)),
       optimizer=(optimizer or (lambda hyper: optim.sgd(lr=hyper['lr'])))(hyper),
       interventions={name: make(hyper) for name, (make, _) in changes.items()},
       probes=instruments,
-      **{'batch': sampler(size=batch), **more},
+      **{'task': types.Task(lambda key: draws, outputs=1), 'batch': sampler(size=batch), **more},
     )
 
   return Study(problem, steps, dict.fromkeys(instruments, tuple(times)), {name: at for name, (_, at) in changes.items()})
@@ -147,6 +146,7 @@ class Cases(NamedTuple):
   case = staticmethod(case)
   study = staticmethod(study)
   study_of = staticmethod(study_of)
+  sampler = staticmethod(sampler)
   done = staticmethod(done)
   trained = staticmethod(trained)
   member = staticmethod(member)
