@@ -15,14 +15,6 @@ from dynamics.linalg.lanczos import asymmetry, flat, lanczos, orthogonalise
 from dynamics.types import Batch
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 draw = np.random.default_rng(8)
 P = 40
 ROTATION = np.linalg.qr(draw.normal(size=(P, P)))[0]

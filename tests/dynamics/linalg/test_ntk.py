@@ -11,14 +11,6 @@ from dynamics import models, parallel
 from dynamics.linalg import kernel_vector, ntk, spread
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 def floats(*shape):
   return jnp.asarray(np.random.default_rng(5).normal(size=shape), jnp.float32)
 

@@ -15,14 +15,6 @@ from dynamics.linalg.kinks import kinks
 from dynamics.types import Batch
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 N = 8
 draw = np.random.default_rng(3)
 FLOATS, LABELS = draw.normal(size=(N, 4)).astype(np.float32), np.array([0, 1, 2, 1, 0, 2, 2, 1], np.int32)

@@ -14,14 +14,6 @@ from dynamics.linalg import blocks, layers, ntk, sites
 from dynamics.problem import supervised
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 # ---- models -----------------------------------------------------------------------------------------------------
 
 
