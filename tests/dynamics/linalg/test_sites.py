@@ -13,7 +13,6 @@ from dynamics import inits, losses, models, trees
 from dynamics.linalg import blocks, layers, ntk, sites
 from dynamics.problem import supervised
 
-
 # ---- models -----------------------------------------------------------------------------------------------------
 
 
@@ -87,8 +86,9 @@ def case(name: str) -> Case:
   problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), rule=rule)
   variables = jax.jit(problem.init)(jax.random.key(3), {'alpha': jnp.float32(1.3)} if name == 'mlp' else {})
   # Parameters that start at zero or one hide mistakes.
-  noise = lambda path, w: w + 0.3 * jax.random.normal(trees.named_key(jax.random.key(4), trees.path(path)), w.shape)
-  return Case(problem.apply, variables | {'params': jax.tree_util.tree_map_with_path(noise, variables['params'])}, x)
+  rng = np.random.default_rng(4)
+  noise = lambda w: np.asarray(w) + np.float32(0.3) * rng.normal(size=w.shape).astype(np.float32)
+  return Case(problem.apply, variables | {'params': jax.tree.map(noise, variables['params'])}, x)
 
 
 NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'conv', 'recurrent', 'tied', 'plain')
@@ -194,7 +194,7 @@ def test_a_bias_shares_the_cotangents_of_its_layer_alone():
   ways = dict(zip(known.names, layers.plan(known, 5, 5, trace=False).ways, strict=True))
   assert ways['b'] == ways['e'] == 'last'
   assert 'bias' not in (ways['c'], ways['d'])  # z is read twice, and d is added to a sum
-  jacobian = jax.jacobian(lambda p: apply({'params': p}, x))(variables['params'])
+  jacobian = jax.jit(jax.jacobian(lambda p: apply({'params': p}, x)))(variables['params'])
   for key, found in ntk(apply, variables, x, trace=False, method='layers', leaves=True).items():
     j = np.asarray(jacobian[key], np.float64).reshape(5, 2, -1)
     close(found, np.einsum('nkp,mlp->nmkl', j, j))
