@@ -4,16 +4,13 @@ import functools
 
 import chex
 import jax
-import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from matfree import decomp
 
-from dynamics import losses, models
-from dynamics.linalg import eigen, products, quadrature
+from dynamics.linalg import eigen, quadrature
 from dynamics.linalg.lanczos import asymmetry, flat, lanczos, orthogonalise
-from dynamics.types import Batch
 
 draw = np.random.default_rng(8)
 P = 40
@@ -341,50 +338,7 @@ def test_eigenpairs_of_members_and_of_what_does_not_converge(wide):
   assert np.all(found.residuals > 0)
 
 
-# ---- on networks ------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def network(name):
-  """float32: (matvec's loss, params) of a network, with the dense Hessian in float64."""
-  rng = np.random.default_rng(0)
-  if name == 'mlp':
-    module, x = models.mlp(widths=(16, 16), activation='tanh', outputs=4), rng.normal(size=(50, 8)).astype(np.float32)
-  else:
-    module = models.transformer(width=8, heads=2, expansion=2, activation='gelu', norm='none', outputs=4, vocabulary=6)
-    x = rng.integers(0, 6, size=(30, 2)).astype(np.int32)
-  y = rng.integers(0, 4, size=len(x)).astype(np.int32)
-  params = jax.device_get(jax.jit(module.init)(jax.random.key(0), x)['params'])
-  with jax.enable_x64(True):
-    loss = losses.cross_entropy(dtype='float64')
-    wide_params = jax.tree.map(lambda w: jnp.asarray(w, np.float64), params)
-    wide_x = jnp.asarray(x.astype(np.float64) if name == 'mlp' else x)
-    vector, back = jax.flatten_util.ravel_pytree(wide_params)
-    total = lambda w: losses.mean(loss(module.apply({'params': back(w)}, wide_x), jnp.asarray(y)))
-    hessian = np.asarray(jax.jit(jax.hessian(total))(vector))
-  apply = lambda params, x: module.apply({'params': params}, x)
-  return apply, jax.tree.map(jnp.asarray, params), Batch(jnp.asarray(x), jnp.asarray(y)), hessian
-
-
-@pytest.mark.parametrize('name', ['mlp', pytest.param('transformer', marks=slow)])
-def test_extreme_eigenvalues_of_networks_in_float32(name):
-  apply, params, batch, hessian = network(name)
-  true = np.linalg.eigvalsh(hessian)
-
-  @jax.jit
-  def spectrum(params):
-    matvec = products.loss_hessian(apply, losses.cross_entropy(), params, batch)
-    pairs = eigen.eigsh(matvec, params, 3, jax.random.key(0), which='both')
-    found = quadrature.slq(matvec, params, jax.random.key(1), steps=30, vectors=8)
-    return pairs, lanczos(matvec, params, 50), quadrature.moments(found, (1, 2))
-
-  pairs, space, moments = jax.device_get(spectrum(params))
-  assert pairs.converged
-  np.testing.assert_allclose(pairs.values[0], true[-1], rtol=1e-5)
-  np.testing.assert_allclose(pairs.values, [*true[::-1][:3], *true[:3]], atol=1e-5 * true[-1])
-  np.testing.assert_allclose(np.linalg.eigvalsh(tridiagonal(space))[-1], true[-1], rtol=1e-5)
-  assert space.orthogonality < 1e-5
-  assert np.all(np.abs(moments.mean - [true.mean(), np.mean(true**2)]) < 4 * moments.error)
+# ---- mistakes ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
