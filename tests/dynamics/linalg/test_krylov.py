@@ -252,37 +252,30 @@ def check_pairs(found, matrix, true, tolerance=1e-6):
   assert found.converged
 
 
+@functools.partial(jax.jit, static_argnames=('k', 'which'))
+def eigsh(matrix, k, which, tolerance=1e-9):
+  """One program for all matrices."""
+  return eigen.eigsh(operator(matrix), LIKE, k, jax.random.key(0), which=which, tolerance=tolerance)
+
+
 slow = pytest.mark.slow
+ENDS = [('top', 1), ('top', 2), ('top', 3), ('top', P), ('bottom', 1), ('bottom', P), ('both', 1), ('both', 2)]
+QUICK = [('top', 2), ('top', P), ('bottom', 1), ('both', 2)]
 
 
-@pytest.mark.parametrize(
-  ('which', 'k'),
-  [
-    pytest.param('top', 1, marks=slow),
-    ('top', 3),
-    ('bottom', 1),
-    pytest.param('both', 1, marks=slow),
-    ('both', 2),
-    ('top', P),
-    pytest.param('bottom', P, marks=slow),
-  ],
-)
+@pytest.mark.parametrize(('which', 'k'), [pytest.param(*end, marks=() if end in QUICK else slow) for end in ENDS])
 def test_eigenpairs(wide, which, k):
-  solve = lambda key: eigen.eigsh(operator(jnp.asarray(DENSE)), LIKE, k, key, which=which, tolerance=1e-9)
   values = np.sort(BULK)
   true = {'top': values[::-1][:k], 'bottom': values[:k], 'both': np.concatenate([values[::-1][:k], values[:k]])}[which]
-  check_pairs(jax.jit(solve)(jax.random.key(0)), DENSE, true)
+  check_pairs(eigsh(DENSE, k, which), DENSE, true)
 
 
 @pytest.mark.parametrize('which', ['top', 'both'])
 def test_eigenvalues_that_repeat(wide, which):
   """The Krylov space of one vector holds one vector of an eigenspace; the others need new directions."""
-  n = 200
-  q = np.linalg.qr(draw.normal(size=(n, n)))[0]
-  values = np.concatenate([[4, 4, 4, -2, -2], np.ones(n - 5)])
-  matrix = jnp.asarray((q * values) @ q.T)
-  solve = lambda key: eigen.eigsh(lambda v: matrix @ v, jnp.ones(n), 2, key, which=which, tolerance=1e-8)
-  check_pairs(jax.jit(solve)(jax.random.key(0)), np.asarray(matrix), {'top': [4, 4], 'both': [4, 4, -2, -2]}[which])
+  values = np.concatenate([[4, 4, 4, -2, -2], np.ones(P - 5)])
+  matrix = (ROTATION * values) @ ROTATION.T
+  check_pairs(eigsh(matrix, 2, which, 1e-8), matrix, {'top': [4, 4], 'both': [4, 4, -2, -2]}[which])
 
 
 @jax.jit
@@ -321,21 +314,20 @@ def test_a_warm_start_needs_fewer_products(wide):
 
 
 def test_eigenpairs_of_members_and_of_what_does_not_converge(wide):
-  n = 100
-  q = np.linalg.qr(draw.normal(size=(n, n)))[0]
-  matrices = np.stack([(q * v) @ q.T for v in (np.arange(n), np.ones(n), draw.normal(size=n), np.nan * np.ones(n))])
-  solve = lambda m: eigen.eigsh(lambda v: m @ v, jnp.ones(n), 2, jax.random.key(0), which='both', columns=12, tolerance=1e-7)
-  found, member = jax.device_get(jax.jit(jax.vmap(solve))(matrices)), jax.jit(solve)
+  spectra = np.arange(P), np.ones(P), draw.normal(size=P), np.nan * np.ones(P)
+  matrices = np.stack([(ROTATION * values) @ ROTATION.T for values in spectra])
+  pairs = jax.device_get(jax.jit(jax.vmap(lambda matrix: eigsh(matrix, 2, 'both')))(matrices))
   for i in range(3):
-    np.testing.assert_allclose(found.values[i], member(matrices[i]).values, atol=1e-6)
-    check = np.linalg.eigvalsh(matrices[i])
-    np.testing.assert_allclose(found.values[i], [*check[::-1][:2], *check[:2]], atol=1e-6)
-  np.testing.assert_array_equal(found.converged, [True, True, True, False])
-  short = lambda m: eigen.eigsh(lambda v: m @ v, jnp.ones(n), 2, jax.random.key(0), columns=4, products=8, tolerance=1e-12)
-  found = jax.device_get(jax.jit(short)(matrices[2]))
-  assert not found.converged
-  assert found.products < 12
-  assert np.all(found.residuals > 0)
+    np.testing.assert_allclose(pairs.values[i], eigsh(matrices[i], 2, 'both').values, atol=1e-6)
+    true = np.linalg.eigvalsh(matrices[i])
+    np.testing.assert_allclose(pairs.values[i], [*true[::-1][:2], *true[:2]], atol=1e-6)
+  np.testing.assert_array_equal(pairs.converged, [True, True, True, False])
+  few = dict(columns=4, products=8, tolerance=1e-12)
+  short = lambda matrix: eigen.eigsh(operator(matrix), LIKE, 2, jax.random.key(0), **few)
+  pairs = jax.device_get(jax.jit(short)(matrices[2]))
+  assert not pairs.converged
+  assert pairs.products < 12
+  assert np.all(pairs.residuals > 0)
 
 
 # ---- mistakes ---------------------------------------------------------------------------------------------------

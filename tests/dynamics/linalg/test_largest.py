@@ -35,13 +35,13 @@ def network(name):
   params = jax.device_get(jax.jit(module.init)(jax.random.key(0), x)['params'])
   with jax.enable_x64(True):
     loss = losses.cross_entropy(dtype='float64')
-    wide_params = jax.tree.map(lambda w: jnp.asarray(w, np.float64), params)
-    wide_x = jnp.asarray(x.astype(np.float64) if name == 'mlp' else x)
+    wide_params = jax.tree.map(lambda w: w.astype(np.float64), params)
+    wide_x = x.astype(np.float64) if name == 'mlp' else x
     vector, back = jax.flatten_util.ravel_pytree(wide_params)
-    total = lambda w: losses.mean(loss(module.apply({'params': back(w)}, wide_x), jnp.asarray(y)))
+    total = lambda w: losses.mean(loss(module.apply({'params': back(w)}, wide_x), y))
     hessian = np.asarray(jax.jit(jax.hessian(total))(vector))
   apply = lambda params, x: module.apply({'params': params}, x)
-  return apply, jax.tree.map(jnp.asarray, params), Batch(jnp.asarray(x), jnp.asarray(y)), hessian
+  return apply, params, Batch(x, y), hessian
 
 
 @pytest.mark.parametrize('name', ['mlp', pytest.param('transformer', marks=pytest.mark.slow)])
