@@ -5,6 +5,7 @@ import os
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
 # Compiling is what the suite costs, and this halves it. A variable, so that the processes that tests start agree to the bit.
 os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
+os.environ['OPENBLAS_NUM_THREADS'] = '1'  # numpy's threads spin while the other worker needs the core
 os.environ.setdefault('MPLBACKEND', 'agg')
 
 import jax

@@ -21,20 +21,30 @@ from paper_figures import output
 PAPERS = command.names()
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+  """Intervals of random numbers: a bootstrap of 10,000 would be most of the time."""
+  monkeypatch.setattr('analysis.statistics.RESAMPLES', 100)
+
+
 @functools.cache
 def cells_of(config):
   return configs.cells(config)
 
 
+def traced(cell):
+  """(times, column -> dtype), both by probe."""
+  with jax.enable_x64(supervised.wide(cell.config)):
+    study = supervised.build(cell.config)
+    return study.schedule, schemas.schema(study, train.join(cell.seeds, cell.hyper))[0]
+
+
 @functools.cache
 def schema_of(config):
-  """For each cell (times, dtype of each reading), both by probe: traced once for all figures and claims of the config."""
-  traced = []
-  for cell in cells_of(config):
-    with jax.enable_x64(supervised.wide(cell.config)):
-      study = supervised.build(cell.config)
-      traced.append((study.schedule, schemas.schema(study, train.join(cell.seeds, cell.hyper))[0]))
-  return traced
+  """`traced` of each cell. What both ends of a sweep have in common, the cells between them have too."""
+  cells = cells_of(config)
+  first, last = traced(cells[0]), traced(cells[-1])
+  return [first] * len(cells) if first == last else [traced(cell) for cell in cells]
 
 
 @functools.cache
