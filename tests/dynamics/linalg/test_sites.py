@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import inits, losses, models, trees
+from dynamics import models, network, transforms, trees
 from dynamics.linalg import blocks, layers, ntk, sites
-from dynamics.problem import supervised
 
 # ---- models -----------------------------------------------------------------------------------------------------
 
@@ -72,23 +71,26 @@ def case(name: str) -> Case:
     shapes = {'a': (4, 3), 'b': (4, 4), 'u': (4, 2), 'v': (2, 2), 'gain': (), 'shift': (4,), 'unused': (2, 3)}
     params = {key: floats(*shape) for key, shape in shapes.items()}
     return Case(plain, {'params': params, 'scales': {'s': jnp.float32(1.7)}}, floats(5, 2, 3))
-  module, x, rule = {
-    'mlp': (models.mlp(widths=(6, 5), outputs=3), floats(5, 4), inits.ntk),
-    'no bias': (models.mlp(widths=(6,), bias=False, vocabulary=4, outputs=3), tokens(5, 2, 4), inits.ntk),
+  module, x, changes = {
+    'mlp': (models.mlp(widths=(6, 5), outputs=3), floats(5, 4), (transforms.ntk(), transforms.scaled(alpha=1.3))),
+    'no bias': (models.mlp(widths=(6,), bias=False, vocabulary=4, outputs=3), tokens(5, 2, 4), (transforms.ntk(),)),
     'transformer': (
-      models.transformer(width=4, heads=2, expansion=2, vocabulary=5, outputs=3, norm='pre'), tokens(4, 3, 5), inits.mup,
+      models.transformer(width=4, heads=2, expansion=2, vocabulary=5, outputs=3, norm='pre'), tokens(4, 3, 5),
+      (transforms.mup(),),
     ),
-    'convolutions': (Convolutions(), floats(4, 5, 4, 2), inits.ntk),
-    'conv': (models.conv(channels=(3, 2), outputs=2), floats(4, 4, 4, 2), inits.ntk),
-    'recurrent': (Recurrent(), floats(4, 3, 2), inits.standard),
-    'tied': (Tied(), tokens(4, 3, 5), inits.standard),
+    'convolutions': (Convolutions(), floats(4, 5, 4, 2), (transforms.ntk(),)),
+    'conv': (models.conv(channels=(3, 2), outputs=2), floats(4, 4, 4, 2), (transforms.ntk(),)),
+    'recurrent': (Recurrent(), floats(4, 3, 2), ()),
+    'tied': (Tied(), tokens(4, 3, 5), ()),
   }[name]  # fmt: skip
-  problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), rule=rule)
-  variables = jax.jit(problem.init)(jax.random.key(3), {'alpha': jnp.float32(1.3)} if name == 'mlp' else {})
+  model = network.from_flax(module, x)
+  for transform in changes:
+    model = transform(model)
+  variables = network.begun(jax.jit(lambda key: model.init(key, None))(jax.random.key(3)))
   # Parameters that start at zero or one hide mistakes.
   rng = np.random.default_rng(4)
   noise = lambda w: np.asarray(w) + np.float32(0.3) * rng.normal(size=w.shape).astype(np.float32)
-  return Case(problem.apply, variables | {'params': jax.tree.map(noise, variables['params'])}, x)
+  return Case(model.apply, variables | {'params': jax.tree.map(noise, variables['params'])}, x)
 
 
 NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'conv', 'recurrent', 'tied', 'plain')

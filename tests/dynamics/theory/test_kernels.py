@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special
 
-from dynamics import inits, losses, models, trees
-from dynamics.problem import supervised
+from dynamics import inits, models, network, transforms, trees
 from dynamics.theory import kernels
 
 rng = np.random.default_rng(0)
@@ -57,18 +56,17 @@ def test_quadrature_against_closed_forms_at_every_correlation(wide, name, nodes,
 
 
 def finite(activation, x, *, bias, widths, scale, bias_std, seeds, outputs):
-  """Outputs (s, n, k) and tangent kernels (s, n, n) of networks under the rule ntk, by a dense Jacobian."""
+  """Outputs (s, n, k) and tangent kernels (s, n, n) of networks in the NTK parametrization, by a dense Jacobian."""
   module = models.mlp(widths=widths, activation=activation, bias=bias, outputs=outputs)
-  init = inits.independent(inits.gaussian, inits.ntk)
-  problem = supervised(module, jax.ShapeDtypeStruct(x.shape, x.dtype), losses.mean_squared_error(), init=init, rule=inits.ntk)
+  model = transforms.ntk()(network.initialised(network.from_flax(module, x), inits.gaussian(init_scale=scale)))
 
   @jax.jit
   def one(key):
-    params = problem.init(key, {'init_scale': jnp.float32(scale)})['params']
+    params = model.init(key, None)['params']
     for name in params if bias else ():
       noise = jax.random.normal(trees.named_key(key, f'bias of {name}'), params[name]['bias'].shape)
       params[name]['bias'] = bias_std * noise
-    f = lambda p: problem.apply({'params': p}, x)
+    f = lambda p: model.apply({'params': p}, x)
     rows = [j.reshape((len(x) * outputs, -1)) for j in jax.tree.leaves(jax.jacrev(f)(params))]
     full = sum(j @ j.T for j in rows).reshape((len(x), outputs, len(x), outputs))
     return f(params), jnp.trace(full, axis1=1, axis2=3) / outputs
