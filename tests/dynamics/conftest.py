@@ -91,6 +91,7 @@ def study_of(model, draws, loss, steps, read=None, times=(), *, optimizer=None, 
     model: Model, or hyper -> Model.
     read: name -> probe, or view -> reading; all are read at `times`.
     optimizer: hyper -> Optimizer; SGD at hyper['lr'] by default.
+    batch: a size, or (key, data, step) -> Batch.
     objective: hyper -> (model, loss, source) -> objective.
     source: the model of a source run.
     more: other fields of `Problem`; `interventions` are hyper -> Intervention, with their times.
@@ -108,7 +109,7 @@ def study_of(model, draws, loss, steps, read=None, times=(), *, optimizer=None, 
       optimizer=(optimizer or (lambda hyper: optim.sgd(lr=hyper['lr'])))(hyper),
       interventions={name: make(hyper) for name, (make, _) in changes.items()},
       probes=instruments,
-      **{'task': types.Task(lambda key: draws, outputs=1), 'batch': sampler(size=batch), **more},
+      **{'task': types.Task(lambda key: draws, outputs=1), 'batch': batch if callable(batch) else sampler(size=batch), **more},
     )
 
   return Study(problem, steps, dict.fromkeys(instruments, tuple(times)), {name: at for name, (_, at) in changes.items()})

@@ -105,6 +105,32 @@ def test_stops_are_heard_at_their_steps(long):
   assert {0, 5, 17} <= {e.step for e in heard(*long, stops=(0, 5, 17), stretch=1e9)}
 
 
+def test_fresh_examples_of_every_step_are_those_of_its_key_and_resume_to_the_bit(cases):
+  """An online task: x ~ N(0, 1) and y = x w*, drawn anew at each step. Least squares by hand, with the same draws."""
+  small = cases.case('linear')
+  teacher = jnp.asarray([[1.0], [-2.0], [0.5], [3.0]])
+
+  def fresh(key, data, t):
+    x = jax.random.normal(jax.random.fold_in(key, t), (5, 4))
+    return Batch(x, x @ teacher)
+
+  model = network.from_flax(models.linear(1), small.draws.train.x)
+  read = {'w': lambda view: view.variables['params']['readout']['kernel'][:, 0]}
+  study = cases.study_of(model, small.draws, small.loss, 9, read, (0, 9), batch=fresh)
+  members, programs = train.join((0, 1), {'lr': 0.1}), train.compile_programs(study, one_device())
+  whole = heard(study, members, programs, stretch=0.0)
+  for e in whole[:9:4]:
+    rest = heard(study, members, programs, resume=(e.step, e.state, e.frozen), stretch=1e9)
+    same(rest[-1].state, whole[-1].state)
+  for m in range(2):
+    w = whole[0].readings['w'][m].astype(np.float64)
+    for t in range(9):
+      x, y = jax.device_get(fresh(trees.named_key(members.keys[m], 'batch'), None, t))
+      w = w - 0.1 * x.T @ (x @ w - y[:, 0]) / 5
+    np.testing.assert_allclose(whole[-1].readings['w'][m], w, rtol=1e-4, atol=1e-5)
+  assert np.abs(whole[-1].readings['w'][0] - whole[-1].readings['w'][1]).max() > 1e-3
+
+
 # ---- compilation ------------------------------------------------------------------------------------------------
 
 
