@@ -76,6 +76,8 @@ def read(probe, *views: View, key: int = 0) -> list:
 
 # ---- short studies ----------------------------------------------------------------------------------------------
 
+FIELDS = {'batch_curvature': {'sizes': (4,), 'draws': 2}}  # each size compiles an eigensolver
+
 
 class Case(NamedTuple):
   task: Task
@@ -103,7 +105,7 @@ def case(name: str) -> Case:
 
 def study(name: str, on: tuple[str, ...], steps: int = 6, times: tuple[int, ...] = (0, 1, 3, 6), **fields) -> Study:
   """A short study of a case with the probes `on`, or under other names with those given as fields; momentum, full batches."""
-  chosen, made = case(name), {probe: getattr(probes, probe)() for probe in on}
+  chosen, made = case(name), {probe: getattr(probes, probe)(**FIELDS.get(probe, {})) for probe in on}
   task = chosen.task._replace(draw=lambda key: chosen.data)  # constants compile at once
   objective = objectives.supervised()(chosen.model, chosen.loss, None)
 

@@ -122,7 +122,7 @@ def test_a_probe_keeps_the_structure_of_its_state_or_refuses_in_a_sentence(probi
   for probe in PROBES:
     study = probing.study(case, (probe,))
     if probe in REFUSED[case]:
-      with pytest.raises(ValueError, match='need|show'):
+      with pytest.raises(ValueError, match=r'need|show'):
         jax.eval_shape(train.start(study), one, data)
       continue
     state, frozen = jax.eval_shape(train.start(study), one, data)
