@@ -6,31 +6,24 @@ noise ratio of 5) and is on the training targets alone. The student starts at N(
 Seeds 100 and up judge; each draws its own teacher, inputs and noise.
 """
 
-import ml_collections
-
-NOISE = 0.2**0.5
+NOISE = 0.2**0.5  # standard deviation of the label noise; the teacher's weights have variance 1
+RATE = 0.02
+START = 0.1  # standard deviation of the student's first weights, times sqrt(N)
 SEEDS = tuple(range(100, 125))  # five groups of five, for claims about a mean of five repetitions
 
-
-def student(inputs, **changes):
-  """The common config for so many inputs, with some fields changed or added."""
-  config = ml_collections.ConfigDict(
-    dict(
-      data=dict(name='teacher', inputs=inputs, outputs=1, hidden=0, noise=NOISE, train=inputs, test=2000),
-      model=dict(name='linear', widths=()),
-      init=dict(law='gaussian'),
-      loss=dict(name='mean_squared_error'),
-      optimizer=dict(name='sgd'),
-      hyper=dict(lr=0.02, init_scale=0.1),
-      seeds=SEEDS,
-      own_data=True,
-      layout='map',
-    )
-  )
-  config.update(changes)
-  return config
+STUDENT = dict(
+  data=dict(name='teacher', inputs=200, outputs=1, hidden=0, noise=NOISE, train=200, test=2000),
+  model=dict(name='linear', widths=()),
+  init=dict(name='gaussian'),
+  loss=dict(name='mean_squared_error'),
+  optimizer=dict(name='sgd'),
+  hyper=dict(lr=RATE, init_scale=START),
+  seeds=SEEDS,
+  own_data=True,
+  layout='map',
+)
 
 
-def once(steps):
+def once(steps: int) -> dict:
   """A schedule with step 0 alone."""
   return dict(log_points=0, stride=steps + 1, end=False)

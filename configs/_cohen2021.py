@@ -4,27 +4,18 @@ The papers train on 5,000 images of CIFAR10, among others a dense tanh network o
 units and 500 digits. Seeds 100 and up judge; 0 and 1 were used for tuning. Each seed draws its own training set.
 """
 
-import ml_collections
-
 TRAIN = 500
 
-
-def digits(**changes):
-  """The common config; readings are even in steps, because what is looked for happens late in a run."""
-  config = ml_collections.ConfigDict(
-    dict(
-      data=dict(name='images', source='digits', train=TRAIN, test=500),
-      model=dict(name='mlp', widths=(64, 64), activation='tanh'),
-      loss=dict(name='mean_squared_error'),
-      own_data=True,
-      seeds=(100, 101, 102, 103, 104),
-      schedule=dict(log_points=0, linear_points=100),
-      probes=dict(
-        performance=dict(schedule=dict(log_points=0, linear_points=400)),
-        sharpness=dict(examples=TRAIN, top=2),
-        distance=dict(leaves=False),
-      ),
-    )
-  )
-  config.update(changes)
-  return config
+DIGITS = dict(
+  data=dict(name='images', source='digits', train=TRAIN, test=500),
+  model=dict(name='mlp', widths=(64, 64), activation='tanh'),
+  loss=dict(name='mean_squared_error'),
+  own_data=True,
+  seeds=(100, 101, 102, 103, 104),
+  schedule=dict(log_points=0, linear_points=100),  # even in steps, because what is looked for happens late in a run
+  probes=dict(
+    performance=dict(schedule=dict(log_points=0, linear_points=400)),
+    sharpness=dict(examples=TRAIN, top=2),
+    distance=dict(leaves=False),
+  ),
+)

@@ -6,35 +6,29 @@ kernel is structured, at the Frobenius norm of a Gaussian one. Each seed draws i
 The authors' networks have 300 units; width, trials, learning rate and level are ours. Seeds from 100 on judge.
 """
 
-import ml_collections
-
 WIDTH = 64
 RANKS = (1, 2, 4, 8, 16, WIDTH)
+TRIALS = dict(noise=0.1, train=100, test=100)  # of every task
+STRUCTURED = 'recurrent/*'  # the weights that have a structure
 END = dict(log_points=0)  # one reading, of the network that has stopped
 
-
-def rnn(init=None, **changes):
-  """The common config with another init, and some fields, or fields of blocks, changed or added."""
-  config = ml_collections.ConfigDict(
-    dict(
-      data=dict(name='two_alternative', noise=0.1, train=100, test=100),
-      model=dict(name='rnn', width=WIDTH, activation='relu', leak=0.5),
-      init={'on': 'recurrent/*', **(init or dict(law='low_rank', rank=WIDTH))},
-      loss=dict(name='cross_entropy'),
-      optimizer=dict(name='momentum'),
-      hyper=dict(lr=0.002, stop_loss=0.1, gain=1.0),
-      steps=4000,
-      seeds=tuple(range(100, 110)),
-      own_data=True,
-      schedule=dict(log_points=20),
-      probes=dict(
-        clock=dict(schedule=END),
-        performance=dict(schedule=END),
-        distance=dict(),
-        kernel=dict(leaves=False, schedule=END),
-        representation=dict(layers=False, schedule=END),
-      ),
-    )
-  )
-  config.update(changes)
-  return config
+RNN = dict(
+  data=dict(name='two_alternative', **TRIALS),
+  model=dict(name='rnn', width=WIDTH, activation='relu', leak=0.5),
+  init=dict(name='low_rank', where=STRUCTURED, rank=WIDTH),
+  loss=dict(name='cross_entropy'),
+  optimizer=dict(name='momentum'),
+  stopping=dict(name='at_loss'),
+  hyper=dict(lr=0.002, stop_loss=0.1, gain=1.0),
+  steps=4000,
+  seeds=tuple(range(100, 110)),
+  own_data=True,
+  schedule=dict(log_points=20),
+  probes=dict(
+    clock=dict(schedule=END),
+    performance=dict(schedule=END),
+    distance=dict(),
+    kernel=dict(leaves=False, schedule=END),
+    representation=dict(layers=False, schedule=END),
+  ),
+)

@@ -10,24 +10,19 @@ A fit on the strong feature alone is stable below the learning rate filters / (2
 the gradient of f has square length 4 |v|^2 / m, and that is the curvature of the squared error. Seeds 100 and up judge.
 """
 
-import ml_collections
-
 SMALL, LARGE = 0.02, 0.36
 RATES = (SMALL, 0.05, 0.1, 0.2, 0.28, LARGE, 0.42)
 
-
-def points(**changes):
-  """The common config with some fields or whole blocks changed or added."""
-  common = dict(
-    data=dict(name='patches', inputs=200, weak=1.0, strong=4.0, noise=4.0, fraction=0.9, train=100, test=1000),
-    model=dict(name='patchwise', filters=10, activation='squared_relu'),
-    loss=dict(name='mean_squared_error'),
-    init=dict(law='gaussian'),
-    optimizer=dict(name='sgd'),
-    batch=dict(size=1, draw='epochs'),
-    hyper=dict(lr=SMALL, init_scale=0.1),
-    seeds=tuple(range(100, 110)),
-    own_data=True,
-    sweep=(('hyper.lr', RATES),),
-  )
-  return ml_collections.ConfigDict({**common, **changes})
+POINTS = dict(
+  data=dict(name='patches', inputs=200, weak=1.0, strong=4.0, noise=4.0, fraction=0.9, train=100, test=1000),
+  model=dict(name='patchwise', filters=10, activation='squared_relu'),
+  loss=dict(name='mean_squared_error'),
+  init=dict(name='gaussian'),
+  optimizer=dict(name='sgd'),
+  batch=dict(size=1, draw='epochs'),
+  hyper=dict(lr=SMALL, init_scale=0.1),
+  seeds=tuple(range(100, 110)),
+  own_data=True,
+  sweep=(('hyper.lr', RATES),),
+)
+STABLE = POINTS['model']['filters'] / (2 * POINTS['data']['strong'] ** 2)  # learning rate; 0.3125

@@ -1,43 +1,35 @@
 """What the configs of arXiv 2202.08788 share: the sub-gradient method (SubGM) on measurements with gross outliers.
 
-M is 20 x 20, positive semi-definite, of rank 2. A share hyper.label_noise of the measurements, a tenth, has an outlier N(0, 10^2)
-added. f(X) = (1/m) sum |y_i - <A_i, X X^T>|; the paper's direction is half of this gradient, so its step is 2 lr. Steps fall
-geometrically, lr decay^t: lr / (1 - decay) is how far they can reach. The start is alpha B, entries of B being N(0, 1/20) and
-alpha hyper.init_scale. Sizes and schedules are ours: only the abstract was at hand. A spectral B, as we remember the paper's, is
-not tried.
+M is 20 x 20, positive semi-definite, of rank 2. A share of the measurements, hyper.outlier_share = 0.1, has an outlier
+N(0, 10^2) added. f(X) = (1/m) sum |y_i - <A_i, X X^T>|; the paper's direction is half of this gradient, so its step is 2 lr.
+Steps fall geometrically, lr decay^t: lr / (1 - decay) is how far they can reach. The start is alpha B, entries of B being
+N(0, 1/20) and alpha hyper.init_scale. Sizes and schedules are ours: only the abstract was at hand. A spectral B, as we remember
+the paper's, is not tried.
 
 Seeds 100 and up judge; 0 to 9 were used for tuning. Each draws its own matrix, measurements and start, the same for all values
 of a sweep.
 """
 
-import ml_collections
+from configs._merge import Changes
 
-SIDE = 20
-RANK = 2
+SIDE, RANK, MEASUREMENTS = 20, 2, 1500
 OUTLIERS = 0.1  # share
+STEP = 0.15  # the first
+
+ROBUST = dict(
+  data=dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) * RANK, train=MEASUREMENTS, dtype='float64'),
+  model=dict(name='factorisation', width=SIDE),
+  init=dict(name='factors'),
+  loss=dict(name='mean_absolute_error', dtype='float64'),
+  optimizer=dict(name='sgd'),
+  lr_schedule=dict(name='geometric'),
+  seeds=(100, 101, 102, 103, 104),
+  own_data=True,
+  layout='map',
+  probes=dict(performance=dict(), recovery=dict(rank=RANK)),
+)
 
 
-def robust(**changes):
-  """The common config with some fields or whole blocks changed or added."""
-  common = dict(
-    data=sensing(),
-    model=dict(name='factorisation', width=SIDE),
-    init=dict(law='factors'),
-    loss=dict(name='mean_absolute_error', dtype='float64'),
-    optimizer=dict(name='subgradient'),
-    seeds=(100, 101, 102, 103, 104),
-    own_data=True,
-    layout='map',
-    probes=dict(performance=dict(), recovery=dict(rank=RANK)),
-  )
-  return ml_collections.ConfigDict({**common, **changes})
-
-
-def sensing(measurements=1500):
-  """The block of data."""
-  return dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) * RANK, train=measurements, dtype='float64')
-
-
-def start(alpha, decay, columns=SIDE):
-  """The hyper values of a run."""
-  return dict(lr=0.15, decay=decay, init_scale=alpha, label_noise=OUTLIERS, factor_rank=float(columns))
+def start(alpha: float, decay: float) -> Changes:
+  """The hyper values of a run with as many columns as M."""
+  return {'hyper': dict(lr=STEP, decay=decay, init_scale=alpha, outlier_share=OUTLIERS, factor_rank=float(SIDE))}

@@ -5,26 +5,21 @@ squared error, a mean over examples, so time is steps times learning rate (tau =
 own directions of the task.
 """
 
-import ml_collections
-
 UNITS = 16
 MODES = (4.0, 3.0, 2.0, 1.0)
+RATE = 0.001
+
+LINEAR = dict(
+  data=dict(name='linear_map', singular=MODES, inputs=UNITS, outputs=UNITS),
+  model=dict(name='linear', widths=(UNITS,)),
+  loss=dict(name='mean_squared_error'),
+  optimizer=dict(name='sgd'),
+  hyper=dict(lr=RATE),
+  seeds=(100, 101, 102, 103, 104),
+  own_data=True,
+)
 
 
-def linear(**changes):
-  """The common config with some fields or whole blocks changed or added."""
-  common = dict(
-    data=dict(name='linear_map', singular=MODES, inputs=UNITS, outputs=UNITS),
-    model=dict(name='linear', widths=(UNITS,)),
-    loss=dict(name='mean_squared_error'),
-    optimizer=dict(name='sgd'),
-    hyper=dict(lr=0.001),
-    seeds=(100, 101, 102, 103, 104),
-    own_data=True,
-  )
-  return ml_collections.ConfigDict({**common, **changes})
-
-
-def hidden(depth):
+def hidden(depth: int) -> tuple[int, ...]:
   """The hidden widths of a network of `depth` weight matrices."""
   return (UNITS,) * (depth - 1)

@@ -8,50 +8,37 @@ Their networks are deep and learn MNIST and CIFAR10; ours has one hidden layer o
 judge; 0 to 2 were used for tuning. Each seed draws its own training set.
 """
 
-import ml_collections
-
 BATCH = 16
 
+DIGITS = dict(
+  data=dict(name='images', source='digits', labels='parity', train=128, test=500),
+  model=dict(name='mlp', widths=(64,), activation='relu', bias=False),
+  init=dict(name='gaussian'),
+  transforms=(dict(name='ntk'), dict(name='centred'), dict(name='scaled')),
+  loss=dict(name='hinge'),
+  optimizer=dict(name='sgd'),
+  batch=dict(size=BATCH, draw='epochs'),
+  hyper=dict(lr=1.0, alpha=1.0),
+  seeds=(100, 101, 102, 103, 104),
+  own_data=True,
+  schedule=dict(log_points=8),
+  probes=dict(performance=dict(), distance=dict(leaves=False), rest=dict()),
+)
+PERCEPTRON = dict(  # of the paper: a linear network whose labels the first input decides; here lr is eta
+  data=dict(name='perceptron', inputs=16, chi=0, train=128, test=1000),
+  model=dict(name='linear'),
+  loss=dict(name='hinge'),
+  optimizer=dict(name='sgd'),
+  batch=dict(size=2, draw='epochs'),
+  hyper=dict(lr=1.0, init_scale=0.01),
+  seeds=tuple(range(100, 140)),
+  own_data=True,
+  schedule=dict(log_points=4),
+  probes=dict(performance=dict(), signal=dict(), rest=dict()),
+)
 
-def digits(alphas, temperatures, **changes):
-  """The common config for all pairs of alpha and T."""
-  config = ml_collections.ConfigDict(
-    dict(
-      data=dict(name='images', source='digits', labels='parity', train=128, test=500),
-      model=dict(name='mlp', widths=(64,), activation='relu', bias=False),
-      init=dict(law='gaussian', rule='ntk'),
-      predictor=dict(centred=True),
-      loss=dict(name='hinge', margin=1.0),
-      optimizer=dict(name='sgd'),
-      batch=dict(size=BATCH, draw='epochs'),
-      hyper=dict(lr=1.0, alpha=1.0),
-      seeds=(100, 101, 102, 103, 104),
-      own_data=True,
-      schedule=dict(log_points=8),
-      probes=dict(performance=dict(), distance=dict(leaves=False), rest=dict()),
-    )
-  )
-  config.update(changes)
-  pairs = tuple((alpha, temperature * BATCH / alpha) for alpha in alphas for temperature in temperatures)
-  config.sweep = ((('hyper.alpha', 'hyper.lr'), pairs), *changes.get('sweep', ()))
-  return config
 
-
-def perceptron(**changes):
-  """The perceptron of the paper: a linear network whose labels the first of 16 inputs decides; here lr is eta."""
-  config = ml_collections.ConfigDict(
-    dict(
-      data=dict(name='perceptron', inputs=16, chi=0, train=128, test=1000),
-      model=dict(name='linear'),
-      loss=dict(name='hinge', margin=1.0),
-      optimizer=dict(name='sgd'),
-      batch=dict(size=2, draw='epochs'),
-      hyper=dict(lr=1.0, init_scale=0.01),
-      seeds=tuple(range(100, 140)),
-      own_data=True,
-      schedule=dict(log_points=4),
-      probes=dict(performance=dict(), signal=dict(), rest=dict()),
-    )
-  )
-  config.update(changes)
-  return config
+def temperatures(alphas: tuple[float, ...], values: tuple[float, ...]) -> tuple:
+  """The part of a sweep over digits that has all pairs of alpha and T."""
+  pairs = tuple((alpha, temperature * BATCH / alpha) for alpha in alphas for temperature in values)
+  return ('hyper.alpha', 'hyper.lr'), pairs

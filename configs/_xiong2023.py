@@ -9,39 +9,25 @@ Seeds 100 and up judge; 0 and 1 were used for tuning. Each draws its own matrix,
 of a sweep.
 """
 
-import ml_collections
-
-SIDE = 20
-RANK = 2
+SIDE, RANK = 20, 2
 SENSING = dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) * RANK, train=500, dtype='float64')
 
-
-def symmetric(**changes):
-  """X X^T, with 10 columns at most; hyper.factor_rank says how many are not 0."""
-  common = dict(
-    data=dict(**SENSING, symmetric=True),
-    model=dict(name='factorisation', width=10, symmetric=True),
-    init=dict(law='factors'),
-    loss=dict(name='mean_squared_error', dtype='float64'),
-    optimizer=dict(name='sgd'),
-    seeds=(100, 101, 102, 103, 104),
-    own_data=True,
-    layout='map',
-    probes=dict(performance=dict(), recovery=dict(rank=RANK)),
-  )
-  return ml_collections.ConfigDict({**common, **changes})
-
-
-def asymmetric(**changes):
-  """F G^T, with 5 columns at most, on a matrix that is not symmetric."""
-  common = dict(
-    data=dict(**SENSING, symmetric=False),
-    model=dict(name='factorisation', width=5, symmetric=False),
-    probes=dict(performance=dict(), recovery=dict(rank=RANK), balance=dict()),
-  )
-  return symmetric(**{**common, **changes})
-
-
-def start(lr, alpha, columns=5.0):
-  """The hyper values of an asymmetric run."""
-  return dict(lr=lr, init_scale=alpha, factor_rank=columns, right_scale=1 / 3)
+SYMMETRIC = dict(  # X X^T, with 10 columns at most; hyper.factor_rank says how many are not 0
+  data=dict(**SENSING, symmetric=True),
+  model=dict(name='factorisation', width=10, symmetric=True),
+  init=dict(name='factors'),
+  loss=dict(name='mean_squared_error', dtype='float64'),
+  optimizer=dict(name='sgd'),
+  seeds=(100, 101, 102, 103, 104),
+  own_data=True,
+  layout='map',
+  probes=dict(performance=dict(), recovery=dict(rank=RANK)),
+)
+COLUMNS = 5  # of F and G, at most
+ASYMMETRIC = {  # F G^T, on a matrix that is not symmetric
+  'data.symmetric': False,
+  'model.width': COLUMNS,
+  'model.symmetric': False,
+  'hyper': dict(lr=0.2, init_scale=0.1, factor_rank=float(COLUMNS), right_scale=1 / 3),
+  'probes.balance': dict(),
+}

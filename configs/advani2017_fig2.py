@@ -5,16 +5,21 @@ Run time: 2 minutes on one core.
 Expected: means over five seeds follow the formula within 8%; at alpha = 1 the error falls, then rises several times over.
 """
 
-from configs._advani2017 import once, student
+from configs._advani2017 import STUDENT, once
+from configs._merge import merge
 
+INPUTS, TRAIN = 200, (100, 200, 400)
 STEPS = 50_000  # time 1000
 
 
 def get_config():
-  return student(
-    200,
-    steps=STEPS,
-    schedule=dict(log_points=48),
-    probes=dict(performance=dict(), spectrum=dict(schedule=once(STEPS))),
-    sweep=(('data.train', (100, 200, 400)),),
+  return merge(
+    STUDENT,
+    {
+      'data.inputs': INPUTS,
+      'steps': STEPS,
+      'schedule': dict(log_points=48),
+      'probes': dict(performance=dict(), spectrum=dict(schedule=once(STEPS))),
+      'sweep': (('data.train', TRAIN),),
+    },
   )

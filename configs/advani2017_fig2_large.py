@@ -5,17 +5,22 @@ Run time: 3 minutes on one core.
 Expected: means over five seeds follow the formula within 3%.
 """
 
-from configs._advani2017 import SEEDS, once, student
+from configs._advani2017 import SEEDS, STUDENT, once
+from configs._merge import merge
 
+INPUTS, TRAIN = 1000, (500, 1000, 2000)
 STEPS = 1000
 
 
 def get_config():
-  return student(
-    1000,
-    steps=STEPS,
-    seeds=SEEDS[:15],
-    schedule=dict(log_points=24),
-    probes=dict(performance=dict(), spectrum=dict(schedule=once(STEPS))),
-    sweep=(('data.train', (500, 1000, 2000)),),
+  return merge(
+    STUDENT,
+    {
+      'data.inputs': INPUTS,
+      'steps': STEPS,
+      'seeds': SEEDS[:15],
+      'schedule': dict(log_points=24),
+      'probes': dict(performance=dict(), spectrum=dict(schedule=once(STEPS))),
+      'sweep': (('data.train', TRAIN),),
+    },
   )

@@ -6,18 +6,22 @@ Expected: the final error grows by 1 - alpha per unit of the initial variance, b
 stay where they were.
 """
 
-from configs._advani2017 import student
+from configs._advani2017 import STUDENT
+from configs._merge import merge
 
+INPUTS, RATE, STEPS = 400, 0.1, 2500
 VARIANCES = (0.0, 0.5, 1.0, 2.0, 4.0)
-STEPS = 2500
 
 
 def get_config():
-  return student(
-    400,
-    hyper=dict(lr=0.1, init_scale=0.1),
-    steps=STEPS,
-    schedule=dict(log_points=16),
-    probes=dict(performance=dict(), null_space=dict(schedule=dict(log_points=0, linear_points=1))),
-    sweep=(('data.train', (100, 200, 300)), ('hyper.init_scale', tuple(variance**0.5 for variance in VARIANCES))),
+  return merge(
+    STUDENT,
+    {
+      'data.inputs': INPUTS,
+      'hyper.lr': RATE,
+      'steps': STEPS,
+      'schedule': dict(log_points=16),
+      'probes': dict(performance=dict(), null_space=dict(schedule=dict(log_points=0, linear_points=1))),
+      'sweep': (('data.train', (100, 200, 300)), ('hyper.init_scale', tuple(variance**0.5 for variance in VARIANCES))),
+    },
   )

@@ -5,10 +5,14 @@ Run time: 4 minutes on two cores.
 Expected: it rises to 2 / lr and stays there, while the loss falls, though not at every step.
 """
 
-from configs._cohen2021 import digits
+from configs._cohen2021 import DIGITS
+from configs._merge import merge
 
 RATES = (0.1, 0.15, 0.2, 0.3)
 
 
 def get_config():
-  return digits(optimizer=dict(name='sgd'), hyper=dict(lr=0.1, init_scale=0.5), steps=5000, sweep=(('hyper.lr', RATES),))
+  return merge(
+    DIGITS,
+    {'optimizer.name': 'sgd', 'hyper': dict(lr=0.1, init_scale=0.5), 'steps': 5000, 'sweep': (('hyper.lr', RATES),)},
+  )

@@ -5,17 +5,21 @@ Run time: 8 minutes on two cores.
 Expected: it rises to (2 + 2 beta1) / ((1 - beta1) lr), 38 / lr for beta1 = 0.9 and 2 / lr without momentum, and stays there.
 """
 
-from configs._cohen2021 import digits
+from configs._cohen2021 import DIGITS
+from configs._merge import merge
 
 RATES = (5e-4, 1e-3)
 MOMENTA = (0.0, 0.5, 0.9)
 
 
 def get_config():
-  return digits(
-    optimizer=dict(name='adam'),
-    hyper=dict(lr=1e-4, beta1=0.9, beta2=0.999, eps=1e-7),
-    steps=7000,
-    schedule=dict(log_points=0, linear_points=60),
-    sweep=(('hyper.lr', RATES), ('hyper.beta1', MOMENTA)),
+  return merge(
+    DIGITS,
+    {
+      'optimizer.name': 'adam',
+      'hyper': dict(lr=1e-4, beta1=0.9, beta2=0.999, eps=1e-7),
+      'steps': 7000,
+      'schedule.linear_points': 60,
+      'sweep': (('hyper.lr', RATES), ('hyper.beta1', MOMENTA)),
+    },
   )

@@ -9,26 +9,18 @@ One hidden relu layer, no biases, inputs divided by sqrt(k), trained on the basi
 50,000. Seeds 100 and up judge, ten an ensemble; lower ones were used for tuning.
 """
 
-import ml_collections
+from configs._giapitzakis2025 import PERMUTATION
+from configs._merge import merge
+
+WIDTHS = (64, 256, 1024, 4096)
 
 
 def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='permutation', bits=5),
-      model=dict(name='mlp', activation='relu', bias=False),
-      init=dict(law='gaussian', rule='ntk'),
-      loss=dict(name='mean_squared_error'),
-      optimizer=dict(name='sgd'),
-      hyper=dict(lr=10.0),
-      predictor=dict(linearised=False),
-      steps=300,
-      seeds=tuple(range(100, 150)),
-      schedule=dict(log_points=0),
-      probes=dict(performance=dict(), predictions=dict(examples=26)),
-      sweep=(
-        ('predictor.centred', (True, False)),
-        ('model.widths', ((64,), (256,), (1024,), (4096,))),
-      ),
-    )
+  return merge(
+    PERMUTATION,
+    {
+      'transforms': (dict(name='ntk'), dict(name='centred')),
+      'seeds': tuple(range(100, 150)),
+      'sweep': (('transforms.centred.on', (True, False)), ('model.widths', tuple((width,) for width in WIDTHS))),
+    },
   )

@@ -7,18 +7,20 @@ Expected: it falls as batches grow, in proportion to 1/B from B = 64 on, towards
 Networks after 100 steps at learning rate 0.1, batches of 32. Sampling with replacement, so that 1/B is the variance exactly.
 """
 
-from configs._granziol2020 import SIZES, TRAIN, digits
+from configs._granziol2020 import DIGITS, SIZES, TRAIN
+from configs._merge import merge
+
+END = dict(log_points=0, stride=0)
 
 
 def get_config():
-  end = dict(log_points=0, stride=0)
-  return digits(
-    optimizer=dict(name='sgd'),
-    hyper=dict(lr=0.1),
-    batch=dict(size=32),
-    steps=100,
-    probes=dict(
-      performance=dict(),
-      batch_curvature=dict(examples=TRAIN, sizes=SIZES, draws=32, tolerance=1e-2, schedule=end),
-    ),
+  return merge(
+    DIGITS,
+    {
+      'optimizer.name': 'sgd',
+      'hyper.lr': 0.1,
+      'batch.size': 32,
+      'steps': 100,
+      'probes.batch_curvature': dict(examples=TRAIN, sizes=SIZES, draws=32, tolerance=1e-2, schedule=END),
+    },
   )

@@ -8,16 +8,22 @@ constant rate of granziol2020_rates, but for B = 32. Without a memory (hold = 0)
 `hyper.lr` is the rate in units of 2 / eigenvalue: 1 is the edge of stability.
 """
 
-from configs._granziol2020 import digits
+from configs._granziol2020 import DIGITS
+from configs._merge import merge
 
-ARMS = ((8, 0.0), (8, 0.9), (32, 0.9), (128, 0.9), (1024, 0.9))
+HOLD = 0.9
+SIZES = (8, 32, 128, 1024)  # with a memory
+ARMS = ((8, 0.0), *((size, HOLD) for size in SIZES))
 
 
 def get_config():
-  return digits(
-    optimizer=dict(name='on_the_fly'),
-    hyper=dict(lr=1.0),
-    layout='map',
-    probes=dict(performance=dict(), effective_step=dict(leaves=False)),
-    sweep=((('batch.size', 'optimizer.hold'), ARMS),),
+  return merge(
+    DIGITS,
+    {
+      'optimizer.name': 'on_the_fly',
+      'hyper.lr': 1.0,
+      'layout': 'map',
+      'probes.effective_step': dict(leaves=False),
+      'sweep': ((('batch.size', 'optimizer.hold'), ARMS),),
+    },
   )

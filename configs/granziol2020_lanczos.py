@@ -7,21 +7,23 @@ Expected: the largest eigenvalues agree within a thousandth, and the densities a
 24 hidden units, 1,810 parameters, after 100 steps at learning rate 0.1, batches of 32; all 1,024 training examples.
 """
 
-from configs._granziol2020 import TRAIN, digits
+from configs._granziol2020 import DIGITS, TRAIN
+from configs._merge import merge
+
+END = dict(log_points=0, stride=0)
 
 
 def get_config():
-  end = dict(log_points=0, stride=0)
-  return digits(
-    model=dict(name='mlp', widths=(24,)),
-    optimizer=dict(name='sgd'),
-    hyper=dict(lr=0.1),
-    batch=dict(size=32),
-    steps=100,
-    layout='map',
-    probes=dict(
-      performance=dict(),
-      hessian_spectrum=dict(examples=TRAIN, steps=80, vectors=10, keep=True, schedule=end),
-      dense_spectrum=dict(examples=TRAIN, schedule=end),
-    ),
+  return merge(
+    DIGITS,
+    {
+      'model.widths': (24,),
+      'optimizer.name': 'sgd',
+      'hyper.lr': 0.1,
+      'batch.size': 32,
+      'steps': 100,
+      'layout': 'map',
+      'probes.hessian_spectrum': dict(examples=TRAIN, steps=80, vectors=10, keep=True, schedule=END),
+      'probes.dense_spectrum': dict(examples=TRAIN, schedule=END),
+    },
   )

@@ -7,12 +7,12 @@ Expected: the largest rate that does not diverge grows from 0.5 at B = 8 to 2.4 
 19 rates, a factor 2^(1/4) apart, each for 200 steps at each of eight batch sizes.
 """
 
-from configs._granziol2020 import SIZES, digits, powers
+from configs._granziol2020 import DIGITS, SIZES, powers
+from configs._merge import merge
 
 
 def get_config():
-  return digits(
-    optimizer=dict(name='sgd'),
-    hyper=dict(lr=0.1),
-    sweep=(('batch.size', SIZES), ('hyper.lr', powers(-2.5, 2.0))),
+  return merge(
+    DIGITS,
+    {'optimizer.name': 'sgd', 'hyper.lr': 0.1, 'sweep': (('batch.size', SIZES), ('hyper.lr', powers(-2.5, 2.0)))},
   )

@@ -8,15 +8,19 @@ clean labels both hold; with noisy labels the rule spreads the curves.
 Ghost batches of 32 throughout, so that the normalisation is the same for all batch sizes. The number of updates is the same too.
 """
 
-from configs._hoffer2017 import RATE, digits, scaled
+from configs._hoffer2017 import DIGITS, NOISES, RATE, scaled
+from configs._merge import merge
 
 SMALL, BATCHES = 32, (32, 128, 512, 1024)
+PAIRS = tuple((batch, rate) for batch in BATCHES for rate in sorted({RATE, scaled(batch, SMALL)}))
 
 
 def get_config():
-  pairs = tuple((batch, rate) for batch in BATCHES for rate in sorted({RATE, scaled(batch, SMALL)}))
-  return digits(
-    model=dict(name='normalised_mlp', widths=(128, 128), ghost=SMALL),
-    steps=1000,
-    sweep=((('batch.size', 'hyper.lr'), pairs), ('hyper.label_noise', (0.0, 0.2))),
+  return merge(
+    DIGITS,
+    {
+      'model': dict(name='normalised_mlp', widths=(128, 128), ghost=SMALL),
+      'steps': 1000,
+      'sweep': ((('batch.size', 'hyper.lr'), PAIRS), ('hyper.label_noise', NOISES)),
+    },
   )

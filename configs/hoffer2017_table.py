@@ -9,28 +9,33 @@ the same number of updates close the gap. The last arm, with the updates alone, 
 half of the run: regime adaptation lengthens both halves. The clip at a norm of 1 is our choice.
 """
 
-from configs._hoffer2017 import RATE, digits, scaled
+from configs._hoffer2017 import DIGITS, NOISES, RATE, scaled
+from configs._merge import merge
 
 SMALL, LARGE, UPDATES = 16, 256, 1024
 FEW = UPDATES * SMALL // LARGE  # the updates of a large batch in as many epochs
 FIELDS = ('batch.size', 'model.ghost', 'optimizer.clip', 'hyper.lr', 'steps', 'hyper.drop_every')
-ARMS = (
-  (SMALL, 0, 0.0, RATE, UPDATES, UPDATES / 2),
-  (LARGE, 0, 0.0, RATE, FEW, FEW / 2),
-  (LARGE, 0, 1.0, scaled(LARGE, SMALL), FEW, FEW / 2),
-  (LARGE, SMALL, 1.0, scaled(LARGE, SMALL), FEW, FEW / 2),
-  (LARGE, SMALL, 1.0, scaled(LARGE, SMALL), UPDATES, UPDATES / 2),
-  (LARGE, 0, 0.0, RATE, UPDATES, UPDATES / 2),
-)
+ARMS = {
+  'SB': (SMALL, 0, 0.0, RATE, UPDATES, UPDATES / 2),
+  'LB': (LARGE, 0, 0.0, RATE, FEW, FEW / 2),
+  'LB + LR': (LARGE, 0, 1.0, scaled(LARGE, SMALL), FEW, FEW / 2),
+  'LB + LR + GBN': (LARGE, SMALL, 1.0, scaled(LARGE, SMALL), FEW, FEW / 2),
+  'LB + LR + GBN + RA': (LARGE, SMALL, 1.0, scaled(LARGE, SMALL), UPDATES, UPDATES / 2),
+  'LB + RA': (LARGE, 0, 0.0, RATE, UPDATES, UPDATES / 2),
+}
 
 
 def get_config():
-  return digits(
-    data=dict(name='images', source='digits', train=256, test=1500),
-    model=dict(name='normalised_mlp', widths=(128, 128)),
-    hyper=dict(lr=RATE, label_noise=0.0, drop_every=1.0, drop=0.1),
-    schedule=dict(log_points=12),
-    probes=dict(performance=dict(), distance=dict(leaves=False)),
-    seeds=tuple(range(100, 130)),
-    sweep=((FIELDS, ARMS), ('hyper.label_noise', (0.0, 0.2))),
+  return merge(
+    DIGITS,
+    {
+      'data': dict(name='images', source='digits', train=256, test=1500),
+      'model': dict(name='normalised_mlp', widths=(128, 128)),
+      'lr_schedule.name': 'drops',
+      'hyper.drop_every': 1.0,
+      'hyper.drop': 0.1,
+      'schedule.log_points': 12,
+      'seeds': tuple(range(100, 130)),
+      'sweep': ((FIELDS, tuple(ARMS.values())), ('hyper.label_noise', NOISES)),
+    },
   )

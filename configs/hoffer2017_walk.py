@@ -8,16 +8,15 @@ share of 20% noisy labels, nor with the squared error.
 Batches of 32, no momentum, no normalisation. The potential is read at step 0 and at the end.
 """
 
-from configs._hoffer2017 import digits
+from configs._hoffer2017 import DIGITS, NOISES
+from configs._merge import merge
 
 
 def get_config():
-  return digits(
-    probes=dict(
-      performance=dict(),
-      distance=dict(),
-      path=dict(),
-      potential=dict(nearest=0.3, farthest=10.0, schedule=dict(log_points=0, linear_points=1)),
-    ),
-    sweep=(('loss.name', ('cross_entropy', 'mean_squared_error')), ('hyper.label_noise', (0.0, 0.2))),
+  return merge(
+    DIGITS,
+    {
+      'probes.potential': dict(nearest=0.3, farthest=10.0, schedule=dict(log_points=0, linear_points=1)),
+      'sweep': (('loss.name', ('cross_entropy', 'mean_squared_error')), ('hyper.label_noise', NOISES)),
+    },
   )

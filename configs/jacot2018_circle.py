@@ -10,23 +10,24 @@ layers, and training points on the circle itself, evenly spaced from angle 0, so
 
 import math
 
-import ml_collections
+from configs._jacot2018 import SPHERE
+from configs._merge import merge
+
+POINTS = 32
 
 
 def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='sphere', inputs=2, target='product', angles=tuple(2 * math.pi * i / 32 for i in range(32)), test=32),
-      model=dict(name='mlp', activation='relu', bias=False),
-      init=dict(law='gaussian', rule='ntk'),
-      loss=dict(name='mean_squared_error'),
-      optimizer=dict(name='sgd'),
-      hyper=dict(lr=1.0),
-      steps=200,
-      seeds=(100, 101, 102, 103, 104),
-      layout='map',
-      schedule=dict(log_points=0, linear_points=1),
-      probes=dict(performance=dict(), kernel=dict(examples=32, keep=True, leaves=False)),
-      sweep=(('model.widths', ((100, 100), (1000, 1000))),),
-    )
+  return merge(
+    SPHERE,
+    {
+      'data': dict(
+        name='sphere', inputs=2, target='product', angles=tuple(2 * math.pi * i / POINTS for i in range(POINTS)), test=POINTS
+      ),
+      'hyper.lr': 1.0,
+      'steps': 200,
+      'seeds': (100, 101, 102, 103, 104),
+      'schedule': dict(log_points=0, linear_points=1),
+      'probes': dict(performance=dict(), kernel=dict(examples=POINTS, keep=True, leaves=False)),
+      'sweep': (('model.widths', ((100, 100), (1000, 1000))),),
+    },
   )

@@ -7,23 +7,21 @@ Expected: at width 1000 the networks lie in the band of kernel regression, at wi
 Widths, lr and number of steps are the authors'; they have three hidden layers and biases, we two and none.
 """
 
-import ml_collections
+from configs._jacot2018 import SPHERE
+from configs._merge import merge
+
+ANGLES = (-2.4, -0.6, 0.9, 2.2)
 
 
 def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='sphere', inputs=2, target='product', angles=(-2.4, -0.6, 0.9, 2.2), test=64),
-      model=dict(name='mlp', activation='relu', bias=False),
-      init=dict(law='gaussian', rule='ntk'),
-      loss=dict(name='mean_squared_error'),
-      optimizer=dict(name='sgd'),
-      hyper=dict(lr=1.0),
-      steps=1000,
-      seeds=tuple(range(100, 108)),
-      layout='map',
-      schedule=dict(log_points=0),
-      probes=dict(performance=dict(), predictions=dict(examples=64)),
-      sweep=(('model.widths', ((50, 50), (1000, 1000))),),
-    )
+  return merge(
+    SPHERE,
+    {
+      'data': dict(name='sphere', inputs=2, target='product', angles=ANGLES, test=64),
+      'hyper.lr': 1.0,
+      'steps': 1000,
+      'schedule': dict(log_points=0),
+      'probes': dict(performance=dict(), predictions=dict(examples=64)),
+      'sweep': (('model.widths', ((50, 50), (1000, 1000))),),
+    },
   )

@@ -10,28 +10,26 @@ layer starts as N(0, 1). Targets N(0, 1) leave errors of one size along all eige
 largest rate. Shared data, eight starts. Seeds 100 and up judge; lower ones were used for tuning.
 """
 
-import ml_collections
+from configs._jacot2018 import SPHERE
+from configs._merge import merge
+
+RATE, STEPS, POINTS = 0.5, 600, 24
 
 
 def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='sphere', inputs=6, radius=6**0.5, target='noise', train=24, test=24),
-      model=dict(name='mlp', activation='relu', bias=False),
-      init=dict(law='gaussian', rule='ntk'),
-      loss=dict(name='mean_squared_error'),
-      optimizer=dict(name='sgd'),
-      hyper=dict(lr=0.5),
-      steps=600,
-      seeds=tuple(range(100, 108)),
-      layout='map',
-      schedule=dict(log_points=24, linear_points=40),
-      probes=dict(
+  return merge(
+    SPHERE,
+    {
+      'data': dict(name='sphere', inputs=6, radius=6**0.5, target='noise', train=POINTS, test=POINTS),
+      'hyper.lr': RATE,
+      'steps': STEPS,
+      'schedule': dict(log_points=24, linear_points=40),
+      'probes': dict(
         performance=dict(),
-        residuals=dict(examples=24),
+        residuals=dict(examples=POINTS),
         distance=dict(leaves=False),
-        kernel=dict(examples=24, keep=True, leaves=False, schedule=dict(log_points=0, linear_points=4)),
+        kernel=dict(examples=POINTS, keep=True, leaves=False, schedule=dict(log_points=0, linear_points=4)),
       ),
-      sweep=(('model.widths', ((32, 32), (64, 64), (128, 128), (256, 256), (512, 512), (1024, 1024))),),
-    )
+      'sweep': (('model.widths', ((32, 32), (64, 64), (128, 128), (256, 256), (512, 512), (1024, 1024))),),
+    },
   )

@@ -5,8 +5,9 @@ Run time: 20 seconds on one core.
 Expected: all 300 labels are fitted, random ones too.
 """
 
-from configs._li2018 import LABELS, digits
+from configs._li2018 import DIGITS, LABELS
+from configs._merge import merge
 
 
 def get_config():
-  return digits(sweep=(('hyper.label_noise', (0.0, 1.0)),), **LABELS)
+  return merge(DIGITS, LABELS, {'sweep': (('hyper.label_noise', (0.0, 1.0)),)})

@@ -20,7 +20,7 @@ def get_config():
       model=dict(name='linear'),
       loss=dict(name='mean_squared_error'),
       optimizer=dict(name='momentum'),
-      subspace=dict(most=30, kind='dense'),
+      transforms=(dict(name='subspace', most=30, kind='dense'),),
       hyper=dict(lr=1.0, beta1=0.999, dimension=30.0),
       seeds=(100, 101, 102, 103, 104),
       steps=20_000,

@@ -5,8 +5,11 @@ Run time: 3 minutes on one core.
 Expected: the curves of all networks nearly coincide, although the largest has 32 times the weights of the smallest.
 """
 
-from configs._li2018 import WIDTHS, subspace
+from configs._li2018 import DIGITS, WIDTHS, subspace
+from configs._merge import merge
+
+DIMENSIONS = (40.0, 57.0, 80.0, 113.0, 160.0, 226.0, 320.0)
 
 
 def get_config():
-  return subspace((40, 57, 80, 113, 160, 226, 320), sweep=(('model.widths', WIDTHS),))
+  return merge(DIGITS, subspace(320), {'sweep': (('model.widths', WIDTHS), ('hyper.dimension', DIMENSIONS))})

@@ -5,8 +5,9 @@ Run time: 1 minute on one core.
 Expected: 94% to 98% on the test digits.
 """
 
-from configs._li2018 import WIDTHS, digits
+from configs._li2018 import DIGITS, WIDTHS
+from configs._merge import merge
 
 
 def get_config():
-  return digits(sweep=(('model.widths', WIDTHS),))
+  return merge(DIGITS, {'sweep': (('model.widths', WIDTHS),)})

@@ -8,19 +8,24 @@ A linear map of four modes on whitened inputs, plain gradient descent to a loss 
 reads every mode of the task, ranks 1 and 2 the strongest alone.
 """
 
-from configs._liu2023 import rnn
+from configs._liu2023 import RNN
+from configs._merge import merge
 
-ARMS = (*((rank, directions) for rank in (1, 2, 4) for directions in ('random', 'task')), (24, 'random'))
+FULL, RANKS = 24, (1, 2, 4)
+ARMS = (*((rank, directions) for rank in RANKS for directions in ('random', 'task')), (FULL, 'random'))
 
 
 def get_config():
-  config = rnn(
-    init=dict(law='low_rank', rank=24, directions='random', on='input/*'),
-    hyper=dict(lr=0.01, stop_loss=0.05, gain=1.0),
-    steps=2000,
-    sweep=((('init.rank', 'init.directions'), ARMS),),
+  return merge(
+    RNN,
+    {
+      'data': dict(name='linear_map', singular=(2.0, 1.5, 1.0, 0.5), inputs=24, outputs=4),
+      'model': dict(name='linear', widths=(32,)),
+      'init': dict(name='low_rank', rank=FULL, directions='random', where='input/*'),
+      'loss.name': 'mean_squared_error',
+      'optimizer.name': 'sgd',
+      'hyper': dict(lr=0.01, stop_loss=0.05, gain=1.0),
+      'steps': 2000,
+      'sweep': ((('init.rank', 'init.directions'), ARMS),),
+    },
   )
-  config.update_from_flattened_dict({'optimizer.name': 'sgd', 'loss.name': 'mean_squared_error'})
-  config.data = dict(name='linear_map', singular=(2.0, 1.5, 1.0, 0.5), inputs=24, outputs=4)
-  config.model = dict(name='linear', widths=(32,))
-  return config

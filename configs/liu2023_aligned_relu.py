@@ -6,18 +6,23 @@ Expected: at ranks 4 and 8 the aligned kernel changes less than the random one; 
 does not tell ten classes apart. Rank 48 is a Gaussian layer.
 """
 
-from configs._liu2023 import rnn
+from configs._liu2023 import RNN
+from configs._merge import merge
 
-ARMS = (*((rank, directions) for rank in (1, 2, 4, 8) for directions in ('random', 'task')), (48, 'random'))
+FULL, RANKS = 48, (1, 2, 4, 8)
+ARMS = (*((rank, directions) for rank in RANKS for directions in ('random', 'task')), (FULL, 'random'))
 
 
 def get_config():
-  config = rnn(
-    init=dict(law='low_rank', rank=48, directions='random', on='input/*'),
-    hyper=dict(lr=0.02, stop_loss=0.05, gain=1.0),
-    sweep=((('init.rank', 'init.directions'), ARMS),),
+  return merge(
+    RNN,
+    {
+      'data': dict(name='images', source='digits', train=200, test=360),
+      'model': dict(name='mlp', widths=(48,), bias=False),
+      'init': dict(name='low_rank', rank=FULL, directions='random', where='input/*'),
+      'loss.name': 'mean_squared_error',
+      'optimizer.name': 'sgd',
+      'hyper': dict(lr=0.02, stop_loss=0.05, gain=1.0),
+      'sweep': ((('init.rank', 'init.directions'), ARMS),),
+    },
   )
-  config.update_from_flattened_dict({'optimizer.name': 'sgd', 'loss.name': 'mean_squared_error'})
-  config.data = dict(name='images', source='digits', train=200, test=360)
-  config.model = dict(name='mlp', widths=(48,), bias=False)
-  return config

@@ -5,12 +5,18 @@ Run time: 1 minute on one core.
 Expected: unsure; blocks leave the rank full.
 """
 
-from configs._liu2023 import rnn
+from configs._liu2023 import RNN, STRUCTURED, TRIALS
+from configs._merge import merge
+
+BLOCKS = (1, 4, 16)
 
 
 def get_config():
-  return rnn(
-    data=dict(name='match_to_sample'),
-    init=dict(law='block', blocks=1),
-    sweep=(('init.blocks', (1, 4, 16)),),
+  return merge(
+    RNN,
+    {
+      'data': dict(name='match_to_sample', **TRIALS),
+      'init': dict(name='block', blocks=1, where=STRUCTURED),
+      'sweep': (('init.blocks', BLOCKS),),
+    },
   )

@@ -5,12 +5,18 @@ Run time: 1 minute on one core.
 Expected: unsure; the signs leave the rank full but add one large singular value.
 """
 
-from configs._liu2023 import rnn
+from configs._liu2023 import RNN, STRUCTURED, TRIALS
+from configs._merge import merge
+
+EXCITATORY = (0.5, 0.8)  # shares of excitatory units
 
 
 def get_config():
-  return rnn(
-    data=dict(name='match_to_sample'),
-    init=dict(law='dale', excitatory=0.8),
-    sweep=(('init.excitatory', (0.5, 0.8)),),
+  return merge(
+    RNN,
+    {
+      'data': dict(name='match_to_sample', **TRIALS),
+      'init': dict(name='dale', excitatory=0.8, where=STRUCTURED),
+      'sweep': (('init.excitatory', EXCITATORY),),
+    },
   )

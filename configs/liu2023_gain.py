@@ -5,8 +5,11 @@ Run time: 4 minutes on one core.
 Expected: at every rank the kernel of the end is more like that of the start where the gain is larger.
 """
 
-from configs._liu2023 import WIDTH, rnn
+from configs._liu2023 import RNN, WIDTH
+from configs._merge import merge
+
+RANKS, GAINS = (1, 4, 16, WIDTH), (0.5, 1.0, 1.5)
 
 
 def get_config():
-  return rnn(sweep=(('init.rank', (1, 4, 16, WIDTH)), ('hyper.gain', (0.5, 1.0, 1.5))))
+  return merge(RNN, {'sweep': (('init.rank', RANKS), ('hyper.gain', GAINS))})

@@ -5,12 +5,18 @@ Run time: 1 minute on one core.
 Expected: the steeper the spectrum, the less the kernel of the end is like that of the start; exponent 0 is an orthogonal matrix.
 """
 
-from configs._liu2023 import rnn
+from configs._liu2023 import RNN, STRUCTURED, TRIALS
+from configs._merge import merge
+
+EXPONENTS = (0.0, 0.5, 1.0, 2.0)
 
 
 def get_config():
-  return rnn(
-    data=dict(name='match_to_sample'),
-    init=dict(law='power_law', exponent=0.0),
-    sweep=(('init.exponent', (0.0, 0.5, 1.0, 2.0)),),
+  return merge(
+    RNN,
+    {
+      'data': dict(name='match_to_sample', **TRIALS),
+      'init': dict(name='power_law', exponent=0.0, where=STRUCTURED),
+      'sweep': (('init.exponent', EXPONENTS),),
+    },
   )

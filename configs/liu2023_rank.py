@@ -5,15 +5,13 @@ Run time: 5 minutes on one core.
 Expected: the higher the rank, the more the last kernel and features are like the first, and the less the recurrent weights move.
 """
 
-from configs._liu2023 import RANKS, rnn
+from configs._liu2023 import RANKS, RNN, TRIALS
+from configs._merge import merge
 
 TASKS = ('two_alternative', 'match_to_sample', 'context_integration')
 
 
 def get_config():
-  return rnn(
-    sweep=(
-      (('data.name', 'data.noise', 'data.train', 'data.test'), tuple((task, 0.1, 100, 100) for task in TASKS)),
-      ('init.rank', RANKS),
-    )
-  )
+  fields = ('data.name', *(f'data.{name}' for name in TRIALS))
+  rows = tuple((task, *TRIALS.values()) for task in TASKS)
+  return merge(RNN, {'sweep': ((fields, rows), ('init.rank', RANKS))})

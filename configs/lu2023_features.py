@@ -7,12 +7,18 @@ Expected: above the rate at which a fit on the strong feature is stable, the wea
 Activation, loss and all sizes are ours: see configs/_lu2023.py.
 """
 
-from configs._lu2023 import points
+from configs._lu2023 import POINTS
+from configs._merge import merge
+
+STEPS = 10_000
 
 
 def get_config():
-  return points(
-    steps=10_000,
-    schedule=dict(log_points=24),
-    probes=dict(performance=dict(), patches=dict(), oscillation=dict(schedule=dict(log_points=0))),
+  return merge(
+    POINTS,
+    {
+      'steps': STEPS,
+      'schedule': dict(log_points=24),
+      'probes': dict(performance=dict(), patches=dict(), oscillation=dict(schedule=dict(log_points=0))),
+    },
   )

@@ -9,13 +9,17 @@ change the class.
 Activation, loss and all sizes are ours: see configs/_lu2023.py.
 """
 
-from configs._lu2023 import points
+from configs._lu2023 import POINTS
+from configs._merge import merge
 
 
 def get_config():
-  return points(
-    data=dict(name='patches', inputs=200, weak=1.0, strong=4.0, noise=4.0, fraction=1.0, train=100, test=1000),
-    steps=600,
-    schedule=dict(log_points=0, stride=300),
-    probes=dict(performance=dict(), patches=dict(), oscillation=dict()),
+  return merge(
+    POINTS,
+    {
+      'data.fraction': 1.0,
+      'steps': 600,
+      'schedule': dict(log_points=0, stride=300),
+      'probes': dict(performance=dict(), patches=dict(), oscillation=dict()),
+    },
   )

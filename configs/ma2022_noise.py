@@ -7,13 +7,21 @@ Expected: the error is 0.2 times the noise, for 2, 5 and 20 columns alike; from 
 Every measurement is noisy and none has an outlier. The entries <A, M> of the clean measurements have standard deviation 1.41.
 """
 
-from configs._ma2022 import robust, start
+from configs._ma2022 import ROBUST, start
+from configs._merge import merge
+
+NOISES = (0.01, 0.1, 1.0)  # standard deviations
+ALPHAS, COLUMNS = (0.001, 0.1), (2.0, 5.0, 20.0)
 
 
 def get_config():
-  return robust(
-    hyper={**start(0.001, 0.99), 'label_noise': 0.0},
-    steps=1200,
-    schedule=dict(log_points=0, linear_points=120),
-    sweep=(('data.noise', (0.01, 0.1, 1.0)), ('hyper.init_scale', (0.001, 0.1)), ('hyper.factor_rank', (2.0, 5.0, 20.0))),
+  return merge(
+    ROBUST,
+    start(0.001, 0.99),
+    {
+      'hyper.outlier_share': 0.0,
+      'steps': 1200,
+      'schedule': dict(log_points=0, linear_points=120),
+      'sweep': (('data.noise', NOISES), ('hyper.init_scale', ALPHAS), ('hyper.factor_rank', COLUMNS)),
+    },
   )

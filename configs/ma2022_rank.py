@@ -5,17 +5,21 @@ Run time: 1 minute on two cores.
 Expected: the size of the outliers does not matter; their share and the number of columns beyond the rank matter little.
 """
 
-from configs._ma2022 import robust, start
+from configs._ma2022 import ROBUST, start
+from configs._merge import merge
+
+ALPHA = 0.01
+SIZES, SHARES = (10.0, 1000.0), (0.0, 0.1, 0.3)  # of outliers
+COLUMNS = (2.0, 3.0, 5.0, 10.0, 20.0)
 
 
 def get_config():
-  return robust(
-    hyper=start(0.01, 0.99),
-    steps=1200,
-    schedule=dict(log_points=0, linear_points=120),
-    sweep=(
-      ('data.outlier', (10.0, 1000.0)),
-      ('hyper.label_noise', (0.0, 0.1, 0.3)),
-      ('hyper.factor_rank', (2.0, 3.0, 5.0, 10.0, 20.0)),
-    ),
+  return merge(
+    ROBUST,
+    start(ALPHA, 0.99),
+    {
+      'steps': 1200,
+      'schedule': dict(log_points=0, linear_points=120),
+      'sweep': (('data.outlier', SIZES), ('hyper.outlier_share', SHARES), ('hyper.factor_rank', COLUMNS)),
+    },
   )

@@ -7,21 +7,22 @@ Expected: from alpha = 1e-4 about 120 measurements do in nine of ten cases, for 
 Measurements are static: as rows of zeros, those that a member does not use would cost as much as the others.
 """
 
-from configs._ma2022 import robust, sensing, start
+from configs._ma2022 import ROBUST, start
+from configs._merge import merge
 
 MEASUREMENTS = (60, 70, 80, 90, 100, 110, 120, 130, 140, 160, 180, 200, 240)
+ALPHAS, COLUMNS = (1e-4, 1e-2), (2.0, 4.0, 8.0, 20.0)
 
 
 def get_config():
-  return robust(
-    data=sensing(100),
-    hyper=start(1e-4, 0.99),
-    steps=1000,
-    schedule=dict(log_points=0, linear_points=1),
-    seeds=tuple(range(100, 150)),
-    sweep=(
-      ('data.train', MEASUREMENTS),
-      ('hyper.init_scale', (1e-4, 1e-2)),
-      ('hyper.factor_rank', (2.0, 4.0, 8.0, 20.0)),
-    ),
+  return merge(
+    ROBUST,
+    start(1e-4, 0.99),
+    {
+      'data.train': 100,
+      'steps': 1000,
+      'schedule': dict(log_points=0, linear_points=1),
+      'seeds': tuple(range(100, 150)),
+      'sweep': (('data.train', MEASUREMENTS), ('hyper.init_scale', ALPHAS), ('hyper.factor_rank', COLUMNS)),
+    },
   )

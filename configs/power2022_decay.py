@@ -12,13 +12,16 @@ values between 0 and 1 are ours, beta2 0.98 is theirs. Seeds 100 and up judge; 0
 
 import ml_collections
 
+P = 59
+DECAYS = (0.0, 0.1, 0.3, 1.0)
+
 
 def get_config():
   return ml_collections.ConfigDict(
     dict(
-      data=dict(name='modular', operation='add', p=59, train_fraction=0.5),
+      data=dict(name='modular', operation='add', p=P, train_fraction=0.5),
       model=dict(name='mlp', widths=(96, 96), activation='relu', bias=False),
-      init=dict(law='uniform', rule='standard'),
+      init=dict(name='uniform'),
       loss=dict(name='cross_entropy', dtype='float32'),
       optimizer=dict(name='adamw'),
       hyper=dict(lr=0.005, beta1=0.9, beta2=0.98, init_scale=3**-0.5),
@@ -28,6 +31,6 @@ def get_config():
       layout='map',
       schedule=dict(log_points=32, linear_points=50),
       probes=dict(performance=dict()),
-      sweep=(('hyper.weight_decay', (0.0, 0.1, 0.3, 1.0)),),
+      sweep=(('hyper.weight_decay', DECAYS),),
     )
   )

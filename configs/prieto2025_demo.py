@@ -5,14 +5,18 @@ Run time: 2 minutes on two cores.
 Expected: the perpendicular gradient generalises within 300 steps; softmax alone does not in 1,500.
 """
 
-from configs._prieto2025 import EVERY_PROBE, mlp
+from configs._merge import merge
+from configs._prieto2025 import EVERY_PROBE, MLP
 
 
 def get_config():
-  return mlp(
-    steps=1500,
-    seeds=(200, 201, 202),
-    schedule=dict(log_points=16, linear_points=5),
-    probes={name: {} for name in EVERY_PROBE},
-    sweep=((('optimizer.perpendicular', 'steps'), (('off', 1500), ('rescaled', 300))),),
+  return merge(
+    MLP,
+    {
+      'steps': 1500,
+      'seeds': (200, 201, 202),
+      'schedule': dict(log_points=16, linear_points=5),
+      'probes': EVERY_PROBE,
+      'sweep': ((('optimizer.perpendicular', 'steps'), (('off', 1500), ('rescaled', 300))),),
+    },
   )

@@ -10,18 +10,17 @@ in +-1/sqrt(fan_in). Theirs reshuffles the full batch at each step, which change
 decay is not in their scripts for this network; 1.0 is our choice. Seeds 100 and up judge; lower ones were used for tuning.
 """
 
-from configs._prieto2025 import EVERY_PROBE, mlp
+from configs._merge import merge
+from configs._prieto2025 import ARM, ARMS, EVERY_PROBE, MLP
 
 
 def get_config():
-  return mlp(
-    steps=1500,
-    schedule=dict(log_points=24, linear_points=15),
-    probes={name: {} for name in EVERY_PROBE},
-    sweep=(
-      (
-        ('optimizer.perpendicular', 'hyper.weight_decay', 'steps'),
-        (('off', 0.0, 1500), ('off', 1.0, 1000), ('rescaled', 0.0, 300)),
-      ),
-    ),
+  return merge(
+    MLP,
+    {
+      'steps': 1500,
+      'schedule': dict(log_points=24, linear_points=15),
+      'probes': EVERY_PROBE,
+      'sweep': ((ARM, ARMS),),
+    },
   )

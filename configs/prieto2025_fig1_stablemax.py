@@ -8,13 +8,18 @@ Against the authors' setting: 60% of the table instead of 40%, and beta2 0.99 in
 configs/prieto2025_stablemax_reference.py, and needs 80,000 steps.
 """
 
-from configs._prieto2025 import EVERY_PROBE, stablemax
+from configs._merge import merge
+from configs._prieto2025 import EVERY_PROBE, MLP, STABLEMAX
 
 
 def get_config():
-  return stablemax(
-    data=dict(train_fraction=0.6),
-    steps=3500,
-    schedule=dict(log_points=16, linear_points=20),
-    probes={name: {} for name in EVERY_PROBE},
+  return merge(
+    MLP,
+    STABLEMAX,
+    {
+      'data.train_fraction': 0.6,
+      'steps': 3500,
+      'schedule': dict(log_points=16, linear_points=20),
+      'probes': EVERY_PROBE,
+    },
   )

@@ -7,13 +7,19 @@ Expected: examples with exactly zero loss appear first in float16, later in floa
 The authors take lr 0.0005 and 20,000 steps; lr 0.01, as in their figure 1, brings collapse within 4,000.
 """
 
-from configs._prieto2025 import mlp
+from configs._merge import merge
+from configs._prieto2025 import MLP
+
+DTYPES = ('float16', 'float32', 'float64')
 
 
 def get_config():
-  return mlp(
-    steps=4000,
-    schedule=dict(log_points=12, linear_points=40),
-    probes=dict(performance=dict(), collapse=dict(), alignment=dict(schedule=dict(linear_points=10)), norms=dict()),
-    sweep=(('loss.dtype', ('float16', 'float32', 'float64')),),
+  return merge(
+    MLP,
+    {
+      'steps': 4000,
+      'schedule': dict(log_points=12, linear_points=40),
+      'probes': dict(performance={}, collapse={}, alignment=dict(schedule=dict(linear_points=10)), norms={}),
+      'sweep': (('loss.dtype', DTYPES),),
+    },
   )

@@ -7,15 +7,22 @@ Expected: sigmoids that follow the theory within 2% of s; with two layers of wei
 The singular values 4, 3, 2, 1 and the initial strength 0.001 are ours. Three layers of weights follow the deep equation.
 """
 
-from configs._saxe2013 import hidden, linear
+from configs._merge import merge
+from configs._saxe2013 import LINEAR, hidden
+
+START = 0.001  # of every mode
+DEPTHS = (2, 3)
 
 
 def get_config():
-  return linear(
-    init=dict(law='aligned'),
-    hyper=dict(lr=0.001, init_scale=0.001),
-    steps=16000,
-    schedule=dict(log_points=0, linear_points=160),
-    probes=dict(performance=dict(), modes=dict()),
-    sweep=(('model.widths', (hidden(2), hidden(3))),),
+  return merge(
+    LINEAR,
+    {
+      'init.name': 'aligned',
+      'hyper.init_scale': START,
+      'steps': 16000,
+      'schedule': dict(log_points=0, linear_points=160),
+      'probes': dict(performance=dict(), modes=dict()),
+      'sweep': (('model.widths', tuple(hidden(depth) for depth in DEPTHS)),),
+    },
   )

@@ -7,14 +7,18 @@ Expected: half-rise time times s is about 7 for all four modes.
 Two layers of weights, entries N(0, 0.001^2).
 """
 
-from configs._saxe2013 import UNITS, linear
+from configs._merge import merge
+from configs._saxe2013 import LINEAR, UNITS
 
 
 def get_config():
-  return linear(
-    init=dict(law='gaussian'),
-    hyper=dict(lr=0.001, init_scale=0.001 * UNITS**0.5),
-    steps=14000,
-    schedule=dict(log_points=0, linear_points=280),
-    probes=dict(performance=dict(), modes=dict()),
+  return merge(
+    LINEAR,
+    {
+      'init.name': 'gaussian',
+      'hyper.init_scale': 0.001 * UNITS**0.5,
+      'steps': 14000,
+      'schedule': dict(log_points=0, linear_points=280),
+      'probes': dict(performance=dict(), modes=dict()),
+    },
   )

@@ -9,7 +9,8 @@ can change. With 16 outputs the other 11 directions, which start at 1 from ortho
 there are none. Gain 1 for both laws; learning rates a factor of sqrt(2) apart.
 """
 
-from configs._saxe2013 import hidden, linear
+from configs._merge import merge
+from configs._saxe2013 import LINEAR, hidden
 
 RATES = tuple(round(2.0 ** (-i / 2), 9) for i in range(1, 15))
 ARMS = (  # law, outputs, steps, depths
@@ -21,10 +22,13 @@ ARMS = (  # law, outputs, steps, depths
 
 def get_config():
   rows = tuple((law, outputs, steps, hidden(depth)) for law, outputs, steps, depths in ARMS for depth in depths)
-  return linear(
-    data=dict(name='linear_map', singular=(1.0,) * 5),
-    steps=200,
-    schedule=dict(log_points=150),
-    probes=dict(performance=dict()),
-    sweep=((('init.law', 'data.outputs', 'steps', 'model.widths'), rows), ('hyper.lr', RATES)),
+  return merge(
+    LINEAR,
+    {
+      'data': dict(name='linear_map', singular=(1.0,) * 5),
+      'steps': 200,
+      'schedule': dict(log_points=150),
+      'probes': dict(performance=dict()),
+      'sweep': ((('init.name', 'data.outputs', 'steps', 'model.widths'), rows), ('hyper.lr', RATES)),
+    },
   )

@@ -8,17 +8,21 @@ Expected: all singular values are 1 for orthogonal factors; for Gaussian ones lo
 Only step 0 is read. Float32 holds condition numbers up to 10^6, so the Gaussian's are compared at depths 1 to 5.
 """
 
-from configs._saxe2013 import hidden, linear
+from configs._merge import merge
+from configs._saxe2013 import LINEAR, hidden
 
 DEPTHS = dict(orthogonal=(1, 5, 24), gaussian=(1, 2, 3, 4, 5, 24))
 
 
 def get_config():
   rows = tuple((law, hidden(depth)) for law, depths in DEPTHS.items() for depth in depths)
-  return linear(
-    steps=1,
-    seeds=tuple(range(100, 150)),
-    schedule=dict(log_points=0, stride=2, end=False),
-    probes=dict(performance=dict(), modes=dict()),
-    sweep=((('init.law', 'model.widths'), rows),),
+  return merge(
+    LINEAR,
+    {
+      'steps': 1,
+      'seeds': tuple(range(100, 150)),
+      'schedule': dict(log_points=0, stride=2, end=False),
+      'probes': dict(performance=dict(), modes=dict()),
+      'sweep': ((('init.name', 'model.widths'), rows),),
+    },
   )

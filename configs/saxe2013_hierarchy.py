@@ -7,16 +7,21 @@ Expected: the modes of each level of the tree rise together, one level after the
 Eight items with the 15 properties of their tree; small random weights. Data do not depend on the seed.
 """
 
-from configs._saxe2013 import UNITS, linear
+from configs._merge import merge
+from configs._saxe2013 import LINEAR, UNITS
+
+RATE = 0.005
 
 
 def get_config():
-  return linear(
-    data=dict(name='hierarchy', branches=2, levels=3),
-    model=dict(name='linear', widths=(UNITS,)),
-    init=dict(law='gaussian'),
-    hyper=dict(lr=0.005, init_scale=0.001 * UNITS**0.5),
-    steps=8000,
-    schedule=dict(log_points=0, linear_points=160),
-    probes=dict(performance=dict(), modes=dict()),
+  return merge(
+    LINEAR,
+    {
+      'data': dict(name='hierarchy', branches=2, levels=3),
+      'init.name': 'gaussian',
+      'hyper': dict(lr=RATE, init_scale=0.001 * UNITS**0.5),
+      'steps': 8000,
+      'schedule': dict(log_points=0, linear_points=160),
+      'probes': dict(performance=dict(), modes=dict()),
+    },
   )

@@ -5,12 +5,14 @@ Run time: 1 minute on one core.
 Expected: w_1 and t* grow in proportion to T where the noise, about T times the number of inputs, is above the margin.
 """
 
-from configs._sclocchi2023 import perceptron
+from configs._merge import merge
+from configs._sclocchi2023 import PERCEPTRON
 
 BATCH = 2
 CHIS = ((0, 40_000), (1, 10_000), (2, 5_000))
+RATES = tuple(BATCH * 10 ** (k / 2) for k in range(-2, 5))  # T from 0.1 to 100
 
 
 def get_config():
-  rates = tuple(BATCH * 10 ** (k / 2) for k in range(-2, 5))  # T from 0.1 to 100
-  return perceptron(steps=5_000, sweep=((('data.chi', 'steps'), CHIS), ('hyper.lr', rates)))
+  sweep = ((('data.chi', 'steps'), CHIS), ('hyper.lr', RATES))
+  return merge(PERCEPTRON, {'batch.size': BATCH, 'steps': 5_000, 'sweep': sweep})

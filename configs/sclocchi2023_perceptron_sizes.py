@@ -10,19 +10,23 @@ yet differ at 64 to 512 examples (tuning seeds), so these two have larger sets; 
 20,000 steps of 64 examples, as first run with the judging seeds, left one of 40 members with an example to fit.
 """
 
-from configs._sclocchi2023 import perceptron
+from configs._merge import merge
+from configs._sclocchi2023 import PERCEPTRON
 
+BATCH, RATE = 1, 10.0  # T = 10
 SIZES = ((0, 64, 1_000_000), (0, 128, 60_000), (0, 256, 200_000), (0, 512, 600_000),
          (1, 512, 40_000), (1, 1024, 80_000), (1, 2048, 200_000), (1, 4096, 500_000),
          (2, 512, 20_000), (2, 1024, 40_000), (2, 2048, 80_000), (2, 4096, 200_000))  # fmt: skip
 
 
 def get_config():
-  config = perceptron(
-    steps=5_000,
-    data=dict(name='perceptron', inputs=8),
-    batch=dict(size=1),
-    hyper=dict(lr=10.0, init_scale=0.01),  # T = 10
+  return merge(
+    PERCEPTRON,
+    {
+      'data.inputs': 8,
+      'batch.size': BATCH,
+      'hyper.lr': RATE,
+      'steps': 5_000,
+      'sweep': ((('data.chi', 'data.train', 'steps'), SIZES),),
+    },
   )
-  config.sweep = ((('data.chi', 'data.train', 'steps'), SIZES),)
-  return config

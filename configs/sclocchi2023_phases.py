@@ -5,10 +5,12 @@ Run time: 1 minute on one core.
 Expected: below a line alpha T = 1 nothing depends on T; along and above it the weights change more, for every alpha.
 """
 
-from configs._sclocchi2023 import digits
+from configs._merge import merge
+from configs._sclocchi2023 import DIGITS, temperatures
+
+ALPHAS = tuple(4.0**k for k in range(-2, 5))
+TEMPERATURES = (2.0**-6, 2.0**-4, 2.0**-2, 1.0, 2.0, 4.0)
 
 
 def get_config():
-  alphas = tuple(4.0**k for k in range(-2, 5))
-  temperatures = (2.0**-6, 2.0**-4, 2.0**-2, 1.0, 2.0, 4.0)
-  return digits(alphas, temperatures, steps=5000, data=dict(name='images', train=256))
+  return merge(DIGITS, {'data.train': 256, 'steps': 5000, 'sweep': (temperatures(ALPHAS, TEMPERATURES),)})

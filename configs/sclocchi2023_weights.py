@@ -7,8 +7,11 @@ Expected: the relative change of the weights is the same for all small T, and gr
 9,000 steps, as first run with the judging seeds, left one of 75 members (the lowest T of one seed) with an example to fit.
 """
 
-from configs._sclocchi2023 import digits
+from configs._merge import merge
+from configs._sclocchi2023 import DIGITS, temperatures
+
+TEMPERATURES = tuple(2.0**k for k in range(-13, 2))
 
 
 def get_config():
-  return digits((64.0,), tuple(2.0**k for k in range(-13, 2)), steps=16000)
+  return merge(DIGITS, {'steps': 16000, 'sweep': (temperatures((64.0,), TEMPERATURES),)})

@@ -5,15 +5,20 @@ Run time: 1 minute on two cores.
 Expected: the log of |R - M|^2 falls linearly at a rate in proportion to alpha^2 for 5 columns, and at one without alpha for 2.
 """
 
-from configs._xiong2023 import asymmetric, start
+from configs._merge import merge
+from configs._xiong2023 import ASYMMETRIC, COLUMNS, RANK, SYMMETRIC
 
-ARMS = tuple((columns, alpha) for columns in (2.0, 5.0) for alpha in (0.1, 0.2, 0.4, 0.8))
+ALPHAS = (0.1, 0.2, 0.4, 0.8)
+ARMS = tuple((float(columns), alpha) for columns in (RANK, COLUMNS) for alpha in ALPHAS)
 
 
 def get_config():
-  return asymmetric(
-    hyper=start(0.2, 0.1),
-    steps=20000,
-    schedule=dict(log_points=60, linear_points=400),
-    sweep=((('hyper.factor_rank', 'hyper.init_scale'), ARMS),),
+  return merge(
+    SYMMETRIC,
+    ASYMMETRIC,
+    {
+      'steps': 20000,
+      'schedule': dict(log_points=60, linear_points=400),
+      'sweep': ((('hyper.factor_rank', 'hyper.init_scale'), ARMS),),
+    },
   )

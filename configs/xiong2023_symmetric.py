@@ -5,13 +5,20 @@ Run time: 1 minute on two cores.
 Expected: |R - M|^2 falls below 1e-25 for 2 columns, and as T^-2 for 3, 5 and 10.
 """
 
-from configs._xiong2023 import symmetric
+from configs._merge import merge
+from configs._xiong2023 import RANK, SYMMETRIC
+
+COLUMNS = (RANK, 3, 5, 10)
+STEPS = 40_000
 
 
 def get_config():
-  return symmetric(
-    hyper=dict(lr=0.1, init_scale=0.5, factor_rank=2.0),
-    steps=40000,
-    schedule=dict(log_points=80),
-    sweep=(('hyper.factor_rank', (2.0, 3.0, 5.0, 10.0)),),
+  return merge(
+    SYMMETRIC,
+    {
+      'hyper': dict(lr=0.1, init_scale=0.5, factor_rank=2.0),
+      'steps': STEPS,
+      'schedule': dict(log_points=80),
+      'sweep': (('hyper.factor_rank', tuple(float(columns) for columns in COLUMNS)),),
+    },
   )

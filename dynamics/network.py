@@ -10,13 +10,18 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from dynamics import trees
-from dynamics.inits.leaves import describe
+from dynamics.leaves import describe
 from dynamics.types import Model, Trace, Tree
 
 HELD = ('initial', 'frozen')  # collections that belong to transforms and that the module does not see
 
 
-def from_flax(module: nn.Module, x: Tree, roles: Mapping[str, str] | None = None) -> Model:
+def from_flax(
+  module: nn.Module,
+  x: Tree,
+  roles: Mapping[str, str] | None = None,
+  fans: Mapping[str, tuple[int, int]] | None = None,
+) -> Model:
   """A flax module, called as module(x), or as module(x, train=...) where it behaves differently in training.
 
   Collections beside 'params' (batch statistics) are carried, and updated by training steps only. The key of a training step
@@ -26,7 +31,8 @@ def from_flax(module: nn.Module, x: Tree, roles: Mapping[str, str] | None = None
   Args:
     module: with its own initialisers; `initialised` draws from another distribution.
     x: a batch of inputs, arrays or their shapes and dtypes, (n, ...).
-    roles: path pattern -> role of a parameter, where the model does not show it; see `dynamics.leaves.describe`.
+    roles, fans: path pattern -> role and (fan_in, fan_out) of a parameter, where the model does not show them; see
+      `dynamics.leaves.describe`.
   """
   has_train = 'train' in inspect.signature(type(module).__call__).parameters
   mode = lambda train: {'train': train} if has_train else {}
@@ -53,8 +59,8 @@ def from_flax(module: nn.Module, x: Tree, roles: Mapping[str, str] | None = None
 
   @functools.cache
   def leaves():
-    params = jax.eval_shape(lambda: init(jax.random.key(0), None))['params']
-    return describe(params, roles)
+    variables = jax.eval_shape(lambda: init(jax.random.key(0, impl='threefry2x32'), None))
+    return describe(lambda variables, x: forward(variables, x)[0], variables, example, roles, fans)
 
   return Model(init, forward, leaves)
 

@@ -1,8 +1,8 @@
-"""Members and batches over devices: the code of one device, with named axes, spread over an explicit mesh.
+"""Members and batches over devices: a function written for one device runs on every device of an explicit mesh.
 
-The axes are (member, data). Members never speak to each other; the shards of a batch do, through `pmean` over 'data'.
-The body reads as `pmap` code does. Behind it stands `jit(shard_map)`, which is what `pmap` has become inside and which
-costs less a call; `backend='pmap'` runs the same body under `pmap` itself and is tested to agree.
+The mesh axes are (member, data). Members never communicate. The shards of a batch do, by `pmean` over 'data'. The function
+is written as for `pmap` and compiled by `jit(shard_map)`, which has less overhead per call; `backend='pmap'` runs the same
+function under `pmap`, and a test holds the two to the same numbers.
 """
 
 import functools
@@ -18,7 +18,12 @@ MEMBER, DATA = 'member', 'data'
 
 
 def mesh(members: int, data: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """The largest mesh (member, data) that `members` fill evenly; devices left over stay idle.
+  """The largest mesh (member, data) over which `members` can be split evenly; other devices stay idle.
+
+  Args:
+    members: the number of members.
+    data: devices over which each batch is split.
+    devices: the devices to use; None is all of them.
 
   Raises:
     ValueError: fewer devices than `data`.
@@ -31,21 +36,24 @@ def mesh(members: int, data: int = 1, devices: Sequence[jax.Device] | None = Non
   return Mesh(grid, (MEMBER, DATA), axis_types=(AxisType.Auto,) * 2)
 
 
-def over_members(one: Callable, axes: Sequence[int | None], layout: str) -> Callable:
-  """`one` member's function for all members: arguments with axis 0 carry a leading m, those with None are shared.
+def over_members(function: Callable, axes: Sequence[int | None], layout: str) -> Callable:
+  """Lifts a function of one member to all members: arguments with axis 0 have a leading axis m, those with None are shared.
 
-  layout 'vmap' runs the members side by side, 'map' one after the other: slower on an accelerator, often faster for
+  layout 'vmap' computes the members side by side, 'map' one after the other: slower on an accelerator, often faster for
   convolutions and large layers on a CPU, and the way to debug one member.
+
+  Raises:
+    ValueError: an unknown layout.
   """
   if layout == 'vmap':
-    return jax.vmap(one, in_axes=tuple(axes))
+    return jax.vmap(function, in_axes=tuple(axes))
   if layout != 'map':
     raise ValueError(f"layout is {layout!r}; it must be 'vmap' or 'map'")
 
   def mapped(*args):
-    def body(own):
-      own = iter(own)
-      return one(*(next(own) if axis == 0 else arg for arg, axis in zip(args, axes, strict=True)))
+    def body(member):
+      member = iter(member)
+      return function(*(next(member) if axis == 0 else arg for arg, axis in zip(args, axes, strict=True)))
 
     return jax.lax.map(body, tuple(arg for arg, axis in zip(args, axes, strict=True) if axis == 0))
 
@@ -55,18 +63,21 @@ def over_members(one: Callable, axes: Sequence[int | None], layout: str) -> Call
 def spmd(
   body: Callable, grid: Mesh, axes: Sequence[int | None], donate: Sequence[int] = (), backend: str = 'shard_map'
 ) -> Callable:
-  """Compiles `body`, written for the members of one device, for all devices of the mesh.
+  """Compiles `body`, a function of the members on one device, for all devices of the mesh.
 
   Args:
     body: (args...) -> tree, every leaf of the result with a leading member axis.
     grid: a mesh with axes (member, data).
-    axes: for each argument 0 (split over members) or None (the same everywhere).
-    donate: arguments whose buffers the result may reuse.
-    backend: 'shard_map' or 'pmap'; the latter spreads one of the two axes at a time.
+    axes: for each argument 0 (split over members) or None (replicated on every device).
+    donate: positions of arguments whose buffers the result may reuse.
+    backend: 'shard_map' or 'pmap'; 'pmap' supports only one mesh axis larger than 1.
+
+  Raises:
+    ValueError: an unknown backend; 'pmap' with both mesh axes larger than 1.
   """
   if backend == 'shard_map':
     specs = tuple(P(MEMBER) if axis == 0 else P() for axis in axes)
-    # Probes start loops from plain zeros, which the replication check would refuse.
+    # Probes start loops from unsharded zeros, which the replication check would refuse.
     mapped = jax.shard_map(body, mesh=grid, in_specs=specs, out_specs=P(MEMBER), check_vma=False)
     return jax.jit(mapped, donate_argnums=tuple(donate))
   if backend != 'pmap':
@@ -76,30 +87,30 @@ def spmd(
     raise ValueError('the pmap backend spreads members or the batch, not both; use shard_map')
   devices = list(grid.devices.flat)
   if columns > 1:
-    # pmap wants one argument that is split: the number of each device, which the body does not see.
-    split = jax.pmap(lambda number, *args: body(*args), axis_name=DATA, in_axes=(0, *(None,) * len(axes)), devices=devices)
-    return lambda *args: jax.tree.map(lambda x: x[0], split(np.arange(columns, dtype=np.int32), *args))
-  split = jax.pmap(body, axis_name=MEMBER, in_axes=tuple(axes), devices=devices, axis_size=rows)
+    # pmap needs at least one argument that is split: the index of the device, which is not passed on to the body.
+    mapped = jax.pmap(lambda index, *args: body(*args), axis_name=DATA, in_axes=(0, *(None,) * len(axes)), devices=devices)
+    return lambda *args: jax.tree.map(lambda x: x[0], mapped(np.arange(columns, dtype=np.int32), *args))
+  mapped = jax.pmap(body, axis_name=MEMBER, in_axes=tuple(axes), devices=devices, axis_size=rows)
 
   def call(*args):
     folded = [_fold(arg, rows) if axis == 0 else arg for arg, axis in zip(args, axes, strict=True)]
-    return jax.tree.map(lambda x: x.reshape((math.prod(x.shape[:2]), *x.shape[2:])), split(*folded))
+    return jax.tree.map(lambda x: x.reshape((math.prod(x.shape[:2]), *x.shape[2:])), mapped(*folded))
 
   return call
 
 
 def split() -> bool:
-  """Whether the code that is being traced sees one device's share of a batch: inside of `spmd`, over more than one of 'data'."""
+  """Whether the code being traced sees one device's shard of a batch: inside `spmd`, with a 'data' axis larger than 1."""
   return dict(jax.sharding.get_abstract_mesh().shape).get(DATA, 1) > 1
 
 
 def place(tree, grid: Mesh, split: bool):
-  """Puts arrays where `spmd` wants them: split over members, or whole on every device. Typed keys pass too."""
-  return _placing(NamedSharding(grid, P(MEMBER) if split else P()))(tree)
+  """Moves a tree to the devices of `grid`: split over members, or replicated. Leaves may be typed keys."""
+  return _copy_to(NamedSharding(grid, P(MEMBER) if split else P()))(tree)
 
 
 @functools.cache
-def _placing(sharding: NamedSharding) -> Callable:
+def _copy_to(sharding: NamedSharding) -> Callable:
   return jax.jit(lambda x: x, out_shardings=sharding)
 
 

@@ -5,6 +5,7 @@ fields move together; the product of all pairs is run. Fields under `hyper`, and
 cell; every other field is static, and each of its values is a cell of its own.
 """
 
+import collections
 import hashlib
 import itertools
 import json
@@ -33,7 +34,7 @@ class Cell(NamedTuple):
   hyper: dict[str, tuple[float, ...]]  # name -> (m,)
   revisions: dict[str, int]  # of the components that train
   swept: dict[str, Any]  # the static fields that tell this cell from its sisters; not part of its identity
-  probes: dict[str, Config] = {}  # probe -> its fields, schedule and revision
+  probes: Mapping[str, Config] = {}  # probe -> its fields, schedule and revision
   milestones: tuple[int, ...] = ()  # steps whose checkpoints are kept
   source: SourceRun | None = None
 
@@ -60,6 +61,8 @@ def cells(config: Mapping[str, Any], resolve: Callable[[Config], Cell]) -> list[
     cell = cell._replace(swept={path: value for path, value in choice.items() if not path.startswith('hyper.')})
     key = json.dumps([cell.config, sorted(cell.hyper), cell.probes, cell.milestones, _source_key(cell)], sort_keys=True)
     joined[key] = _joined(joined[key], cell) if key in joined else cell
+  for cell in joined.values():
+    _check_members(cell)
   return list(joined.values())
 
 
@@ -89,7 +92,7 @@ def flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   out = {}
   for name, value in config.items():
     if _is_named_tuple(value):
-      value = {block['name']: {field: v for field, v in block.items() if field != 'name'} for block in value}
+      value = {block['name']: {'on': True, **{f: v for f, v in block.items() if f != 'name'}} for block in value}
     out |= flat(value, f'{prefix}{name}.') if isinstance(value, Mapping) else {f'{prefix}{name}': value}
   return out
 
@@ -126,12 +129,21 @@ def override(config: Mapping[str, Any], path: str, value: Any) -> Config:
     if field == path or field.startswith(f'{path}.') or path.startswith(f'{field}.'):
       raise ConfigError(f"{path} cannot be set: the config's sweep sets {field}; change the sweep, --config.sweep=..., instead.")
   if isinstance(value, Mapping):
+    if not isinstance(_at(config, path), Mapping):
+      config = assign(config, path, {})
     for name, inner in value.items():
       if not isinstance(name, str):
         raise ConfigError(f'{path} has the field {name!r}; names of fields are words.')
       config = override(config, f'{path}.{name}', inner)
     return dict(config)
   return assign(config, path, value)
+
+
+def _at(config: Mapping[str, Any], path: str) -> Any:
+  """What a path holds; None where there is nothing."""
+  for name in path.split('.'):
+    config = config.get(name) if isinstance(config, Mapping) else None
+  return config
 
 
 def _swept_fields(config: Mapping[str, Any]) -> list[str]:
@@ -211,10 +223,14 @@ def _source_key(cell: Cell):
 
 def _joined(a: Cell, b: Cell) -> Cell:
   """The members of both."""
-  members = a.seeds + b.seeds, {name: a.hyper[name] + b.hyper[name] for name in a.hyper}
-  settings = list(zip(members[0], *members[1].values(), strict=True))
-  twice = next((s for i, s in enumerate(settings) if s in settings[:i]), None)
-  if twice is not None:
-    raise ConfigError(f'sweep gives the member {dict(zip(("seed", *members[1]), twice, strict=True))} twice: each only once.')
   source = a.source and a.source._replace(members=a.source.members + b.source.members)
-  return a._replace(seeds=members[0], hyper=members[1], source=source)
+  hyper = {name: a.hyper[name] + b.hyper[name] for name in a.hyper}
+  return a._replace(seeds=a.seeds + b.seeds, hyper=hyper, source=source)
+
+
+def _check_members(cell: Cell) -> None:
+  counts = collections.Counter(zip(cell.seeds, *cell.hyper.values(), strict=True))
+  setting, count = counts.most_common(1)[0]
+  if count > 1:
+    member = ', '.join(f'{name} {value}' for name, value in zip(('seed', *cell.hyper), setting, strict=True))
+    raise ConfigError(f'sweep gives the member {member} {count} times: each only once.')

@@ -325,6 +325,7 @@ def events(
   programs: Programs,
   *,
   resume: tuple[int, State, Frozen] | None = None,
+  reread: bool = False,
   until: int | None = None,
   stops: Iterable[int] = (),
   stretch: float = 0.5,
@@ -333,6 +334,7 @@ def events(
 
   Args:
     resume: (step, state, frozen) of an earlier event, after whose readings the run goes on.
+    reread: take the readings of the step that is resumed from, too.
     until: the last step; by default the study's.
     stops: further steps at which an event is wanted.
     stretch: the stretches only decide how often the caller is heard; no bit of the result depends on them.
@@ -347,11 +349,12 @@ def events(
     step, (state, frozen) = 0, programs.start(members, data)
   else:
     step, (state, frozen) = resume[0], parallel.place(resume[1:], programs.grid, split=True)
-  begun = step + (resume is not None)  # the first step whose readings and interventions are still to come
+  begun = step + (resume is not None)  # the first step whose interventions are still to come
+  unread = begun - (resume is not None and reread)  # and whose readings are
   jax.block_until_ready((data, state))
   seconds = {'start': clock.lap()}
   length = 1  # steps a stretch, doubled or halved towards `stretch` seconds
-  for target in sorted({t for t in (*readings_at, *changes_at, *stops) if begun <= t <= end} | {end}):
+  for target in sorted({t for t in (*readings_at, *changes_at, *stops) if unread <= t <= end} | {end}):
     while True:
       last = min(target, step + length)
       if all_stopped(state):
@@ -367,7 +370,7 @@ def events(
         state = jax.block_until_ready(programs.intervene[name](state, frozen, members, data, step))
         seconds[name] = clock.lap()
       readings = {}
-      for name in readings_at.get(step, ()) if step >= begun else ():
+      for name in readings_at.get(step, ()) if step >= unread else ():
         reading, probe = programs.measure[name](state, frozen, members, data, step)
         state = state._replace(probes={**state.probes, name: probe})
         readings[name] = jax.tree.map(np.asarray, reading)  # cheaper than device_get for a few small leaves

@@ -1,4 +1,4 @@
-"""Pytrees as vectors, their leaves by path, and random keys by name."""
+"""Pytrees as vectors, access to leaves by path, and random keys by name."""
 
 import hashlib
 
@@ -9,48 +9,49 @@ from dynamics.types import Array, Key, Tree
 
 
 def path(entries) -> str:
-  """The path of a leaf as one word: 'input/kernel'."""
+  """The path of a leaf as one string, 'input/kernel', from the entries of a jax key path."""
   return '/'.join(str(getattr(e, 'key', getattr(e, 'name', getattr(e, 'idx', e)))) for e in entries)
 
 
 def by_path(tree: Tree) -> dict[str, Array]:
-  """Leaves under their paths, in the tree's own order."""
+  """{path: leaf}, in the order of `jax.tree.leaves`."""
   return {path(entries): leaf for entries, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def dot(a: Tree, b: Tree) -> Array:
-  """<a, b> over all leaves; float32 scalar (float64 where a leaf is)."""
+  """<a, b>, summed over all leaves: a float32 scalar, float64 if any leaf is float64."""
   return sum(jax.tree.leaves(jax.tree.map(_leaf_dot, a, b)))
 
 
 def norm(tree: Tree) -> Array:
-  """The Euclidean norm of all leaves taken as one vector."""
+  """The Euclidean norm of the tree as one vector: a scalar with the dtype of `dot`."""
   return jnp.sqrt(dot(tree, tree))
 
 
 def cosine(a: Tree, b: Tree) -> Array:
-  """<a, b> / |a| |b|; NaN where either is zero, because no direction exists there."""
+  """<a, b> / (|a| |b|); NaN if either tree is zero, because a zero vector has no direction."""
   return dot(a, b) / (norm(a) * norm(b))
 
 
 def subtract(a: Tree, b: Tree) -> Tree:
+  """a - b, leaf by leaf."""
   return jax.tree.map(jnp.subtract, a, b)
 
 
 def size(tree: Tree) -> int:
-  """The number of scalars; needs shapes only."""
+  """The number of scalars in all leaves. Leaves may be `jax.ShapeDtypeStruct`s."""
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def named_key(key: Key, name: str) -> Key:
-  """The key of a name: independent of what else draws keys and in which order."""
+  """The key that belongs to a name. It does not depend on which other keys are drawn, or in which order."""
   return jax.random.fold_in(key, int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'big'))
 
 
-def wide(x: Array) -> Array:
-  """At least float32: half-precision sums would absorb their small terms."""
+def at_least_float32(x: Array) -> Array:
+  """x as float32, or unchanged if it is float64. Sums in half precision lose their small terms."""
   return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
 def _leaf_dot(a: Array, b: Array) -> Array:
-  return jnp.sum(wide(a) * wide(b))
+  return jnp.sum(at_least_float32(a) * at_least_float32(b))

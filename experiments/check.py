@@ -1,17 +1,17 @@
 """What is refused before anything is compiled or written: components that do not fit together, and sizes that no device holds."""
 
 import contextlib
+import itertools
 import pickle
 import zlib
 from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from dynamics import train, trees
+from dynamics import train
 from dynamics.components import NEEDS
-from dynamics.inits.leaves import weights
+from dynamics.leaves import weights
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study
@@ -20,8 +20,6 @@ from experiments.build import build, shapes
 from experiments.resolve import families, needs_x64, parts_of
 
 ADVICE = 'take fewer seeds or members, a smaller model, fewer examples, or fewer probes with large readings'
-
-
 
 
 def check_cell(cell: Cell) -> None:
@@ -46,7 +44,7 @@ def check_cell(cell: Cell) -> None:
 
 def _trace(cell: Cell, study: Study, key, hyper, data: Data) -> None:
   """Every program of one member, from shapes."""
-  member = train.Members(key, hyper, _source_shapes(cell))
+  member = train.Members(key, hyper, source_shapes(cell))
   state, frozen = jax.eval_shape(train.start(study), member, data)
 
   def loss(state, frozen, member, data):
@@ -101,7 +99,7 @@ def _facts(cell: Cell, problem: Problem, data: Data) -> Mapping[str, bool]:
   inputs = [x.dtype for x in jax.tree.leaves(data.train.x)]
   kinds = lambda dtypes, kind: all(jnp.issubdtype(dtype, kind) for dtype in dtypes)
   layers = weights(problem.model.leaves())
-  pairs = zip(layers, layers[1:], strict=False)
+  pairs = list(itertools.pairwise(layers))
   return {
     'labels': kinds([data.train.y.dtype], jnp.integer),
     'float_targets': kinds([data.train.y.dtype], jnp.floating),
@@ -113,14 +111,14 @@ def _facts(cell: Cell, problem: Problem, data: Data) -> Mapping[str, bool]:
   }
 
 
-def _source_shapes(cell: Cell, *axes: int):
+def source_shapes(cell: Cell, *axes: int):
   """The shapes of the source run's variables, with leading axes."""
   if cell.source is None:
     return None
   other = cell.source.cell
   study = build(other._replace(probes={}))
   hyper = {name: jnp.float32(values[0]) for name, values in other.hyper.items()}
-  member = train.Members(train.seed_key(0), hyper, _source_shapes(other))
+  member = train.Members(train.seed_key(0), hyper, source_shapes(other))
   state, frozen = jax.eval_shape(train.start(study), member, shapes(study.problem(hyper, None).task))
   variables = {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
   return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*axes, *x.shape), x.dtype), variables)

@@ -32,5 +32,3 @@ def load(path: str) -> Config:
   if isinstance(config, ml_collections.ConfigDict):
     return config.to_dict()
   raise ConfigError(f'{path}: get_config() gives {type(config).__name__}; it must give an ml_collections.ConfigDict.')
-
-

@@ -89,10 +89,10 @@ def reporter(steps: int, members: int, screen: Screen) -> Callable[['Event'], No
 
   def take(event):
     nonlocal before
-    known = {part: seconds for part, seconds in event.spent.items() if part in warm}  # a program's first call compiles it
+    known = {part: seconds for part, seconds in event.seconds.items() if part in warm}  # a program's first call compiles it
     if 'train' in known:
       recent.append((event.step - before, sum(known.values())))
-    warm.update(event.spent)
+    warm.update(event.seconds)
     before = event.step
     last.update(_medians(event.readings.get('performance', {})))
     screen.show(line(event.step, steps, members, recent, last))

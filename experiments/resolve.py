@@ -3,8 +3,21 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from dynamics import (data, inits, interventions, losses, lr_schedules, models, objectives, optim, probes, stopping, study, train,
-                      transforms)  # fmt: skip
+from dynamics import (
+  data,
+  inits,
+  interventions,
+  losses,
+  lr_schedules,
+  models,
+  objectives,
+  optim,
+  probes,
+  stopping,
+  study,
+  train,
+  transforms,  # fmt: skip
+)
 from dynamics.components import Part, hyper_signature, readers
 from dynamics.data.sampling import sampler
 from dynamics.plan import Cell, Config

@@ -1,154 +1,180 @@
-"""Runs on disk, addressed by content. The only module that knows orbax.
+"""Runs on disk, addressed by content.
 
 results/<identity>/
-  run.json           config, members, versions, device, git state, every command that worked on it
-  checkpoints/<step> orbax, the newest two and the milestones; each names the table parts it goes with
-  tables/<probe>/    Parquet parts
-  done.json          written last, when everything before it is on disk and has been read back
-  damaged/           checkpoints that could not be used, kept for a look
-  lock               held by the process that works on the run
+  run.json              config, members, versions, device, git state, every command that worked on it
+  start/0               what never changes after the start: initial variables, what transforms drew
+  checkpoints/<step>    what changes: the newest two and the milestones
+  done.json             of the training, written when all before it is on disk and has been read back
+  tables/<probe>-<id>/  Parquet parts of one probe with its fields and schedule, and a done.json of its own
+  replay/               checkpoints of a replay that makes missing tables; gone when they are made
+  damaged/              checkpoints that could not be used, kept for a look
+  lock                  held by the process that works on the run
 """
 
 import contextlib
-import errno
 import fcntl
-import hashlib
-import json
 import os
 import pathlib
 import shutil
-import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import absl.logging
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
-
-from dynamics import trees
-from dynamics.train import State
-from experiments import tables
-
-KEEP = 2  # newest checkpoints kept
-SPARE = 2**16  # bytes beside the arrays that a checkpoint takes
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FULL_WORDS = ('No space left', 'RESOURCE_EXHAUSTED', 'Disk quota', 'File too large')  # where orbax and duckdb hide the number
-SHUT_WORDS = ('Read-only file system', 'Permission denied', 'Not a directory')
-
-absl.logging.set_verbosity(absl.logging.FATAL)  # orbax warns of what is meant here, and what fails is told as a sentence
+from dynamics.types import Frozen, State
+from experiments import checkpoints, tables
+from experiments.disk import Damage, StoreError, check_space, faults, read_json, reason, write_json
 
 
-class StoreError(RuntimeError):
-  """A sentence about the disk, the lock or a stored run."""
+class Pass:
+  """One pass through the steps of a run: the training itself, or a replay. Made by `opened`.
 
+  All its methods leave a folder from which the pass can go on: table parts come first, then the checkpoint that names them. A
+  kill between the two loses nothing: parts that no checkpoint names are dropped and made again.
+  """
 
-class Damage(Exception):
-  """A stored file whose bytes are not those that were saved."""
-
-
-class Run:
-  """One run's folder, open for work. Made by `opened`; all its methods leave a folder from which a run can go on."""
-
-  def __init__(self, folder: pathlib.Path, milestones: tuple[int, ...], say):
-    self.folder, self.say = folder, say
-    self._tables = folder / 'tables'
+  def __init__(self, run: 'Run', place: str, names: Mapping[str, str]):
+    self.run, self.names = run, dict(names)  # probe -> name of its table
+    self.checkpoints = checkpoints.Folder(run.folder / place, run.milestones if place == 'checkpoints' else (), run.say)
     self._pending: dict[str, list] = {}
     self._parts: dict[str, str] = {}  # name -> sha256
+    self.since = time.monotonic()  # when it was last saved
     self._saved = -1  # the step of the newest checkpoint; parts hold the rows up to and with it
-    self._milestones = milestones
-    self._manager: ocp.CheckpointManager | None = None
 
   def append(self, step: int, readings: Mapping[str, Any]) -> None:
     """Takes readings into memory; `save` writes them."""
     for probe, reading in readings.items():
-      self._pending.setdefault(probe, []).append(tables.rows(step, reading))
+      self._pending.setdefault(self.names[probe], []).append(tables.rows(step, reading))
 
   def save(self, step: int, state: State) -> None:
-    """Tables first, then the state, which goes to disk while training goes on. A kill between the two loses nothing:
-    parts that no checkpoint names are dropped and made again. A step that is saved already is left as it is."""
-    self.wait()
+    """Tables first, then the state. A step that is saved already is left as it is."""
+    self.checkpoints.wait()
     if step == self._saved:
       return
-    with disk(self.folder):
-      leaves = _leaves(state)
-      rows = [column for some in self._pending.values() for row in some for column in row.values()]
-      _check_space(self.folder, [*leaves.values(), *rows])
-      for probe, some in self._pending.items():
-        path = tables.write(self._tables, probe, self._saved + 1, step, some)
-        self._parts[str(path.relative_to(self._tables))] = tables.digest(path)
-      meta = {'leaves': {name: _description(leaf) for name, leaf in leaves.items()}, 'parts': dict(self._parts)}
-      args = ocp.args.Composite(state=ocp.args.StandardSave(leaves), meta=ocp.args.JsonSave({**meta, 'sha256': _seal(meta)}))
-      self._checkpoints().save(step, args=args, force=True)
+    with faults(self.run.folder):
+      leaves = checkpoints.flatten(state)
+      rows = [column for series in self._pending.values() for row in series for column in row.values()]
+      check_space(self.run.folder, [*leaves.values(), *rows])
+      for name, series in self._pending.items():
+        path = tables.write(self.run.tables, name, self._saved + 1, step, series)
+        self._parts[str(path.relative_to(self.run.tables))] = tables.digest(path)
+      self.checkpoints.save(step, leaves, {'parts': dict(self._parts), 'tables': self.names})
       self._pending, self._saved = {}, step
 
   def wait(self) -> None:
-    """Until the last state is on disk. Orbax reports a full disk here and nowhere else."""
-    if self._manager is not None:
-      with disk(self.folder):
-        self._manager.wait_until_finished()
+    self.checkpoints.wait()
+
+  def newest(self) -> tuple[int, dict[str, str]] | None:
+    """(step, probe -> table) of the newest checkpoint whose notes can be read, and the tables of which are whole.
+
+    A checkpoint that cannot be read is moved to damaged/. A table with a damaged part is left out: it is made again later.
+    """
+    for step in self.checkpoints.steps():
+      try:
+        notes = self.checkpoints.notes(step)
+      except Exception as error:  # any fault of a damaged file: there are as many as file formats
+        self.checkpoints.set_aside(step, error, self.run.folder / 'damaged')
+        continue
+      lost = {path.parent.name for path in tables.damaged(self.run.tables, notes['parts'])}
+      if lost:
+        self.run.say(f'  {", ".join(sorted(lost))}: a part is missing or damaged; the table is made again')
+      return step, {probe: name for probe, name in notes['tables'].items() if name not in lost}
+    return None
 
   def restore(self, like: State) -> tuple[int, State] | None:
-    """The newest checkpoint that can be read and matches `like` (shapes and dtypes), or None.
+    """The newest checkpoint that can be read and has what `like` asks for (shapes and dtypes), or None.
 
-    A checkpoint that cannot be read, or whose bytes or table parts are not those that were saved, is moved to damaged/,
-    and the one before it is tried.
+    One whose bytes are not those that were saved is moved to damaged/, and the one before it is tried.
 
     Raises:
       StoreError: a readable checkpoint of another shape or dtype: the code has changed under the run.
     """
-    with disk(self.folder):
-      folder = self.folder / 'checkpoints'
-      steps = sorted((int(p.name) for p in folder.glob('*') if p.name.isdigit()), reverse=True)
+    with faults(self.run.folder):
+      steps = self.checkpoints.steps()
       for step in steps:
         try:
-          with _quiet():
-            state, parts = _read(folder / str(step), like)
-          _check_parts(self._tables, parts)
+          state, notes = self.checkpoints.read(step, like)
         except StoreError:
           raise
-        except Exception as error:  # any fault of a damaged file: there are as many as file formats
-          self._set_aside(folder / str(step), error)
+        except Exception as error:  # see `newest`
+          self.checkpoints.set_aside(step, error, self.run.folder / 'damaged')
           continue
-        tables.keep_only(self._tables, parts)
-        self._parts, self._saved = parts, step
+        self._parts = {part: sha for part, sha in notes['parts'].items() if part.split('/')[0] in self.names.values()}
+        self._saved = step
+        self._drop_others()
         return step, state
       if steps:
-        self.say('  no checkpoint is left: the run begins again')
-      tables.keep_only(self._tables, ())
+        self.run.say('  no checkpoint is left: the run begins again')
+      self._parts = {}
+      self._drop_others()
       return None
 
-  def finish(self, step: int, state: State, summary: Mapping[str, Any]) -> None:
-    """The last checkpoint, read back with all table parts, then the done-marker."""
+  def finish(self, step: int, state: State) -> None:
+    """The last checkpoint, read back with all table parts; then the done-markers of the tables."""
     self.save(step, state)
     self.wait()
-    with disk(self.folder):
+    with faults(self.run.folder):
       try:
-        _check_parts(self._tables, _read(self.folder / 'checkpoints' / str(step), state)[1])
-      except Exception as error:  # see `restore`
-        raise StoreError(f'{self.folder}: {_reason(error)}; the disk does not keep what is written to it.') from error
-    write_json(self.folder / 'done.json', {'step': step, **summary, 'parts': self._parts})
+        self.checkpoints.read(step, state)
+        lost = tables.damaged(self.run.tables, self._parts)
+        if lost:
+          raise Damage(f'its table part {lost[0]} is missing or damaged')
+      except Exception as error:  # see `newest`
+        raise StoreError(f'{self.run.folder}: {reason(error)}; the disk does not keep what is written to it.') from error
+    for name in self.names.values():
+      parts = {part.split('/')[1]: sha for part, sha in self._parts.items() if part.split('/')[0] == name}
+      (self.run.tables / name).mkdir(parents=True, exist_ok=True)
+      write_json(self.run.tables / name / 'done.json', {'parts': parts})
+
+  def _drop_others(self) -> None:
+    """Half-written parts of these tables, and those past a step that is resumed from, whose rows come again."""
+    for name in self.names.values():
+      tables.keep_only(self.run.tables, name, self._parts)
 
   def close(self) -> None:
-    if self._manager is not None:
-      self._manager.close()
+    self.checkpoints.close()
 
-  def _checkpoints(self) -> ocp.CheckpointManager:
-    if self._manager is None:
-      keep = policy.AnyPreservationPolicy([policy.LatestN(KEEP), policy.CustomSteps(list(self._milestones))])
-      options = ocp.CheckpointManagerOptions(preservation_policy=keep, cleanup_tmp_directories=True)
-      self._manager = ocp.CheckpointManager((self.folder / 'checkpoints').absolute(), options=options)
-    return self._manager
 
-  def _set_aside(self, path: pathlib.Path, error: Exception) -> None:
-    aside = self.folder / 'damaged'
-    aside.mkdir(exist_ok=True)
-    target = next(t for i in range(10**6) if not (t := aside / f'{path.name}-{i}').exists())
-    path.rename(target)
-    self.say(
-      f'  checkpoint {path.name} cannot be used ({_reason(error)}); it now lies in {target}, and the one before it is tried'
-    )
+class Run:
+  """One run's folder, open for work. Made by `opened`."""
+
+  def __init__(self, folder: pathlib.Path, milestones: tuple[int, ...], say):
+    self.folder, self.milestones, self.say = folder, milestones, say
+    self.tables = folder / 'tables'
+    self._start = checkpoints.Folder(folder / 'start', (0,), say)
+
+  def open_pass(self, names: Mapping[str, str], replay: bool = False) -> Pass:
+    """A pass that makes these tables, probe -> name."""
+    return Pass(self, 'replay' if replay else 'checkpoints', names)
+
+  def missing(self, names: Mapping[str, str]) -> dict[str, str]:
+    """Those of the tables, probe -> name, that are not done and whole."""
+    return {probe: name for probe, name in names.items() if not tables.is_whole(self.tables / name)}
+
+  def save_start(self, frozen: Frozen) -> None:
+    if not self._start.steps():
+      with faults(self.folder):
+        self._start.save(0, checkpoints.flatten(frozen), {})
+        self._start.wait()
+
+  def read_start(self, like: Frozen) -> Frozen | None:
+    """What was saved at the start; None where there is nothing that can be read."""
+    if not self._start.steps():
+      return None
+    with faults(self.folder):
+      try:
+        return self._start.read(0, like)[0]
+      except StoreError:
+        raise
+      except Exception as error:  # see `Pass.newest`
+        self._start.set_aside(0, error, self.folder / 'damaged')
+        return None
+
+  def finish(self, step: int, summary: Mapping[str, Any]) -> None:
+    """The done-marker of the training."""
+    write_json(self.folder / 'done.json', {'step': step, **summary})
+
+  def end_replay(self) -> None:
+    shutil.rmtree(self.folder / 'replay', ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -158,7 +184,7 @@ def opened(folder: pathlib.Path, milestones: tuple[int, ...], say) -> Iterator[R
   Raises:
     StoreError: another process works on it, or the disk refuses.
   """
-  with disk(folder):
+  with faults(folder):
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / 'lock', os.O_RDWR | os.O_CREAT, 0o644)
   try:
@@ -167,136 +193,23 @@ def opened(folder: pathlib.Path, milestones: tuple[int, ...], say) -> Iterator[R
     except BlockingIOError as error:
       holder = os.read(lock, 100).decode() or 'unknown'
       raise StoreError(f'{folder} is being worked on by another process ({holder}): wait for it or stop it.') from error
-    with disk(folder):
+    with faults(folder):
       os.ftruncate(lock, 0)
       os.write(lock, f'pid {os.getpid()}'.encode())
-    run = Run(folder, milestones, say)
-    try:
-      yield run
-    finally:
-      with contextlib.suppress(Exception):  # an error of the body is the one to be heard
-        run.close()
+    yield Run(folder, milestones, say)
   finally:
     os.close(lock)
 
 
-@contextlib.contextmanager
-def disk(folder: pathlib.Path) -> Iterator[None]:
-  """Turns the faults of a disk into sentences."""
-  try:
-    yield
-  except StoreError:
-    raise
-  except Exception as error:
-    number, text = getattr(error, 'errno', None), str(error)
-    if number in FULL or any(words in text for words in FULL_WORDS):
-      raise StoreError(f'the disk of {folder} is full: free some space and give the same command again to go on.') from error
-    if isinstance(error, OSError) or any(words in text for words in SHUT_WORDS):
-      reason = getattr(error, 'strerror', None) or next((words for words in SHUT_WORDS if words in text), text)
-      raise StoreError(f'{folder} cannot be used ({reason}): mend it, or choose another folder with --out.') from error
-    raise
-
-
 def is_done(folder: pathlib.Path) -> bool:
+  """Whether the training of a run is done."""
   return (folder / 'done.json').is_file()
 
 
 def read_done(folder: pathlib.Path) -> dict[str, Any]:
-  """The done-marker of a finished run, whose tables are then whole.
+  """The done-marker of a run's training: its last step, members that diverged, seconds.
 
   Raises:
-    StoreError: a table part that is missing or holds other bytes than were written.
+    StoreError: a marker that is not as it was written.
   """
-  done = read_json(folder / 'done.json')
-  with disk(folder):
-    for path in tables.damaged(folder / 'tables', done['parts']):
-      again = f'remove {folder / "done.json"} and give the same command again to make its rows again'
-      raise StoreError(f'{path} is missing or damaged, though its run is done: {again}.')
-  return done
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-  """A JSON file; one that is cut short is a StoreError with its name."""
-  try:
-    return json.loads(path.read_text())
-  except (ValueError, OSError) as error:
-    raise StoreError(f'{path} cannot be read ({error}): remove it and give the same command again to go on.') from error
-
-
-def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
-  """Whole or not at all."""
-  temporary = path.with_suffix('.tmp')
-  with disk(path.parent):
-    with temporary.open('w') as file:
-      json.dump(content, file, indent=1)
-      file.flush()
-      os.fsync(file.fileno())
-    temporary.rename(path)
-    tables.sync(path.parent)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-  """Where orbax gives up on a damaged file, the reads it still has under way complain to a loop that is gone: not told."""
-  before = sys.unraisablehook
-  sys.unraisablehook = lambda args: None if 'Event loop is closed' in str(args.exc_value) else before(args)
-  try:
-    yield
-  finally:
-    sys.unraisablehook = before
-
-
-def _reason(error: Exception) -> str:
-  """The first line of an error, cut where a library tells its whole story."""
-  return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-
-
-def _leaves(state: State) -> dict[str, np.ndarray]:
-  """Copies of all leaves on the host (the next step may reuse the originals), under names that are safe for files."""
-  return {path.replace('/', '.'): np.array(leaf) for path, leaf in trees.by_path(jax.device_get(state)).items()}
-
-
-def _description(leaf: np.ndarray) -> dict[str, Any]:
-  digest = hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()
-  return {'shape': list(leaf.shape), 'dtype': str(leaf.dtype), 'sha256': digest}
-
-
-def _seal(meta: Mapping[str, Any]) -> str:
-  return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
-
-
-def _check_space(folder: pathlib.Path, arrays) -> None:
-  """Before anything is written: a disk that fills up half-way costs more than a look."""
-  needed, free = sum(array.nbytes for array in arrays) + SPARE, shutil.disk_usage(folder).free
-  if free < needed:
-    raise OSError(errno.ENOSPC, f'{needed} bytes are needed and {free} free')
-
-
-def _check_parts(folder: pathlib.Path, parts: Mapping[str, str]) -> None:
-  for path in tables.damaged(folder, parts):
-    raise Damage(f'its table part {path} is missing or damaged')
-
-
-def _read(path: pathlib.Path, like: State) -> tuple[State, dict[str, str]]:
-  """The state of a checkpoint and the table parts that go with it, every byte checked."""
-  wanted = {p.replace('/', '.'): leaf for p, leaf in trees.by_path(like).items()}
-  path = path.absolute()
-  with ocp.CheckpointManager(path.parent, options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
-    meta = manager.restore(int(path.name), args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
-    if meta.pop('sha256', None) != _seal(meta):
-      raise Damage('its meta is not what was saved')
-    leaves = meta['leaves']
-    for name in sorted(set(leaves) ^ set(wanted)):
-      what = 'holds {}, which this code does not expect' if name in leaves else 'lacks {}, which this code expects'
-      raise StoreError(f'{path} {what.format(name)}: it was written by other code; use another --out.')
-    for name, leaf in wanted.items():
-      stored, now = (leaves[name]['dtype'], tuple(leaves[name]['shape'])), (str(leaf.dtype), tuple(leaf.shape))
-      if stored != now:
-        told = f'holds {name} as {stored[0]}{stored[1]}, but this code expects {now[0]}{now[1]}'
-        raise StoreError(f'{path} {told}: it was written by other code; use another --out.')
-    empty = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in wanted.items()}
-    found = manager.restore(int(path.name), args=ocp.args.Composite(state=ocp.args.StandardRestore(empty)))['state']
-  for name in wanted:
-    if _description(np.asarray(found[name])) != leaves[name]:
-      raise Damage(f'the bytes of {name} are not those that were saved')
-  return jax.tree.unflatten(jax.tree.structure(like), [np.asarray(found[name]) for name in wanted]), meta['parts']
+  return read_json(folder / 'done.json')

@@ -1,4 +1,4 @@
-"""Readings as immutable Parquet parts: one file a probe and checkpoint, never rewritten.
+"""Readings as immutable Parquet parts: one file a table and checkpoint, never rewritten.
 
 Columns: step, member, finite, then every reading under its path ('distance_of/input/kernel'); entry i of an array reading
 is 'name/i'. Parquet written from numpy holds NaN as NULL; `finite` is False on such rows, and `analysis` reads NaN back.
@@ -15,19 +15,21 @@ import numpy as np
 
 from dynamics import parallel, trees
 from dynamics.study import Study
-from dynamics.train import Members, State, compile_programs
+from dynamics.train import Members, compile_programs
+from dynamics.types import Frozen, State
+from experiments.disk import StoreError, read_json, sync
 
 
-def schema(study: Study, members: Members) -> tuple[dict[str, dict[str, np.dtype]], State]:
-  """probe -> column -> dtype, and the shapes of the state: nothing is compiled or run."""
+def schema(study: Study, members: Members) -> tuple[dict[str, dict[str, np.dtype]], State, Frozen]:
+  """probe -> column -> dtype, and the shapes of state and start: nothing is compiled or run."""
   programs = compile_programs(study, parallel.mesh(members.keys.shape[0], devices=jax.devices()[:1]))
   data = jax.eval_shape(programs.data, members)
-  state = jax.eval_shape(programs.start, members, data)
+  state, frozen = jax.eval_shape(programs.start, members, data)
   out = {}
   for name, measure in programs.measure.items():
-    reading, _ = jax.eval_shape(lambda s, m, d, measure=measure: measure(s, m, d, 0), state, members, data)
+    reading, _ = jax.eval_shape(lambda *args, measure=measure: measure(*args, 0), state, frozen, members, data)
     out[name] = {column: dtype for path, leaf in trees.by_path(reading).items() for column, dtype in _columns(path, leaf)}
-  return out, state
+  return out, state, frozen
 
 
 def rows(step: int, reading) -> dict[str, np.ndarray]:
@@ -42,12 +44,12 @@ def rows(step: int, reading) -> dict[str, np.ndarray]:
   return {**head, **columns}
 
 
-def write(folder: pathlib.Path, probe: str, first: int, last: int, some: Sequence[Mapping[str, np.ndarray]]) -> pathlib.Path:
-  """Stores the rows of steps first..last of one probe. The part's name appears only when its bytes are on disk."""
-  place = folder / probe
+def write(folder: pathlib.Path, name: str, first: int, last: int, series: Sequence[Mapping[str, np.ndarray]]) -> pathlib.Path:
+  """Stores the rows of steps first..last of one table. The part's name appears only when its bytes are on disk."""
+  place = folder / name
   place.mkdir(parents=True, exist_ok=True)
   path = place / f'part-{first:09d}-{last:09d}.parquet'
-  table = {column: np.concatenate([row[column] for row in some]) for column in some[0]}
+  table = {column: np.concatenate([row[column] for row in series]) for column in series[0]}
   temporary = path.with_suffix('.tmp')
   try:
     with duckdb.connect() as connection:
@@ -72,20 +74,21 @@ def damaged(folder: pathlib.Path, parts: Mapping[str, str]) -> list[pathlib.Path
   return [folder / name for name, sha256 in parts.items() if digest(folder / name) != sha256]
 
 
-def keep_only(folder: pathlib.Path, parts: Iterable[str]) -> None:
-  """Removes every other file: half-written parts, and those past a step that is resumed from, whose rows come again."""
-  kept = {folder / name for name in parts}
-  for path in [p for p in folder.glob('*/*') if p not in kept]:
-    path.unlink()
-
-
-def sync(folder: pathlib.Path) -> None:
-  """Makes the names in a folder durable."""
-  handle = os.open(folder, os.O_RDONLY)
+def is_whole(folder: pathlib.Path) -> bool:
+  """Whether a table's marker and all parts that it names are as they were written."""
+  if not (folder / 'done.json').is_file():
+    return False
   try:
-    os.fsync(handle)
-  finally:
-    os.close(handle)
+    return not damaged(folder, read_json(folder / 'done.json')['parts'])
+  except StoreError:
+    return False
+
+
+def keep_only(folder: pathlib.Path, name: str, parts: Iterable[str]) -> None:
+  """Removes every other file of a table."""
+  keep = {folder / part for part in parts}
+  for path in [p for p in (folder / name).glob('*') if p not in keep]:
+    path.unlink()
 
 
 def _columns(path: str, leaf) -> list[tuple[str, np.dtype]]:

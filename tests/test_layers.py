@@ -14,10 +14,10 @@ FILES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / la
 STDLIB = sys.stdlib_module_names
 
 ALLOWED = {  # layer -> what its files may import beside themselves and the standard library
-  'configs': {'ml_collections'},
+  'configs': {'ml_collections', 'dynamics.plan'},
   'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'sklearn'},
   'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.plan', 'dynamics.schema'},
-  'paper_figures': {'analysis', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.schema',
+  'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.schema',
                     'dynamics.theory.deep_linear', 'dynamics.theory.permutation', 'dynamics.theory.relu_limit',
                     'dynamics.theory.spectra'},
 }  # fmt: skip

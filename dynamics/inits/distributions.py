@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dynamics.inits.leaves import Leaf
+from dynamics.leaves import Leaf
 from dynamics.linalg import dense
 from dynamics.random import random_orthonormal
 from dynamics.types import Array, Key

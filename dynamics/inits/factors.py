@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from dynamics import trees
 from dynamics.components import component
 from dynamics.inits.independent import Init
-from dynamics.inits.leaves import map_leaves, weights
+from dynamics.leaves import map_leaves, weights
 from dynamics.schema import Traced
 
 

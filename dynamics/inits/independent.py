@@ -15,7 +15,7 @@ from dynamics.components import component
 from dynamics.inits import distributions
 from dynamics.inits.directions import correlation, principal
 from dynamics.inits.distributions import Distribution
-from dynamics.inits.leaves import map_leaves, weights
+from dynamics.leaves import map_leaves, weights
 from dynamics.schema import Range, Traced
 from dynamics.types import Data, Key, Tree
 

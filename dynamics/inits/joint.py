@@ -9,7 +9,7 @@ from dynamics import trees
 from dynamics.components import component
 from dynamics.inits.directions import correlation
 from dynamics.inits.independent import Init
-from dynamics.inits.leaves import map_leaves, weights
+from dynamics.leaves import map_leaves, weights
 from dynamics.random import random_orthonormal
 from dynamics.schema import Traced
 from dynamics.types import Array

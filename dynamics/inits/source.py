@@ -7,7 +7,7 @@ from dynamics import trees
 from dynamics.components import component
 from dynamics.inits import distributions
 from dynamics.inits.independent import Init, independent
-from dynamics.inits.leaves import map_leaves
+from dynamics.leaves import map_leaves
 from dynamics.schema import Traced
 
 

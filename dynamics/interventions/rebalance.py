@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from dynamics.components import component
-from dynamics.inits.leaves import weights
+from dynamics.leaves import weights
 from dynamics.linalg import dense
 from dynamics.schema import Traced
 from dynamics.types import Intervention

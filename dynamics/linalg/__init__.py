@@ -1,9 +1,9 @@
-"""Matrices of a model that are too large to write down carelessly: tangent kernels, curvature, and what they say."""
+"""Linear algebra of a model without forming its large matrices: tangent kernels, curvature products, spectra, traces."""
 
 from dynamics.linalg.eigen import eigsh
 from dynamics.linalg.lanczos import asymmetry, lanczos
-from dynamics.linalg.ntk import kernel_vector, ntk, spread
+from dynamics.linalg.ntk import kernel_vector, ntk, sharded_ntk
 from dynamics.linalg.products import fisher, ggn, hessian
 from dynamics.linalg.quadrature import slq
 
-__all__ = ['asymmetry', 'eigsh', 'fisher', 'ggn', 'hessian', 'kernel_vector', 'lanczos', 'ntk', 'slq', 'spread']
+__all__ = ['asymmetry', 'eigsh', 'fisher', 'ggn', 'hessian', 'kernel_vector', 'lanczos', 'ntk', 'sharded_ntk', 'slq']

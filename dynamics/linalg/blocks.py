@@ -1,4 +1,8 @@
-"""Kernels block by block: what is kept, what is made again, and in which order, so that temporaries stay within bytes."""
+"""Kernels computed block by block, so that temporaries fit a given number of scalars.
+
+A *feature* is the form in which `layers` holds the gradients of one example. The features of rows are computed once. Those of
+columns are stored if they fit beside a block, and otherwise recomputed for each block.
+"""
 
 from collections.abc import Callable
 
@@ -10,64 +14,64 @@ from dynamics.linalg.layers import Plan, contract, features
 from dynamics.types import Array, Variables
 
 Kernel = Array | dict[str, Array]
-WORTH = 64  # rows from which a matrix product runs at full speed
-BATCH = 2**20  # scalars that examples may take together while their features are made: with more, caches are missed
-READS = 64  # but as many as 64 times the weights, which are read once for all of them
-PARTS = (7, 5, 3)  # blocks of a side where one half is formed: 28 of 49, 15 of 25. An odd number meets no pair twice
-DEAR = 2**10  # operations of an entry from which half of the entries are worth being copied into their places
+FULL_SPEED_ROWS = 64  # rows from which a matrix product runs at full speed
+CACHE_SCALARS = 2**20  # scalars of temporaries while features are computed together: with more, caches are missed
+SCALARS_PER_WEIGHT = 64  # but at least this many times the number of weights, which are then read once for many examples
+SYMMETRIC_BLOCKS = (7, 5, 3)  # blocks per side for symmetric kernels: odd, so that the cyclic schedule visits each pair once
+COPY_OPERATIONS = 2**10  # operations per entry above which a copy of the mirrored entry is cheaper than computing it
 
 
-def parts(some: Plan, n: int) -> int:
-  """Into how many blocks a side is cut when a kernel with itself would fit as one; 1 where that costs more than it saves."""
-  k = some.structure.outputs
-  if some.trace or some.pair < DEAR * k * k:
+def blocks_per_side(plan: Plan, n: int) -> int:
+  """Blocks per side for a symmetric kernel that would fit as a whole; 1 if computing half of the blocks saves no time."""
+  k = plan.structure.outputs
+  if plan.trace or plan.pair_operations < COPY_OPERATIONS * k * k:
     return 1
-  return next((b for b in PARTS if n * k >= b * b * WORTH // 2), 1)  # the more blocks, the longer their sides must be
+  return next((b for b in SYMMETRIC_BLOCKS if n * k >= b * b * FULL_SPEED_ROWS // 2), 1)  # more blocks need longer sides
 
 
-def fits(some: Plan, n1: int, n2: int, c: int, scalars: int) -> tuple[bool, bool]:
-  """Whether blocks of c examples fit, and whether the features of all x2 may then be kept beside them."""
+def fits(plan: Plan, n1: int, n2: int, c: int, scalars: int) -> tuple[bool, bool]:
+  """Whether blocks of c examples fit into `scalars`, and whether they do so beside the features of all of x2."""
   rows, columns = min(c, n1), min(c, n2)
-  block = max(rows, columns) * some.working + rows * columns * some.meeting + rows * some.held
-  return block + columns * some.held <= scalars, block + n2 * some.held <= scalars
+  block = max(rows, columns) * plan.feature_temporaries + rows * columns * plan.pair_temporaries + rows * plan.feature_size
+  return block + columns * plan.feature_size <= scalars, block + n2 * plan.feature_size <= scalars
 
 
-def largest(some: Plan, n1: int, n2: int, scalars: int) -> int:
-  """The largest block for which temporaries fit, beside kept features where that leaves a block worth having; 1 if none."""
-  for kept in (True, False):
+def largest(plan: Plan, n1: int, n2: int, scalars: int) -> int:
+  """The largest c for which blocks fit, beside the stored features of x2 if products then run at full speed; at least 1."""
+  for stored in (True, False):
     c = max(n1, n2)
-    while c > 1 and not fits(some, n1, n2, c, scalars)[1 if kept else 0]:
+    while c > 1 and not fits(plan, n1, n2, c, scalars)[1 if stored else 0]:
       c = -(-c // 2)
-    if c >= min(WORTH, max(n1, n2)):
+    if c >= min(FULL_SPEED_ROWS, max(n1, n2)):
       break
   return c
 
 
 def blocks(
-  some: Plan, variables: Variables, x1: Array, x2: Array | None, chunk: int | None, leaves: bool, scalars: int
+  plan: Plan, variables: Variables, x1: Array, x2: Array | None, chunk: int | None, leaves: bool, scalars: int
 ) -> Kernel:
-  """The kernel of x1 and x2, from features that are made once where they fit.
+  """The kernel of x1 and x2, or of x1 with itself for x2=None; shapes as in `ntk`.
 
-  With x2=None blocks (i, i + t mod b) for t up to b/2 meet each unordered pair; the last block of a side overlaps the one
-  before it, so that all have one shape.
+  For x2=None, blocks (i, i + t mod b) with t up to b/2 visit each unordered pair. The last block of a side overlaps the one
+  before it, so that all have the same shape.
   """
   symmetric, x2 = x2 is None, x1 if x2 is None else x2
-  n1, n2, one = x1.shape[0], x2.shape[0], features(some, variables)
-  c = largest(some, n1, n2, scalars) if chunk is None else chunk
-  meet = lambda a, b: _named(some, contract(some, a, b), leaves)
-  make = lambda x: _made(some, one, x)
+  n1, n2, feature = x1.shape[0], x2.shape[0], features(plan, variables)
+  c = largest(plan, n1, n2, scalars) if chunk is None else chunk
+  kernel = lambda a, b: _named(plan, contract(plan, a, b), leaves)
+  batch_features = lambda x: _in_batches(plan, feature, x)
   if symmetric and chunk is None and c >= n1:
-    c = -(-n1 // parts(some, n1))
+    c = -(-n1 // blocks_per_side(plan, n1))
   if c >= max(n1, n2):
-    a = make(x1)
-    return meet(a, a if symmetric else make(x2))
+    a = batch_features(x1)
+    return kernel(a, a if symmetric else batch_features(x2))
 
   (c1, c2), (b1, b2) = (min(c, n1), min(c, n2)), (-(-n1 // c), -(-n2 // c))
-  kept = make(x2) if fits(some, n1, n2, c, scalars)[1] else None
-  columns = lambda j: make(_cut(x2, j, c2)) if kept is None else jax.tree.map(lambda f: _cut(f, j, c2), kept)
-  rows = columns if symmetric and kept is not None else lambda i: make(_cut(x1, i, c1))
+  stored = batch_features(x2) if fits(plan, n1, n2, c, scalars)[1] else None
+  columns = lambda j: batch_features(_slice(x2, j, c2)) if stored is None else jax.tree.map(lambda f: _slice(f, j, c2), stored)
+  rows = columns if symmetric and stored is not None else lambda i: batch_features(_slice(x1, i, c1))
 
-  def put(out, block, i, j):
+  def write(out, block, i, j):
     return jax.tree.map(lambda o, b: jax.lax.dynamic_update_slice(o, b, (i, j, *(0,) * (b.ndim - 2))), out, block)
 
   def row(i, out):
@@ -75,43 +79,43 @@ def blocks(
 
     def column(t, out):
       j = (i + t) % b2 if symmetric else t
-      block = meet(a, columns(j))
-      out = put(out, block, i * c1, j * c2)
-      return put(out, jax.tree.map(_mirrored, block), j * c2, i * c1) if symmetric else out
+      block = kernel(a, columns(j))
+      out = write(out, block, i * c1, j * c2)
+      return write(out, jax.tree.map(_transposed, block), j * c2, i * c1) if symmetric else out
 
     return jax.lax.fori_loop(0, b2 // 2 + 1 if symmetric else b2, column, out)
 
-  shape = jax.eval_shape(lambda: meet(rows(jnp.int32(0)), columns(jnp.int32(0))))
+  shape = jax.eval_shape(lambda: kernel(rows(jnp.int32(0)), columns(jnp.int32(0))))
   return jax.lax.fori_loop(0, b1, row, jax.tree.map(lambda b: jnp.zeros((n1, n2, *b.shape[2:]), b.dtype), shape))
 
 
-def diagonal(some: Plan, variables: Variables, x: Array, chunk: int | None, leaves: bool, scalars: int) -> Kernel:
-  """The kernel of each example with itself."""
-  one = features(some, variables)
+def diagonal(plan: Plan, variables: Variables, x: Array, chunk: int | None, leaves: bool, scalars: int) -> Kernel:
+  """The kernel of each example with itself: (n,) or (n, k, k)."""
+  feature = features(plan, variables)
 
-  def own(x):
-    held = jax.tree.map(lambda f: f[None], one(x))
-    return jax.tree.map(lambda b: b[0, 0], _named(some, contract(some, held, held), leaves))
+  def entry(x):
+    f = jax.tree.map(lambda f: f[None], feature(x))
+    return jax.tree.map(lambda b: b[0, 0], _named(plan, contract(plan, f, f), leaves))
 
-  c = scalars // (some.working + some.meeting + some.held) if chunk is None else chunk
-  return _joined(_each(lambda x: jax.vmap(own)(x), x, c), x.shape[0])
+  c = scalars // (plan.feature_temporaries + plan.pair_temporaries + plan.feature_size) if chunk is None else chunk
+  return _joined(_map_blocks(lambda x: jax.vmap(entry)(x), x, c), x.shape[0])
 
 
 def by_vectors(
   apply: Callable[..., Array],
   variables: Variables,
-  some: Plan,
+  plan: Plan,
   x1: Array,
   x2: Array | None,
   chunk: int | None,
   leaves: bool,
   scalars: int,
 ) -> Kernel:
-  """The kernel by its products with unit vectors; x2=None is the diagonal alone."""
-  params, k, size = variables['params'], some.structure.outputs, sum(some.structure.sizes)
+  """The kernel from its products with unit vectors; x2=None gives the diagonal alone."""
+  params, k, size = variables['params'], plan.structure.outputs, sum(plan.structure.sizes)
   outputs = lambda x: lambda params: apply({**variables, 'params': params}, x[None]).reshape(-1)
-  basis = min(k, max(1, scalars // (4 * size)))  # gradients held at a time
-  c = max(1, scalars // (4 * basis * some.structure.residuals)) if chunk is None else chunk
+  gradients = min(k, max(1, scalars // (4 * size)))  # gradients in memory at a time
+  c = max(1, scalars // (4 * gradients * plan.structure.residuals)) if chunk is None else chunk
 
   def row(x):
     push = jax.linearize(outputs(x), params)[1]
@@ -124,42 +128,42 @@ def by_vectors(
         if not leaves:
           return push(grads)
         flat, treedef = jax.tree.flatten(grads)
-        alone = lambda i: jax.tree.unflatten(treedef, [g if i == j else jnp.zeros_like(g) for j, g in enumerate(flat)])
-        return {name: push(alone(i)) for i, name in enumerate(some.structure.names)}
+        only = lambda i: jax.tree.unflatten(treedef, [g if i == j else jnp.zeros_like(g) for j, g in enumerate(flat)])
+        return {name: push(only(i)) for i, name in enumerate(plan.structure.names)}
 
-      columns = jax.lax.map(product, jnp.eye(k, dtype=dtype), batch_size=basis)  # (l, k)
-      return jax.tree.map(lambda b: jnp.trace(trees.wide(b)) if some.trace else trees.wide(b).T, columns)
+      columns = jax.lax.map(product, jnp.eye(k, dtype=dtype), batch_size=gradients)  # (l, k)
+      return jax.tree.map(lambda b: jnp.trace(trees.at_least_float32(b)) if plan.trace else trees.at_least_float32(b).T, columns)
 
     return column(x) if x2 is None else jax.lax.map(column, x2)
 
   dtype = jax.eval_shape(outputs(x1[0]), params).dtype
-  return _joined(_each(lambda x: jax.vmap(row)(x), x1, c), x1.shape[0])
+  return _joined(_map_blocks(lambda x: jax.vmap(row)(x), x1, c), x1.shape[0])
 
 
-def _made(some: Plan, one, x):
-  """The features of examples (n, ...), few at a time."""
-  n, scalars = x.shape[0], max(BATCH, READS * sum(some.structure.sizes))
-  if n * some.working <= scalars:
-    return jax.vmap(one)(x)
-  return _joined(_each(jax.vmap(one), x, scalars // some.working), n)
+def _in_batches(plan: Plan, feature, x):
+  """The features of examples x (n, ...), in batches whose temporaries fit the cache."""
+  n, scalars = x.shape[0], max(CACHE_SCALARS, SCALARS_PER_WEIGHT * sum(plan.structure.sizes))
+  if n * plan.feature_temporaries <= scalars:
+    return jax.vmap(feature)(x)
+  return _joined(_map_blocks(jax.vmap(feature), x, scalars // plan.feature_temporaries), n)
 
 
-def _cut(x, i, c):
-  """Block i of c examples; the last is moved back to lie within x."""
+def _slice(x, i, c):
+  """Block i of c examples. The last block starts earlier if x would end within it."""
   return jax.lax.dynamic_slice_in_dim(x, i * c, c)
 
 
-def _each(f, x, c):
-  """f of every block of at most c examples, one after the other: (b, c, ...)."""
+def _map_blocks(f, x, c):
+  """f of each block of at most c examples, one after the other: (b, c, ...)."""
   n = jax.tree.leaves(x)[0].shape[0]
   b = -(-n // min(max(c, 1), n))
-  b = next((d for d in range(b, min(2 * b, n) + 1) if n % d == 0), b)  # then no block overlaps another, and none is copied
+  b = next((d for d in range(b, min(2 * b, n) + 1) if n % d == 0), b)  # blocks that do not overlap are joined without a copy
   c = -(-n // b)
-  return jax.lax.map(lambda i: f(jax.tree.map(lambda a: _cut(a, i, c), x)), jnp.arange(b))
+  return jax.lax.map(lambda i: f(jax.tree.map(lambda a: _slice(a, i, c), x)), jnp.arange(b))
 
 
 def _joined(blocks, n):
-  """(b, c, ...) -> (n, ...), where the last block overlaps the one before it."""
+  """(b, c, ...) -> (n, ...), where the last block may overlap the one before it."""
 
   def join(x):
     b, c = x.shape[:2]
@@ -170,21 +174,22 @@ def _joined(blocks, n):
   return jax.tree.map(join, blocks)
 
 
-def _mirrored(block):
+def _transposed(block):
+  """The kernel of (x2, x1) from that of (x1, x2)."""
   return block.T if block.ndim == 2 else jnp.transpose(block, (1, 0, 3, 2))
 
 
-def _named(some: Plan, kernels: list[Array | None], leaves: bool) -> Kernel:
-  """(n, m) or (n, m, k, k): the sum over leaves, or each under its name; unused leaves are zero."""
-  last = lambda b: b if b.ndim == 2 else jnp.transpose(b, (0, 2, 1, 3))
-  found = [b for b in kernels if b is not None]
+def _named(plan: Plan, kernels: list[Array | None], leaves: bool) -> Kernel:
+  """(n, m) or (n, m, k, k): the sum over leaves, or {name: kernel} with zeros for unused leaves."""
+  outputs_last = lambda b: b if b.ndim == 2 else jnp.transpose(b, (0, 2, 1, 3))
+  nonzero = [b for b in kernels if b is not None]
   if not leaves:
-    return last(sum(found[1:], start=found[0]))
-  zero = jnp.zeros_like(found[0])
-  return {name: last(zero if b is None else b) for name, b in zip(some.structure.names, kernels, strict=False)}
+    return outputs_last(sum(nonzero[1:], start=nonzero[0]))
+  zero = jnp.zeros_like(nonzero[0])
+  return {name: outputs_last(zero if b is None else b) for name, b in zip(plan.structure.names, kernels, strict=False)}
 
 
-def cost(some: Plan, n1: int, n2: int, leaves: bool) -> tuple[int, int]:
-  """Operations of `blocks` and of `by_vectors`."""
-  vectors = n1 * n2 * some.structure.outputs * 2 * some.structure.operations * (len(some.structure.names) if leaves else 1)
-  return (n1 + n2) * some.features + n1 * n2 * some.pair, vectors
+def cost(plan: Plan, n1: int, n2: int, leaves: bool) -> tuple[int, int]:
+  """The operations of `blocks` and of `by_vectors` for n1 x n2 examples."""
+  products = n1 * n2 * plan.structure.outputs * 2 * plan.structure.operations * (len(plan.structure.names) if leaves else 1)
+  return (n1 + n2) * plan.feature_operations + n1 * n2 * plan.pair_operations, products

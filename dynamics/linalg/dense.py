@@ -1,8 +1,8 @@
-"""Factorisations of dense matrices that may stand side by side in one program.
+"""Factorisations of dense matrices that are safe under `vmap` on a CPU.
 
-On a CPU, jax gives the matrices of a batch to the threads of a pool and waits for them on a thread of that pool. A program in
-which as many batches may be factorised at a time as there are threads (the layers of a deep network, drawn orthogonal for all
-members at once) can so wait for ever. Here a batch that `vmap` makes is worked off matrix by matrix on a CPU, without waiting.
+On a CPU a batched LAPACK call blocks one thread of the pool that it needs. With as many concurrent calls as threads (such as
+orthogonal draws for the layers of a deep network, for all members at once), XLA deadlocks, so under `vmap` these wrappers
+factorise one matrix at a time.
 """
 
 from collections.abc import Callable
@@ -15,52 +15,54 @@ from dynamics.types import Array
 
 
 class Singular(NamedTuple):
-  """x = u diag(s) vt, s descending, in the shorter form: (m, r), (r,), (r, n) with r = min(m, n)."""
+  """The thin decomposition x = u diag(s) vt of x (m, n): (m, r), (r,) descending, (r, n), where r = min(m, n)."""
 
   u: Array
   s: Array
   vt: Array
 
 
-def _in_turn(factorise: Callable, on_cpu: Callable | None = None) -> Callable:
-  alone = jax.custom_batching.sequential_vmap(on_cpu or factorise)
-  found = jax.custom_jvp(lambda x: jax.lax.platform_dependent(x, cpu=alone, default=factorise))
-  found.defjvp(lambda x, tangents: jax.jvp(factorise, x, tangents))  # derivatives are jax's own
-  return found
+def _sequential_on_cpu(factorise: Callable, on_cpu: Callable | None = None) -> Callable:
+  """`factorise`, computed for one matrix at a time under `vmap` on a CPU, by `on_cpu` if given, with the derivative of jax."""
+  sequential = jax.custom_batching.sequential_vmap(on_cpu or factorise)
+  function = jax.custom_jvp(lambda x: jax.lax.platform_dependent(x, cpu=sequential, default=factorise))
+  function.defjvp(lambda x, tangents: jax.jvp(factorise, x, tangents))
+  return function
 
 
-_qr = _in_turn(lambda x: tuple(jnp.linalg.qr(x)))
-_svd = _in_turn(lambda x: tuple(jnp.linalg.svd(x, full_matrices=False)))
-_svdvals = _in_turn(lambda x: jnp.linalg.svd(x, compute_uv=False))
-_eigh = _in_turn(lambda x: tuple(jnp.linalg.eigh(x)))
-_eigvalsh = _in_turn(lambda x: jnp.linalg.eigvalsh(x))
-# jax's eigvalsh computes the vectors too, and its svd does not: half the time.
-_positive = _in_turn(lambda x: jnp.linalg.eigvalsh(x), lambda x: jnp.linalg.svd(x, compute_uv=False)[::-1])
+_qr = _sequential_on_cpu(lambda x: tuple(jnp.linalg.qr(x)))
+_svd = _sequential_on_cpu(lambda x: tuple(jnp.linalg.svd(x, full_matrices=False)))
+_svdvals = _sequential_on_cpu(lambda x: jnp.linalg.svd(x, compute_uv=False))
+_eigh = _sequential_on_cpu(lambda x: tuple(jnp.linalg.eigh(x)))
+_eigvalsh = _sequential_on_cpu(lambda x: jnp.linalg.eigvalsh(x))
+# On a CPU jax's eigvalsh computes eigenvectors too, and its svd does not compute singular vectors: half the time.
+_eigvalsh_positive = _sequential_on_cpu(lambda x: jnp.linalg.eigvalsh(x), lambda x: jnp.linalg.svd(x, compute_uv=False)[::-1])
 
 
 def qr(x: Array) -> tuple[Array, Array]:
-  """(q, r) of one matrix (m, n), in the shorter form."""
+  """The thin QR decomposition of one matrix (m, n): q (m, r) and r (r, n), where r = min(m, n)."""
   return _qr(x)
 
 
 def svd(x: Array) -> Singular:
-  """The singular value decomposition of one matrix (m, n)."""
+  """The thin singular value decomposition of one matrix (m, n)."""
   return Singular(*_svd(x))
 
 
 def singular_values(x: Array) -> Array:
-  """(min(m, n),) of one matrix (m, n), descending."""
+  """The singular values of one matrix (m, n), descending: (min(m, n),)."""
   return _svdvals(x)
 
 
 def eigh(x: Array) -> tuple[Array, Array]:
-  """(values (n,), ascending, and vectors (n, n), in columns) of one symmetric matrix (n, n)."""
+  """Eigenvalues (n,), ascending, and eigenvectors (n, n), as columns, of one symmetric matrix (n, n)."""
   return _eigh(x)
 
 
 def eigenvalues(x: Array, *, positive: bool = False) -> Array:
-  """(n,) of one symmetric matrix (n, n), ascending.
+  """The eigenvalues of one symmetric matrix (n, n), ascending: (n,).
 
-  With `positive` of one that has no negative ones but by rounding, whose signs are then lost: twice as fast on a CPU.
+  `positive` promises that the matrix is positive semi-definite up to rounding. On a CPU singular values are then returned,
+  in half the time, so that eigenvalues which rounding made negative lose their sign.
   """
-  return _positive(x) if positive else _eigvalsh(x)
+  return _eigvalsh_positive(x) if positive else _eigvalsh(x)

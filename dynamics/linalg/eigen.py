@@ -1,9 +1,8 @@
-"""Extreme eigenpairs of a symmetric operator, with their residuals.
+"""Extreme eigenpairs of a symmetric operator, with residuals, by thick-restart Lanczos in Davidson's form.
 
-Thick-restart Lanczos in Davidson's form: the space grows by products of the operator with the residual of the worst pair,
-which is Lanczos for one start vector, and takes any number of start vectors, which Lanczos does not. Chosen over block
-Lanczos and LOBPCG because from one vector it needs the fewest products, and from the pairs of an earlier reading it starts
-with all of them.
+The search space grows by a Krylov sequence from the residual of the worst Ritz pair. From one start vector this is Lanczos;
+unlike Lanczos it also accepts several start vectors. We chose it over block Lanczos and LOBPCG because it needs the fewest
+products from one vector and can start from all eigenvectors of an earlier call.
 """
 
 from typing import Literal, NamedTuple
@@ -19,28 +18,28 @@ Which = Literal['top', 'bottom', 'both']
 
 
 class Eigen(NamedTuple):
-  """e eigenpairs: k, or 2 k for 'both', where the k largest stand before the k smallest."""
+  """e eigenpairs: k, or 2 k for 'both', the k largest before the k smallest."""
 
-  values: Array  # (e,) the largest first for 'top', the smallest first for 'bottom'
+  values: Array  # (e,) descending for 'top', ascending for 'bottom', each half in its own order for 'both'
   vectors: Tree  # (e, ...) orthonormal
-  residuals: Array  # (e,) |A v - value v|; an eigenvalue of A lies within it
-  products: Array  # () int32: products with the operator
-  converged: Array  # () bool: every residual is at most tolerance times the largest |value| seen
+  residuals: Array  # (e,) |A v - value v|; A has an eigenvalue within this distance of the value
+  products: Array  # () int32: products with the operator that were used
+  converged: Array  # () bool: every residual is at most tolerance times the largest |Ritz value|
 
 
 class _Space(NamedTuple):
-  """Rows of `basis` are orthonormal or zero, `image` is A of them, `matrix` = basis image^T; b rows."""
+  """A search space of up to b dimensions."""
 
-  basis: Array  # (b, p)
-  image: Array  # (b, p)
-  matrix: Array  # (b, b)
+  basis: Array  # (b, p) rows are orthonormal or zero
+  image: Array  # (b, p) A applied to each row
+  matrix: Array  # (b, b) basis image^T
 
 
 class _Pairs(NamedTuple):
-  space: _Space  # in which the first e rows are the wanted pairs
-  values: Array  # (b,) of the rows
+  space: _Space  # its first e rows are the requested Ritz vectors
+  values: Array  # (b,) Ritz values of the rows
   residuals: Array  # (e,)
-  scale: Array  # () the largest |value|
+  scale: Array  # () the largest |Ritz value|
   products: Array
   cycle: Array
 
@@ -57,90 +56,90 @@ def eigsh(
   columns: int | None = None,
   products: int = 1000,
 ) -> Eigen:
-  """The k largest ('top') or smallest ('bottom') eigenvalues of a symmetric operator, or k of each, with eigenvectors.
+  """The k largest ('top') or smallest ('bottom') eigenvalues of a symmetric operator, or k of each ('both'), with vectors.
 
-  An eigenvalue's error is at most its residual, and about residual^2 / gap: with a residual of 1e-4 it is known to about
-  1e-6 where eigenvalues lie well apart, in units of the largest.
+  The error of an eigenvalue is at most its residual, and about residual^2 / gap: in units of the largest eigenvalue, a
+  residual of 1e-4 gives about 1e-6 if eigenvalues are well separated. The Krylov space of one vector contains one eigenvector
+  of a repeated eigenvalue. Its other copies appear only once that space is exhausted, or from several start vectors, and
+  residuals do not show that one is missing.
 
   Args:
     matvec: tree -> tree.
-    like: a tree of the shapes and dtypes that matvec takes.
-    k: how many, of each end.
-    key: for the start vector where `start` is None, and for a new direction wherever the space is exhausted.
+    like: a tree with the shapes and dtypes that matvec takes.
+    k: the number of eigenvalues at each end.
+    key: draws the start vector if `start` is None, and a new direction whenever the Krylov space is exhausted.
     which: the end of the spectrum.
-    tolerance: of the residuals, relative to the largest |eigenvalue| seen. float32 gives no less than about 1e-6.
-    start: (s, ...) vectors to begin with, such as those of an earlier reading; they need not be orthonormal. Each costs a
-      product, and where they still are eigenvectors nothing more is needed.
-    columns: vectors that are kept, and their images; None is 2 e + 16, or the dimension.
-    products: the most products, about; what has not converged by then shows in `residuals` and `converged`.
+    tolerance: of the residuals, relative to the largest |eigenvalue|. In float32 about 1e-6 is the least that is reached.
+    start: (s, ...) start vectors, such as eigenvectors of an earlier call; they need not be orthonormal. Each costs a
+      product. If they are still eigenvectors, no more products are needed.
+    columns: the largest dimension of the search space, each with two vectors of memory; None is 2 e + 16, or the dimension.
+    products: about the largest number of products; `residuals` and `converged` tell what has not converged by then.
 
   Raises:
-    ValueError: more eigenvalues than dimensions, fewer than one, an unknown `which`, too few columns.
+    ValueError: fewer than one eigenvalue or more than dimensions; an unknown `which`; too few columns.
   """
   shape = flat(like)
-  wanted = _check(k, which, columns, shape.size)
-  width = min(2 * wanted + 16 if columns is None else columns, shape.size)
-  kept = width if width == shape.size else min(wanted + (width - wanted) // 2, width - 1)
-  tall = jax.vmap(shape.ravel)
+  requested = _check(k, which, columns, shape.size)
+  width = min(2 * requested + 16 if columns is None else columns, shape.size)
+  retained = width if width == shape.size else min(requested + (width - requested) // 2, width - 1)
   with jax.default_matmul_precision('float32'):
     product = lambda v: shape.ravel(matvec(shape.unravel(v)))
-    if width == shape.size:  # so few dimensions that the whole matrix is taken
+    if width == shape.size:  # the search space is the whole space
       rows = jnp.eye(width, dtype=shape.dtype)
     else:
-      rows = jax.random.normal(key, (1, shape.size), shape.dtype) if start is None else tall(start)[:width]
-    first = _grow(product, _empty(width, shape), rows, 0, rows.shape[0], jax.random.fold_in(key, 1), given=True)
-    pairs = _ritz(first, k, which, kept, jnp.int32(rows.shape[0]), jnp.int32(0))
+      rows = jax.random.normal(key, (1, shape.size), shape.dtype) if start is None else jax.vmap(shape.ravel)(start)[:width]
+    space = _grow(product, _empty(width, shape), rows, 0, rows.shape[0], jax.random.fold_in(key, 1), krylov=False)
+    pairs = _ritz(space, k, which, retained, jnp.int32(rows.shape[0]), jnp.int32(0))
 
-    def goes_on(pairs):
-      rough = ~(jnp.max(pairs.residuals) <= jnp.asarray(tolerance, shape.dtype) * pairs.scale)
-      return rough & jnp.isfinite(pairs.scale) & (pairs.products < products)
+    def unfinished(pairs):
+      inexact = ~(jnp.max(pairs.residuals) <= jnp.asarray(tolerance, shape.dtype) * pairs.scale)
+      return inexact & jnp.isfinite(pairs.scale) & (pairs.products < products)
 
     def cycle(pairs):
-      # The residual of the worst of the wanted pairs is where the space grows.
       worst = jnp.argmax(pairs.residuals)
-      away = pairs.space.image[worst] - pairs.values[worst] * pairs.space.basis[worst]
-      some = jax.random.fold_in(key, 2 + pairs.cycle)
-      grown = _grow(product, pairs.space, away[None], kept, width, some, given=False)
-      return _ritz(grown, k, which, kept, pairs.products + (width - kept), pairs.cycle + 1)
+      residual = pairs.space.image[worst] - pairs.values[worst] * pairs.space.basis[worst]
+      cycle_key = jax.random.fold_in(key, 2 + pairs.cycle)
+      space = _grow(product, pairs.space, residual[None], retained, width, cycle_key, krylov=True)
+      return _ritz(space, k, which, retained, pairs.products + (width - retained), pairs.cycle + 1)
 
-    if width > kept:
-      pairs = jax.lax.while_loop(goes_on, cycle, pairs)
+    if width > retained:
+      pairs = jax.lax.while_loop(unfinished, cycle, pairs)
     converged = jnp.max(pairs.residuals) <= jnp.asarray(tolerance, shape.dtype) * pairs.scale
-    vectors = jax.vmap(shape.unravel)(pairs.space.basis[:wanted])
-    return Eigen(pairs.values[:wanted], vectors, pairs.residuals, pairs.products, converged)
+    vectors = jax.vmap(shape.unravel)(pairs.space.basis[:requested])
+    return Eigen(pairs.values[:requested], vectors, pairs.residuals, pairs.products, converged)
 
 
 def _empty(width, shape) -> _Space:
-  none = jnp.zeros((width, shape.size), shape.dtype)
-  return _Space(none, none, jnp.zeros((width, width), shape.dtype))
+  zeros = jnp.zeros((width, shape.size), shape.dtype)
+  return _Space(zeros, zeros, jnp.zeros((width, width), shape.dtype))
 
 
-def _grow(product, space: _Space, rows: Array, first: int, last: int, key: Key, given: bool) -> _Space:
-  """Fills rows `first` to `last` of a space: with `rows`, where they are given, else with a Krylov sequence from rows[0]."""
+def _grow(product, space: _Space, rows: Array, first: int, last: int, key: Key, krylov: bool) -> _Space:
+  """Fills rows `first` to `last` of a space: with a Krylov sequence that starts at rows[0] if `krylov`, else with `rows`."""
   small, width = BREAKDOWN * jnp.finfo(rows.dtype).eps, space.basis.shape[0]
 
   def direction(w, basis, scale, j):
-    """A unit vector orthogonal to the basis along w, a random one where w lies within, zero where nothing is left."""
+    """The part of w orthogonal to the basis, normalised; a random direction if w is in its span; zero if that is everything."""
 
-    def reduce(w):
+    def project(w):
       w = orthogonalise(w, basis, 1, width)
       return w, jnp.linalg.norm(w)
 
     def draw(carry):
       _, _, tries = carry
-      return *reduce(_unit(jax.random.normal(jax.random.fold_in(key, j), w.shape, w.dtype))), tries + 1
+      return *project(_unit(jax.random.normal(jax.random.fold_in(key, j), w.shape, w.dtype))), tries + 1
 
-    w, size = reduce(w)
-    missing = ~(size > small * scale)  # a loop in place of a `cond`, which under `vmap` would always draw
-    fresh = lambda carry: (carry[2] < 1) & missing
-    u, length, tries = jax.lax.while_loop(fresh, draw, (w, size, jnp.int32(0)))
-    least = jnp.where(tries > 0, jnp.asarray(100 * small, w.dtype), 0)  # a random unit vector that lies within is rounding
+    w, size = project(w)
+    in_span = ~(size > small * scale)  # the loop below stands for a `cond`, which under `vmap` would always draw
+    undrawn = lambda carry: (carry[2] < 1) & in_span
+    u, length, tries = jax.lax.while_loop(undrawn, draw, (w, size, jnp.int32(0)))
+    least = jnp.where(tries > 0, jnp.asarray(100 * small, w.dtype), 0)  # a shorter projection of a unit vector is rounding
     return jnp.where(length > least, u / jnp.where(length > least, length, 1), 0)
 
   def step(j, carry):
     (basis, image, matrix), w, scale = carry
-    w = rows[j] if given else w
-    scale = jnp.linalg.norm(w) if given else scale
+    w = w if krylov else rows[j]
+    scale = scale if krylov else jnp.linalg.norm(w)
     v = direction(w, basis, scale, j)
     basis = jax.lax.dynamic_update_slice(basis, v[None], (j, 0))
     w = product(v)
@@ -157,52 +156,54 @@ def _unit(v):
   return v / jnp.linalg.norm(v)
 
 
-def _ritz(space: _Space, k: int, which: Which, kept: int, products: Array, cycle: Array) -> _Pairs:
-  """The best approximations within a space, the wanted ones first, and the next best as far as `kept`."""
+def _ritz(space: _Space, k: int, which: Which, retained: int, products: Array, cycle: Array) -> _Pairs:
+  """The Ritz pairs of a space, the requested ones first, then the next best up to `retained`; the rows after them are zero."""
   width = space.basis.shape[0]
   matrix = (space.matrix + space.matrix.T) / 2
   size = jnp.linalg.norm(matrix)
-  # Rows that are zero must not mix with a true eigenvalue of 0: they are given one far away, and known by it.
+  # Zero rows would mix with a true eigenvalue of 0. They get an eigenvalue far above the others, which marks them as spurious.
   empty = jnp.sum(jnp.square(space.basis), axis=1) < 0.5
   far = jnp.where(size == 0, 1, 4 * size)
   values, vectors = dense.eigh(matrix + jnp.diag(jnp.where(empty, far, 0)))
-  ghost = values > far / 2
-  up, down = jnp.where(ghost, -jnp.inf, values), jnp.where(ghost, jnp.inf, values)
+  spurious = values > far / 2
+  up, down = jnp.where(spurious, -jnp.inf, values), jnp.where(spurious, jnp.inf, values)
   order = {
     'top': jnp.argsort(-up),
     'bottom': jnp.argsort(down),
-    # The k largest, the k smallest, and then what is left in between by turns.
-    'both': _ends(jnp.argsort(-up), jnp.sum(ghost), k),
-  }[which][:kept]
-  wanted = min(2 * k if which == 'both' else k, width)
-  real = ~ghost[order]
-  turn = jnp.where(real[None], vectors[:, order], 0).T  # (kept, width)
-  values = jnp.where(real, values[order], 0)
-  fill = lambda rows: jnp.zeros((width, rows.shape[1]), rows.dtype).at[:kept].set(rows)
-  basis, image = turn @ space.basis, turn @ space.image
-  residuals = jnp.linalg.norm(image[:wanted] - values[:wanted, None] * basis[:wanted], axis=1)
+    'both': _from_both_ends(jnp.argsort(-up), jnp.sum(spurious), k),
+  }[which][:retained]
+  requested = min(2 * k if which == 'both' else k, width)
+  valid = ~spurious[order]
+  rotation = jnp.where(valid[None], vectors[:, order], 0).T  # (retained, width)
+  values = jnp.where(valid, values[order], 0)
+  pad = lambda rows: jnp.zeros((width, rows.shape[1]), rows.dtype).at[:retained].set(rows)
+  basis, image = rotation @ space.basis, rotation @ space.image
+  residuals = jnp.linalg.norm(image[:requested] - values[:requested, None] * basis[:requested], axis=1)
   scale = jnp.max(jnp.abs(values))
-  residuals = jnp.where(real[:wanted], residuals, jnp.inf)  # a pair that is not there yet
-  diagonal = jnp.zeros((width,), values.dtype).at[:kept].set(values)
-  return _Pairs(_Space(fill(basis), fill(image), jnp.diag(diagonal)), diagonal, residuals, scale, products, cycle)
+  residuals = jnp.where(valid[:requested], residuals, jnp.inf)
+  diagonal = jnp.zeros((width,), values.dtype).at[:retained].set(values)
+  return _Pairs(_Space(pad(basis), pad(image), jnp.diag(diagonal)), diagonal, residuals, scale, products, cycle)
 
 
-def _ends(descending: Array, ghosts: Array, k: int) -> Array:
-  """Of positions in descending order: the k first, the k last, the others by their distance to an end; ghosts come last."""
+def _from_both_ends(descending: Array, spurious: Array, k: int) -> Array:
+  """Reorders indices in descending order of value: the k first, the k last, then alternately from both ends inwards.
+
+  The last `spurious` indices, a count, stay last.
+  """
   width = descending.shape[0]
-  front = jnp.argsort(descending).astype(jnp.int32)  # the place of each
-  back = width - ghosts.astype(jnp.int32) - 1 - front
+  front = jnp.argsort(descending).astype(jnp.int32)  # the position of each index from the front, and from the back
+  back = width - spurious.astype(jnp.int32) - 1 - front
   between = 2 * k + 2 * jnp.minimum(front, back) + (back < front).astype(jnp.int32)
-  place = jnp.where(front < k, front, jnp.where(back < k, k + back, between))
-  return jnp.argsort(jnp.where(back < 0, 4 * width + front, place))
+  position = jnp.where(front < k, front, jnp.where(back < k, k + back, between))
+  return jnp.argsort(jnp.where(back < 0, 4 * width + front, position))
 
 
 def _check(k: int, which: str, columns: int | None, size: int) -> int:
   if which not in ('top', 'bottom', 'both'):
     raise ValueError(f"which is {which!r}; it must be 'top', 'bottom' or 'both'")
-  wanted = 2 * k if which == 'both' else k
-  if k < 1 or wanted > size:
-    raise ValueError(f'{wanted} eigenvalues were asked for in {size} dimensions; there can be 1 to {size}')
-  if columns is not None and columns <= wanted and columns < size:
-    raise ValueError(f'{columns} columns cannot hold {wanted} eigenvectors and grow; take {wanted + 1} or more')
-  return wanted
+  requested = 2 * k if which == 'both' else k
+  if k < 1 or requested > size:
+    raise ValueError(f'{requested} eigenvalues were asked for in {size} dimensions; there can be 1 to {size}')
+  if columns is not None and columns <= requested and columns < size:
+    raise ValueError(f'{columns} columns cannot hold {requested} eigenvectors and grow; take {requested + 1} or more')
+  return requested

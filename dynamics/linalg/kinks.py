@@ -1,7 +1,7 @@
-"""Where a function has kinks: places at which second derivatives are missing, and are read as zero.
+"""Which primitives of a function are not smooth, so that its Hessian is not the whole curvature.
 
-Automatic differentiation gives 0 for the curvature of relu, abs or max, also at the kink. A Hessian of such a network is that
-of the smooth piece around the parameters, which may be what is wanted, or may be all zero. This says which primitives do it.
+Automatic differentiation gives relu, abs and max a second derivative of 0 everywhere, even at the kink. The Hessian of such
+a network is that of the smooth piece around the parameters, which may be intended, or may be all zero.
 """
 
 from collections.abc import Callable
@@ -9,77 +9,72 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dynamics import jaxprs
 from dynamics.types import Tree
 
 KINKS = ('max', 'min', 'abs', 'clamp', 'reduce_max', 'reduce_min', 'cummax', 'cummin', 'sort', 'top_k')
-STEPS = ('round', 'floor', 'ceil', 'sign')  # flat, so no derivative goes through
-SMOOTH = ('logaddexp', 'softplus', 'silu')  # smooth functions with a derivative of their own, written with a kink inside
-CALLS = ('jaxpr', 'call_jaxpr', 'fun_jaxpr')
+STEPS = ('round', 'floor', 'ceil', 'sign')  # piecewise constant: derivatives stop here
+SMOOTH = ('logaddexp', 'softplus', 'silu')  # smooth functions whose definition in jax contains a kink
 
 
 def kinks(function: Callable[[Tree], Tree], params: Tree) -> dict[str, int]:
-  """The primitives of `function` that are not smooth and stand on the way of a derivative from its value to params.
+  """{primitive: count} of the primitives that are not smooth and through which `function` depends on params.
 
-  Empty for a smooth function; else how often each stands there, a loop counting once. 'select_n' is a `where` whose
-  condition depends on params. What `stop_gradient` cuts off does not count, such as the shift by the largest logit in a
-  softmax. Whether parameters ever reach the kink is not asked: the abs of a positive sum in jax's logsumexp counts.
+  Empty for a smooth function. The body of a loop counts once. 'select_n' is a `where` whose condition depends on params.
+  Primitives behind `stop_gradient` do not count, such as the shift by the largest logit in a softmax. The count says nothing
+  about whether the arguments reach the kink: the abs of a positive sum in jax's logsumexp counts.
   """
   closed = jax.make_jaxpr(function)(params)
-  found: dict[str, int] = {}
-  _count(closed.jaxpr, [True] * len(closed.jaxpr.invars), [True] * len(closed.jaxpr.outvars), found)
-  return dict(sorted(found.items()))
+  counts: dict[str, int] = {}
+  _count(closed.jaxpr, [True] * len(closed.jaxpr.invars), [True] * len(closed.jaxpr.outvars), counts)
+  return dict(sorted(counts.items()))
 
 
-def _inner(eqn):
-  """The jaxpr that an equation calls with its own operands, if it is a call, and those it runs in another way."""
-  direct = next((eqn.params[name] for name in CALLS if name in eqn.params), None)
-  direct = None if direct is None else getattr(direct, 'jaxpr', direct)
-  if direct is not None and len(direct.invars) == len(eqn.invars) and eqn.primitive.name not in ('scan', 'while'):
-    return direct, []
-  values = [v for some in eqn.params.values() for v in (some if isinstance(some, tuple) else (some,))]
-  return None, [v.jaxpr for v in values if hasattr(v, 'jaxpr')]
-
-
-def _depend(jaxpr, given) -> dict:
-  """Which variables' values depend on params."""
-  known = dict(zip(jaxpr.invars, given, strict=True))
+def _dependent(jaxpr, inputs) -> dict:
+  """{variable: whether it depends on params}, given the same for each input."""
+  depends = dict(zip(jaxpr.invars, inputs, strict=True))
   for eqn in jaxpr.eqns:
-    direct, _ = _inner(eqn)
-    inputs = [_get(known, v) for v in eqn.invars]
-    inside = None if direct is None else _depend(direct, inputs)
-    outs = [any(inputs)] * len(eqn.outvars) if inside is None else [_get(inside, v) for v in direct.outvars]
-    known |= zip(eqn.outvars, outs, strict=True)
-  return known
+    called = jaxprs.called(eqn)
+    operands = [_get(depends, v) for v in eqn.invars]
+    inside = None if called is None else _dependent(called, operands)
+    results = [any(operands)] * len(eqn.outvars) if inside is None else [_get(inside, v) for v in called.outvars]
+    depends |= zip(eqn.outvars, results, strict=True)
+  return depends
 
 
-def _count(jaxpr, given, wanted, found) -> list[bool]:
-  """Through which inputs a derivative goes on, given through which outputs it comes; counts kinks on its way."""
-  known = _depend(jaxpr, given)
-  alive = {v: True for v, want in zip(jaxpr.outvars, wanted, strict=True) if want and not hasattr(v, 'val')}
+def _count(jaxpr, inputs, outputs, counts) -> list[bool]:
+  """Propagates "a derivative passes here" backwards, from outputs to inputs; adds the kinks on the way to `counts`.
+
+  `inputs` says which inputs depend on params. The list returned says which inputs a derivative reaches.
+  """
+  depends = _dependent(jaxpr, inputs)
+  reached = {v: True for v, passes in zip(jaxpr.outvars, outputs, strict=True) if passes and not hasattr(v, 'val')}
   for eqn in reversed(jaxpr.eqns):
-    outs, inputs = [_get(alive, v) for v in eqn.outvars], [_get(known, v) for v in eqn.invars]
-    floats = [d and jnp.issubdtype(v.aval.dtype, jnp.inexact) for d, v in zip(inputs, eqn.invars, strict=True)]
-    if any(outs) and any(floats):
-      onward = _through(eqn, inputs, outs, found)
-      alive |= {v: True for v, goes, f in zip(eqn.invars, onward, floats, strict=True) if goes and f}
-  return [_get(alive, v) for v in jaxpr.invars]
+    results, operands = [_get(reached, v) for v in eqn.outvars], [_get(depends, v) for v in eqn.invars]
+    differentiable = [d and jnp.issubdtype(v.aval.dtype, jnp.inexact) for d, v in zip(operands, eqn.invars, strict=True)]
+    if any(results) and any(differentiable):
+      passes = _through(eqn, operands, results, counts)
+      reached |= {v: True for v, p, d in zip(eqn.invars, passes, differentiable, strict=True) if p and d}
+  return [_get(reached, v) for v in jaxpr.invars]
 
 
-def _through(eqn, inputs, outs, found) -> list[bool]:
+def _through(eqn, operands, results, counts) -> list[bool]:
+  """`_count` of one equation."""
   name, every = eqn.primitive.name, [True] * len(eqn.invars)
-  direct, others = _inner(eqn)
-  if name in KINKS or name in STEPS or (name == 'select_n' and inputs[0]):
-    found[name] = found.get(name, 0) + 1
+  called = jaxprs.called(eqn)
+  if name in KINKS or name in STEPS or (name == 'select_n' and operands[0]):
+    counts[name] = counts.get(name, 0) + 1
   if name in STEPS or name == 'stop_gradient':
     return [False] * len(eqn.invars)
   if eqn.params.get('name') in SMOOTH:
     return every
-  if direct is not None:
-    return _count(direct, inputs, outs, found)
-  for jaxpr in others:  # a loop or a branch, in which any value may reach any other
-    _count(jaxpr, [any(inputs)] * len(jaxpr.invars), [True] * len(jaxpr.outvars), found)
+  if called is not None:
+    return _count(called, operands, results, counts)
+  for jaxpr in jaxprs.inner(eqn):  # in a loop or a branch any input may reach any output
+    _count(jaxpr, [any(operands)] * len(jaxpr.invars), [True] * len(jaxpr.outvars), counts)
   return every
 
 
-def _get(some: dict, v) -> bool:
-  return not hasattr(v, 'val') and some.get(v, False)
+def _get(flags: dict, v) -> bool:
+  """The flag of a variable; False for one without a flag and for a literal."""
+  return not hasattr(v, 'val') and flags.get(v, False)

@@ -1,4 +1,4 @@
-"""What needs only products of a symmetric operator with vectors: its tridiagonal form, spectrum and extreme eigenpairs."""
+"""Krylov methods, which need only products of a symmetric operator with vectors: Lanczos, eigenpairs, spectral densities."""
 
 from dynamics.linalg.eigen import Eigen, eigsh
 from dynamics.linalg.lanczos import Lanczos, asymmetry, lanczos

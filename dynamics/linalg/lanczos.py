@@ -1,8 +1,8 @@
-"""Symmetric operators as products with vectors, and their tridiagonal form by a guarded Lanczos recurrence.
+"""The Lanczos recurrence with full reorthogonalisation and a test for breakdown.
 
-An operator is a function `matvec` from a tree to a tree of the same structure. Everything here works on one flat vector
-inside, runs under `jit` and, for members, under `vmap`, and asks for one product a step. Call it under `jit`: a loop around
-a fresh closure is compiled at every call.
+A symmetric operator is a function `matvec` from a tree to a tree of the same structure. Trees are flattened to one vector
+inside. Each step takes one product. Everything runs under `jit` and, for members, under `vmap`. Call it under `jit`: outside
+of it, jax compiles the loop again for every new closure.
 """
 
 import math
@@ -15,22 +15,22 @@ import jax.numpy as jnp
 from dynamics.types import Array, Key, Tree
 
 Matvec = Callable[[Tree], Tree]
-BREAKDOWN = 30.0  # a beta below this many roundings of the largest row of T is no direction: products are 1 to 10 off
-BLOCK_BYTES = 2**20  # of basis vectors that are read at a time: they meet the vector twice, the second time from the cache
+BREAKDOWN = 30.0  # a beta up to BREAKDOWN * eps * (largest row sum of |T|) counts as 0; products are off by 1 to 10 eps
+BLOCK_BYTES = 2**20  # bytes of basis rows per block: each is used twice in a row, the second time from the cache
 
 
 class Lanczos(NamedTuple):
-  """Q A Q^T = T on the first `rank` rows of Q, T tridiagonal with `alphas` beside `betas`; all further rows are zero."""
+  """Q A Q^T = T for the first `rank` rows of Q, where T is symmetric tridiagonal; later rows are zero."""
 
   alphas: Array  # (s,) the diagonal of T
-  betas: Array  # (s,) betas[i] joins rows i and i + 1; the last one is the norm of what is left over
-  basis: Array  # (s, p) orthonormal rows, entries in the order of the tree's leaves; see `flat`
-  rank: Array  # () int32: valid steps; fewer than s where the Krylov space is exhausted
+  betas: Array  # (s,) betas[i] couples rows i and i + 1; the last one is the norm of the residual
+  basis: Array  # (s, p) orthonormal rows Q, entries in the order of `flat`
+  rank: Array  # () int32: valid steps, fewer than s if the Krylov space is exhausted
   orthogonality: Array  # () the largest entry of |Q Q^T - 1| over valid rows
 
 
 class Flat(NamedTuple):
-  """A tree of floats as one vector and back: `size` entries of `dtype`."""
+  """The map between trees of floats and vectors of `size` entries of `dtype`."""
 
   size: int
   dtype: jnp.dtype
@@ -39,15 +39,15 @@ class Flat(NamedTuple):
 
 
 def flat(like: Tree) -> Flat:
-  """How trees of these shapes become vectors: leaf after leaf, float32, or float64 where any leaf is.
+  """How trees with the shapes of `like` become vectors: leaf after leaf, as float32, or float64 if any leaf is float64.
 
   Raises:
-    ValueError: no entries, or leaves that are not floating.
+    ValueError: a tree without entries; leaves that are not floating.
   """
   leaves, structure = jax.tree.flatten(like)
-  wrong = [str(leaf.dtype) for leaf in leaves if not jnp.issubdtype(leaf.dtype, jnp.floating)]
-  if wrong:
-    raise ValueError(f'vectors are of floats, but a leaf is {wrong[0]}')
+  dtypes = [str(leaf.dtype) for leaf in leaves if not jnp.issubdtype(leaf.dtype, jnp.floating)]
+  if dtypes:
+    raise ValueError(f'vectors are of floats, but a leaf is {dtypes[0]}')
   sizes, dtype = [leaf.size for leaf in leaves], jnp.float32
   if not sum(sizes):
     raise ValueError('a vector needs entries, but the tree has none')
@@ -59,19 +59,19 @@ def flat(like: Tree) -> Flat:
     return jnp.concatenate([leaf.reshape(-1).astype(dtype) for leaf in jax.tree.leaves(tree)])
 
   def unravel(v):
-    pieces = (v[end - leaf.size : end].reshape(leaf.shape).astype(leaf.dtype) for end, leaf in zip(ends, leaves, strict=True))
-    return jax.tree.unflatten(structure, pieces)
+    arrays = (v[end - leaf.size : end].reshape(leaf.shape).astype(leaf.dtype) for end, leaf in zip(ends, leaves, strict=True))
+    return jax.tree.unflatten(structure, arrays)
 
   return Flat(sum(sizes), jnp.dtype(dtype), ravel, unravel)
 
 
 def lanczos(matvec: Matvec, v: Tree, steps: int) -> Lanczos:
-  """`steps` (s) steps from v, with full reorthogonalisation.
+  """`steps` (s) Lanczos steps from v, with full reorthogonalisation.
 
-  Where the Krylov space of v is exhausted after r < s steps (a beta of rounding size), the recurrence freezes: `rank` is
-  r and what follows is zero. Rounding that small betas before have amplified may still go on as a direction; it is orthogonal
-  to the others and all but unconnected, so it weighs nothing. A zero v has rank 0. A matvec that returns NaN leaves NaN in
-  `alphas`. In float32 an operator of a norm below 1e-18 reads as zero, because squares underflow.
+  If the Krylov space of v is exhausted after r < s steps (beta is of rounding size), `rank` is r and all later entries are
+  zero. Rounding errors amplified by small betas can survive as an extra basis vector. It is orthogonal to the others and
+  almost decoupled, so its quadrature weight is negligible. A zero v has rank 0. A matvec that returns NaN leaves NaN in
+  `alphas`. In float32 an operator with norm below 1e-18 counts as zero, because squares underflow.
 
   Raises:
     ValueError: steps below 1 or above the dimension; leaves that are not floating.
@@ -85,10 +85,10 @@ def lanczos(matvec: Matvec, v: Tree, steps: int) -> Lanczos:
 
 
 def asymmetry(matvec: Matvec, like: Tree, key: Key) -> Array:
-  """|<u, A v> - <v, A u>| / sqrt(|u| |A v| |v| |A u|) for normal u and v: rounding for a symmetric A, and 0 for A = 0.
+  """A test of symmetry: |<u, A v> - <v, A u>| / sqrt(|u| |A v| |v| |A u|) for random normal vectors u and v; a scalar.
 
-  For an A without any symmetry it is about 1/sqrt(p), as u and A v are then all but orthogonal: compare it with the
-  rounding of the dtype.
+  It is of the size of eps of the dtype for a symmetric A, 0 for A = 0, and about 1/sqrt(p) for an A without any symmetry,
+  because u and A v are then nearly orthogonal.
   """
   shape = flat(like)
   with jax.default_matmul_precision('float32'):
@@ -103,74 +103,74 @@ def asymmetry(matvec: Matvec, like: Tree, key: Key) -> Array:
 
 
 def tridiagonal(product: Callable[[Array], Array], v: Array, steps: int) -> tuple[Array, Array, Array, Array]:
-  """(alphas, betas, basis, rank) of `lanczos`, on flat vectors; the basis may have zero rows beyond `steps`."""
+  """`lanczos` on flat vectors: (alphas, betas, basis, rank). The basis is padded with zero rows beyond `steps`."""
   p, dtype = v.shape[0], v.dtype
   block = block_rows(steps, p, dtype.itemsize)
   small = BREAKDOWN * jnp.finfo(dtype).eps
 
   def step(j, carry):
-    basis, alphas, betas, scale, alive = carry
-    q, beta_before = basis[j], jnp.where(j > 0, betas[j - 1], 0)
-    before = basis[jnp.maximum(j - 1, 0)]
+    basis, alphas, betas, scale, valid = carry
+    q, previous_beta = basis[j], jnp.where(j > 0, betas[j - 1], 0)
+    previous_q = basis[jnp.maximum(j - 1, 0)]
     w = product(q)
     alpha = q @ w
-    w = w - alpha * q - beta_before * before
-    # One pass over the vectors that exist; a second one only where the first took most of w away.
+    w = w - alpha * q - previous_beta * previous_q
     w = orthogonalise(w, basis, j // block + 1, block)
     beta = jnp.linalg.norm(w)
-    scale = jnp.maximum(scale, beta_before + jnp.abs(alpha) + beta)
-    goes_on = alive & (beta > small * scale)
-    alphas = alphas.at[j].set(jnp.where(alive, alpha, 0))
-    betas = betas.at[j].set(jnp.where(goes_on, beta, 0))
-    following = jnp.where(goes_on, w / jnp.where(goes_on, beta, 1), 0)
-    basis = jax.lax.dynamic_update_slice(basis, following[None], (j + 1, 0))
-    return basis, alphas, betas, scale, goes_on
+    scale = jnp.maximum(scale, previous_beta + jnp.abs(alpha) + beta)
+    next_valid = valid & (beta > small * scale)
+    alphas = alphas.at[j].set(jnp.where(valid, alpha, 0))
+    betas = betas.at[j].set(jnp.where(next_valid, beta, 0))
+    next_q = jnp.where(next_valid, w / jnp.where(next_valid, beta, 1), 0)
+    basis = jax.lax.dynamic_update_slice(basis, next_q[None], (j + 1, 0))
+    return basis, alphas, betas, scale, next_valid
 
-  # One row more than steps, so that the last remainder has a place and the update never reads what it writes.
+  # One row more than steps holds the last residual, so that an update never reads the row that it writes.
   rows = -(-(steps + 1) // block) * block
   length = jnp.linalg.norm(v)
-  alive = length > 0
-  first = jnp.where(alive, v / jnp.where(alive, length, 1), 0)
+  nonzero = length > 0
+  first = jnp.where(nonzero, v / jnp.where(nonzero, length, 1), 0)
   basis = jnp.zeros((rows, p), dtype).at[0].set(first)
-  none = jnp.zeros((steps,), dtype)
-  basis, alphas, betas, _, _ = jax.lax.fori_loop(0, steps, step, (basis, none, none, jnp.zeros((), dtype), alive))
-  # A row is valid where every beta before it was.
-  rank = jnp.where(alive, 1 + jnp.sum(jnp.cumprod((betas[:-1] > 0).astype(jnp.int32))), 0).astype(jnp.int32)
+  zeros = jnp.zeros((steps,), dtype)
+  basis, alphas, betas, _, _ = jax.lax.fori_loop(0, steps, step, (basis, zeros, zeros, jnp.zeros((), dtype), nonzero))
+  # A row is valid if all betas before it are positive.
+  rank = jnp.where(nonzero, 1 + jnp.sum(jnp.cumprod((betas[:-1] > 0).astype(jnp.int32))), 0).astype(jnp.int32)
   return alphas, betas, basis, rank
 
 
 def orthogonalise(w: Array, basis: Array, blocks: Array | int, block: int) -> Array:
-  """w (p,) less its part in the span of the first `blocks` (traced) blocks of rows of `basis` (orthonormal or zero).
+  """w (p,) minus its projection on the first `blocks` blocks, of `block` rows each, of `basis`; `blocks` may be traced.
 
-  Block by block, so that a row comes from memory once though it is used twice. Repeated while a pass takes more than half
-  of w away, because what it leaves is then inexact: a loop and no `cond`, which under `vmap` would always run both sides.
+  Rows of `basis` are orthonormal or zero. Going block by block reads each row from memory once, though it is used twice.
+  While a pass more than halves |w|, another follows, up to four, because the remainder is then dominated by rounding. This
+  is a loop because `cond` under `vmap` would always run both branches.
   """
 
-  def one(i, w):
-    some = basis if block == basis.shape[0] else jax.lax.dynamic_slice_in_dim(basis, i * block, block)
-    return w - (some @ w) @ some
+  def subtract(i, w):
+    rows = basis if block == basis.shape[0] else jax.lax.dynamic_slice_in_dim(basis, i * block, block)
+    return w - (rows @ w) @ rows
 
-  def again(carry):
+  def inexact(carry):
     _, before, after, passes = carry
     return (after < before / 2) & (passes < 4)
 
-  def full(carry):
+  def sweep(carry):
     w, _, after, passes = carry
-    w = jax.lax.fori_loop(0, blocks, one, w)
+    w = jax.lax.fori_loop(0, blocks, subtract, w)
     return w, after, jnp.linalg.norm(w), passes + 1
 
-  start = full((w, w[0], jnp.linalg.norm(w), jnp.int32(0)))
-  return jax.lax.while_loop(again, full, start)[0]
+  start = sweep((w, w[0], jnp.linalg.norm(w), jnp.int32(0)))
+  return jax.lax.while_loop(inexact, sweep, start)[0]
 
 
 def block_rows(steps: int, p: int, itemsize: int) -> int:
-  """Rows of a block: as many as BLOCK_BYTES hold, but at least 8, and all where they fit."""
-  most = max(BLOCK_BYTES // (p * itemsize), 8)
-  return math.ceil((steps + 1) / math.ceil((steps + 1) / most))
+  """Rows per block for steps + 1 rows of p entries: as even as possible, each at most BLOCK_BYTES or 8 rows."""
+  limit = max(BLOCK_BYTES // (p * itemsize), 8)
+  return math.ceil((steps + 1) / math.ceil((steps + 1) / limit))
 
 
 def orthogonality(basis: Array, rank: Array) -> Array:
-  """The largest entry of |Q Q^T - 1| over the first `rank` rows."""
+  """The largest entry of |Q Q^T - 1| over the first `rank` rows of the basis Q."""
   valid = jnp.arange(basis.shape[0], dtype=jnp.int32) < rank
   gram = basis @ basis.T - jnp.eye(basis.shape[0], dtype=basis.dtype)
   return jnp.max(jnp.abs(jnp.where(valid[:, None] & valid[None], gram, 0)))

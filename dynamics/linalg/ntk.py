@@ -1,6 +1,6 @@
-"""The empirical neural tangent kernel of any model, its products with vectors, and its rows over devices.
+"""The empirical neural tangent kernel of any model, its products with vectors, and its rows split over devices.
 
-Theta(x, x') = J(x) J(x')^T with J = d f / d params. Source: 1806.07572 (the kernel), 2206.08720 (its cost).
+Theta(x, x') = J(x) J(x')^T, where J = d f / d params. Source: 1806.07572 (the kernel); 2206.08720 (its cost).
 """
 
 import difflib
@@ -15,9 +15,9 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from dynamics import trees
+from dynamics.linalg import layers
 from dynamics.linalg.blocks import blocks, by_vectors, cost
-from dynamics.linalg.blocks import diagonal as each
-from dynamics.linalg.layers import plan
+from dynamics.linalg.blocks import diagonal as diagonal_blocks
 from dynamics.linalg.sites import structure
 from dynamics.types import Array, Variables
 
@@ -43,35 +43,35 @@ def ntk(
 ) -> Array | dict[str, Array]:
   """The tangent kernel of a model in evaluation mode, with respect to variables['params'].
 
-  Theta(x, x')_kl = sum_p df_k(x)/dp df_l(x')/dp, over all p parameters; the trace is sum_k Theta_kk, divided by nothing.
-  Where outputs of an example have several axes, (n, l, k), all of them together count as k.
+  Theta(x, x')_kl = sum_p df_k(x)/dp df_l(x')/dp over all parameters p. The trace is sum_k Theta_kk, without a factor 1/k.
+  Several output axes, (n, l, k), count as one.
 
-  Compiled once for each `apply` (the same function object) and each shape; it may also stand inside of `jit`, `grad` and,
-  for members, `vmap` over `variables`.
+  Compiled once for each `apply` (the same function object) and each shape. It also runs inside `jit`, `grad` and, for
+  members, `vmap` over `variables`.
 
   Args:
-    apply: (variables, x) -> (n, k) or (n, ..., k) floats, each row a function of its own example alone.
-    variables: 'params', and the collections that `apply` reads beside them.
+    apply: (variables, x) -> (n, k) or (n, ..., k) floats, where each row depends on its own example alone.
+    variables: 'params', and the other collections that `apply` reads.
     x1: (n1, ...) examples.
     x2: (n2, ...) examples; None is x1 itself, at half the cost.
-    trace: True for the sum over outputs, False for all pairs of them.
-    method: 'layers' multiplies Gram matrices of layers' inputs and cotangents wherever the model's jaxpr shows a layer,
-      and takes per-example gradients of the leaves where it does not; 'jacobian' takes these for all leaves; 'vector' takes
-      products of the kernel with unit vectors, and needs the least memory. 'auto' counts operations and bytes.
-      All agree to rounding.
-    chunk: examples worked on at a time, in rows and in columns; None finds the largest for `budget`.
-    diagonal: only each x1 with itself.
-    leaves: the kernel of each parameter array, under its path; they sum to the whole.
-    dtype: 'float64' or 'float32' to cast parameters and examples to first; None keeps theirs. Sums are float32 at least.
-    budget: bytes for temporaries, about.
-    limit: bytes that the result may have.
+    trace: True for the sum over outputs, False for all pairs of outputs.
+    method: 'layers' multiplies Gram matrices of the layers' inputs and cotangents, and takes per-example gradients for the
+      leaves that are not part of a layer; 'jacobian' takes per-example gradients for all leaves; 'vector' multiplies the
+      kernel by unit vectors, which needs the least memory. 'auto' chooses by counts of operations and bytes. All methods
+      agree up to rounding.
+    chunk: examples per block, in rows and in columns; None is the largest that `budget` allows.
+    diagonal: compute Theta(x, x) for each x in x1 only.
+    leaves: return the kernel of each parameter array under its path; these sum to the whole kernel.
+    dtype: 'float64' or 'float32' to cast parameters and examples first; None keeps theirs. Sums are at least float32.
+    budget: approximate bytes for temporaries.
+    limit: the largest size of the result in bytes.
 
   Returns:
-    (n1, n2) with `trace`, else (n1, n2, k, k); with `diagonal` (n1,) or (n1, k, k). A dict of these with `leaves`.
+    (n1, n2) with `trace`, else (n1, n2, k, k); with `diagonal` (n1,) or (n1, k, k). With `leaves` a dict of these.
 
   Raises:
-    ValueError: examples of different shapes or none at all; outputs that are no floats or not one row an example; a
-      method or dtype that is not there; a result larger than `limit`. All before anything compiles.
+    ValueError: examples of different shapes or none at all; outputs that are not floating or not one row per example; an
+      unknown method or dtype; a result larger than `limit`. All are raised before anything compiles.
   """
   if diagonal and x2 is not None:
     raise ValueError('diagonal=True is of x1 with itself, but x2 was given; leave one of the two out')
@@ -83,12 +83,12 @@ def ntk(
 def kernel_vector(
   apply: Callable[..., Array], variables: Variables, x1: Array, x2: Array | None = None
 ) -> Callable[[Array], Array]:
-  """v (n2, k) -> Theta(x1, x2) v (n1, k), as a Jacobian-vector product of a vector-Jacobian product: no kernel is formed.
+  """v (n2, k) -> Theta(x1, x2) v (n1, k), as J(x1) (J(x2)^T v): the kernel is not formed.
 
-  Cost: two forward passes and one backward pass a product. Outputs may have more axes; v has those of apply(variables, x2).
+  A product costs two forward passes and one backward pass. If outputs have more axes, v has the shape of apply(variables, x2).
 
   Raises:
-    ValueError: as `ntk` does of examples and outputs; and a v of another shape than the outputs of x2.
+    ValueError: examples and outputs as for `ntk`; a v whose shape is not that of the outputs of x2.
   """
   x1 = jnp.asarray(x1)
   x2 = x1 if x2 is None else jnp.asarray(x2)
@@ -105,21 +105,21 @@ def kernel_vector(
   return product
 
 
-def spread(mesh: Mesh, axis: str, apply: Callable[..., Array], **choices) -> Callable[..., Array | dict[str, Array]]:
+def sharded_ntk(mesh: Mesh, axis: str, apply: Callable[..., Array], **choices) -> Callable[..., Array | dict[str, Array]]:
   """`ntk` with its rows split over an axis of a mesh: a function of (variables, x1, x2=None), to be called under `jit`.
 
-  Each device makes its rows against all of x2. `choices` are those of `ntk`.
+  Each device computes its rows against all of x2. `choices` are keyword arguments of `ntk`.
 
   Raises:
-    ValueError: rows that the axis does not divide.
+    ValueError: a number of rows that is not divisible by the size of the axis.
   """
 
   def rows(variables, x1, x2=None):
     if x1.shape[0] % mesh.shape[axis]:
       raise ValueError(f'{x1.shape[0]} rows cannot be split evenly over the {mesh.shape[axis]} devices of {axis!r}')
-    own = lambda variables, x1, x2: ntk(apply, variables, x1, None if choices.get('diagonal') else x2, **choices)
-    split = jax.shard_map(own, mesh=mesh, in_specs=(P(), P(axis), P()), out_specs=P(axis), check_vma=False)
-    return split(variables, x1, x1 if x2 is None else x2)
+    shard = lambda variables, x1, x2: ntk(apply, variables, x1, None if choices.get('diagonal') else x2, **choices)
+    kernel = jax.shard_map(shard, mesh=mesh, in_specs=(P(), P(axis), P()), out_specs=P(axis), check_vma=False)
+    return kernel(variables, x1, x1 if x2 is None else x2)
 
   return rows
 
@@ -128,7 +128,7 @@ def spread(mesh: Mesh, axis: str, apply: Callable[..., Array], **choices) -> Cal
 
 
 def _check(apply, variables, x1, x2) -> tuple[int, ...]:
-  """The shape of one example's outputs."""
+  """The shape of the outputs of one example, after checking variables, examples and outputs."""
   if 'params' not in variables or not jax.tree.leaves(variables['params']):
     raise ValueError(f"variables hold {', '.join(variables) or 'nothing'}; parameters are expected under 'params'")
   for path, leaf in trees.by_path(variables['params']).items():
@@ -145,21 +145,21 @@ def _check(apply, variables, x1, x2) -> tuple[int, ...]:
     raise ValueError(f'apply returns a {type(out).__name__}; it must return one array')
   if not jnp.issubdtype(out.dtype, jnp.floating):
     raise ValueError(f'apply returns {out.dtype}; a tangent kernel is of floating outputs')
-  one = jax.eval_shape(apply, variables, jax.ShapeDtypeStruct((1, *x1.shape[1:]), x1.dtype))
-  if out.ndim < 2 or out.shape[0] != n or one.shape != (1, *out.shape[1:]):
+  single = jax.eval_shape(apply, variables, jax.ShapeDtypeStruct((1, *x1.shape[1:]), x1.dtype))
+  if out.ndim < 2 or out.shape[0] != n or single.shape != (1, *out.shape[1:]):
     raise ValueError(
-      f'apply returns {out.shape} for {n} examples and {one.shape} for one; it must return (n, k), one row an example'
+      f'apply returns {out.shape} for {n} examples and {single.shape} for one; it must return (n, k), one row an example'
     )
   return out.shape[1:]
 
 
-def _fits(n1, n2, k, itemsize, trace, diagonal, limit):
-  """Refuses a result larger than `limit`, and names what would fit."""
+def _check_size(n1, n2, k, itemsize, trace, diagonal, limit):
+  """Raises for a result larger than `limit`, and names the choices that would fit."""
   size = lambda trace, diagonal: itemsize * n1 * (1 if diagonal else n2) * (1 if trace else k * k)
   if size(trace, diagonal) <= limit:
     return
   smaller = {'trace=True': (True, diagonal), 'diagonal=True': (trace, True), 'trace=True and diagonal=True': (True, True)}
-  fitting = [f'{name} ({size(*how) / GIB:.3g} GiB)' for name, how in smaller.items() if size(*how) <= limit]
+  fitting = [f'{name} ({size(*choice) / GIB:.3g} GiB)' for name, choice in smaller.items() if size(*choice) <= limit]
   rows = max(limit // (size(trace, diagonal) // n1), 1)
   raise ValueError(
     f'the kernel of {n1} x {n2} examples would take {size(trace, diagonal) / GIB:.3g} GiB, and limit is {limit / GIB:.3g}; '
@@ -185,26 +185,26 @@ STATIC = ('trace', 'method', 'chunk', 'diagonal', 'leaves', 'dtype', 'budget', '
 @functools.partial(jax.jit, static_argnums=0, static_argnames=STATIC)
 def _ntk(apply, variables, x1, x2, *, trace, method, chunk, diagonal, leaves, dtype, budget, limit):
   if method not in METHODS:
-    near = difflib.get_close_matches(str(method), METHODS, 1, 0)[0]
-    raise ValueError(f'method is {method!r}; did you mean {near!r}? There are {", ".join(METHODS)}')
+    closest = difflib.get_close_matches(str(method), METHODS, 1, 0)[0]
+    raise ValueError(f'method is {method!r}; did you mean {closest!r}? There are {", ".join(METHODS)}')
   if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
     raise ValueError(f'chunk is {chunk!r}; it must be a number of examples, 1 or more, or None')
   variables, x1, x2 = _cast((variables, x1, x2), dtype)
   with jax.default_matmul_precision('float32'):
     outputs = _check(apply, variables, x1, x1 if x2 is None else x2)
     (n1, n2), k = (x1.shape[0], (x1 if x2 is None else x2).shape[0]), math.prod(outputs)
-    itemsize = trees.wide(jax.tree.leaves(variables['params'])[0]).dtype.itemsize
-    _fits(n1, n2, k, itemsize * (len(jax.tree.leaves(variables['params'])) if leaves else 1), trace, diagonal, limit)
-    known = structure(apply, variables, x1)
-    ways = plan(known, n1, 1 if diagonal else n2, trace=trace, dense=method == 'jacobian', leaves=leaves)
+    itemsize = trees.at_least_float32(jax.tree.leaves(variables['params'])[0]).dtype.itemsize
+    _check_size(n1, n2, k, itemsize * (len(jax.tree.leaves(variables['params'])) if leaves else 1), trace, diagonal, limit)
+    n2 = 1 if diagonal else n2
+    plan = layers.plan(structure(apply, variables, x1), n1, n2, trace=trace, dense=method == 'jacobian', leaves=leaves)
     scalars = budget // itemsize
     if method == 'auto':
-      structured, vectors = cost(ways, n1, 1 if diagonal else n2, leaves)
-      least = 2 * ways.held + ways.working + ways.meeting
-      method = 'vector' if vectors < structured or least > scalars else 'layers'
+      by_layers, by_vector = cost(plan, n1, n2, leaves)
+      least = 2 * plan.feature_size + plan.feature_temporaries + plan.pair_temporaries
+      method = 'vector' if by_vector < by_layers or least > scalars else 'layers'
     if method == 'vector':
-      other = None if diagonal else x1 if x2 is None else x2
-      return by_vectors(apply, variables, ways, x1, other, chunk, leaves, scalars)
+      columns = None if diagonal else x1 if x2 is None else x2
+      return by_vectors(apply, variables, plan, x1, columns, chunk, leaves, scalars)
     if diagonal:
-      return each(ways, variables, x1, chunk, leaves, scalars)
-    return blocks(ways, variables, x1, x2, chunk, leaves, scalars)
+      return diagonal_blocks(plan, variables, x1, chunk, leaves, scalars)
+    return blocks(plan, variables, x1, x2, chunk, leaves, scalars)

@@ -1,13 +1,14 @@
 """Products of curvature matrices with vectors on the parameter tree; no matrix is formed.
 
-Every maker returns `matvec(v) -> tree`, linear in v. The linearisation is made once, when the maker is called, and shared by
-all products, under `vmap` and `lax.map` over vectors too. Matrices of a batch are means over its examples. With `chunk` a
-batch is read that many examples at a time, so that memory is constant in the data: then each product linearises anew, one
-more forward and backward pass. With `axis`, inside of `jax.shard_map`, the mean goes over the shards of that mesh axis too,
-which must be of equal size; `spread` does this for any maker.
+Every maker returns `matvec(v) -> tree`, linear in v. The model is linearised once, when the maker is called; all products
+share that, also under `vmap` and `lax.map` over vectors. Matrices of a batch are means over its examples.
 
-Products keep the dtype of the parameters, and are made at full float32 precision on every device; give float64 parameters
-for float64.
+`chunk` reads a batch that many examples at a time, so that memory does not grow with the batch. Each product then linearises
+again, which costs one more forward and backward pass. `axis` names a mesh axis inside `jax.shard_map`: the mean is then also
+over the shards of that axis, which must have equal sizes; `sharded` does this for any maker.
+
+Products have the dtype of the parameters and are computed at full float32 precision on every device. Float64 parameters give
+float64.
 """
 
 from collections.abc import Callable
@@ -29,10 +30,10 @@ Likelihood = Literal['cross_entropy', 'mean_squared_error']
 
 
 def hessian(loss: Callable[[Tree], Array], params: Tree) -> Matvec:
-  """v -> H v, H the second derivative of a scalar loss at params. Two passes back and forth a product.
+  """v -> H v, where H is the Hessian of a scalar loss at params. A product costs about two gradients.
 
   Raises:
-    ValueError: parameters that are not floating, a loss that is no floating scalar.
+    ValueError: parameters that are not floating; a loss that is not a floating scalar.
   """
   _check(loss, params)
   with jax.default_matmul_precision('float32'):
@@ -42,13 +43,13 @@ def hessian(loss: Callable[[Tree], Array], params: Tree) -> Matvec:
 def loss_hessian(
   apply: Apply, loss: losses.Loss, params: Tree, batch: Batch, *, chunk: int | None = None, axis: str | None = None
 ) -> Matvec:
-  """v -> H v of the mean over a batch of loss(apply(params, x), y) -> (n,): `hessian` over microbatches and shards.
+  """v -> H v, where H is the Hessian of the mean of loss(apply(params, x), y) -> (n,) over microbatches and shards.
 
   Raises:
-    ValueError: as of `hessian`, an empty batch, a loss that is not one number an example.
+    ValueError: as for `hessian`; an empty batch; a loss that is not one number per example.
   """
-  one = lambda params, batch: hessian(lambda p: losses.mean(_each(apply, loss, batch)(p)), params)
-  return _mean(one, apply, loss, params, batch, chunk, axis)
+  maker = lambda params, batch: hessian(lambda p: losses.mean(_per_example(apply, loss, batch)(p)), params)
+  return _mean(maker, apply, loss, params, batch, chunk, axis)
 
 
 def ggn(
@@ -56,19 +57,19 @@ def ggn(
 ) -> Matvec:
   """v -> (1/n) sum_i J_i^T L_i J_i v: the generalised Gauss-Newton matrix of the mean of loss(apply(params, x), y) -> (n,).
 
-  J_i (k, p) is the Jacobian of example i's outputs and L_i (k, k) the loss's second derivative in them, neither of which is
-  formed. Source: Schraudolph 2002; 1412.1193.
+  J_i (k, p) is the Jacobian of the outputs of example i, and L_i (k, k) is the Hessian of the loss with respect to these
+  outputs. Neither is formed. Source: Schraudolph 2002; 1412.1193.
 
   Raises:
-    ValueError: as of `loss_hessian`.
+    ValueError: as for `loss_hessian`.
   """
 
-  def one(params, batch):
-    forward, back, outputs = _linear(apply, params, batch.x)
-    inner = jax.linearize(jax.grad(lambda z: losses.mean(loss(z, batch.y))), outputs)[1]
-    return lambda v: back(inner(forward(v)))
+  def maker(params, batch):
+    forward, back, outputs = _linearised(apply, params, batch.x)
+    output_hessian = jax.linearize(jax.grad(lambda z: losses.mean(loss(z, batch.y))), outputs)[1]
+    return lambda v: back(output_hessian(forward(v)))
 
-  return _mean(one, apply, loss, params, batch, chunk, axis)
+  return _mean(maker, apply, loss, params, batch, chunk, axis)
 
 
 def fisher(
@@ -80,193 +81,198 @@ def fisher(
   chunk: int | None = None,
   axis: str | None = None,
 ) -> Matvec:
-  """v -> F v: the Fisher information, E of the outer product of log-likelihood gradients over the model's own labels.
+  """v -> F v, the Fisher information: E[g g^T], where g is the gradient of the log likelihood of a label that the model draws.
 
-  'cross_entropy' reads outputs as logits, for which L = diag(s) - s s^T with s their softmax; 'mean_squared_error' as means
-  of unit normals, for which L = 1. The expectation is exact, and equals the `ggn` of these losses. y is not read. For
-  gradients at the given labels, the empirical Fisher, see `second_moment`. Source: 1412.1193.
+  'cross_entropy' takes outputs as logits, so that L = diag(s) - s s^T with s = softmax(outputs); 'mean_squared_error' takes
+  them as means of unit normals, so that L = 1. The expectation over labels is exact, and equals the `ggn` of these losses.
+  y is not used. `second_moment` is the empirical Fisher, which takes the given labels. Source: 1412.1193.
 
   Raises:
-    ValueError: parameters that are not floating, an empty batch, an unknown likelihood.
+    ValueError: parameters that are not floating; an empty batch; an unknown likelihood.
   """
   if likelihood not in ('cross_entropy', 'mean_squared_error'):
     raise ValueError(f"likelihood is {likelihood!r}; it must be 'cross_entropy' or 'mean_squared_error'")
 
-  def one(params, batch):
-    forward, back, outputs = _linear(apply, params, batch.x)
-    share = jax.nn.softmax(outputs, axis=-1)
+  def maker(params, batch):
+    forward, back, outputs = _linearised(apply, params, batch.x)
+    probabilities = jax.nn.softmax(outputs, axis=-1)
 
-    def inner(u):
+    def output_fisher(u):
       if likelihood == 'cross_entropy':
-        u = share * (u - jnp.sum(share * u, axis=-1, keepdims=True))
+        u = probabilities * (u - jnp.sum(probabilities * u, axis=-1, keepdims=True))
       return u / batch.x.shape[0]
 
-    return lambda v: back(inner(forward(v)))
+    return lambda v: back(output_fisher(forward(v)))
 
-  return _mean(one, apply, None, params, batch, chunk, axis)
+  return _mean(maker, apply, None, params, batch, chunk, axis)
 
 
 def second_moment(
   apply: Apply, loss: losses.Loss, params: Tree, batch: Batch, *, chunk: int | None = None, axis: str | None = None
 ) -> Matvec:
-  """v -> (1/n) sum_i g_i g_i^T v, g_i the gradient of example i's loss: where the loss is -log p(y | x), the empirical Fisher.
+  """v -> (1/n) sum_i g_i g_i^T v, where g_i is the gradient of the loss of example i.
 
-  No gradient of an example is formed: it is J^T J / n of the map from parameters to the n losses.
+  For a loss -log p(y | x) this is the empirical Fisher. It is computed as J^T J / n, where J is the Jacobian of the n losses,
+  so that no gradient of a single example is formed.
 
   Raises:
-    ValueError: as of `loss_hessian`.
+    ValueError: as for `loss_hessian`.
   """
 
-  def one(params, batch):
-    values, forward = jax.linearize(lambda p: trees.wide(_each(apply, loss, batch)(p)), params)
+  def maker(params, batch):
+    values, forward = jax.linearize(lambda p: trees.at_least_float32(_per_example(apply, loss, batch)(p)), params)
     back = jax.linear_transpose(forward, params)
     return lambda v: back(forward(v) / values.shape[0])[0]
 
-  return _mean(one, apply, loss, params, batch, chunk, axis)
+  return _mean(maker, apply, loss, params, batch, chunk, axis)
 
 
 def noise(
   apply: Apply, loss: losses.Loss, params: Tree, batch: Batch, *, chunk: int | None = None, axis: str | None = None
 ) -> Matvec:
-  """v -> C v, the covariance of gradients of single examples: `second_moment` less the outer product of their mean.
+  """v -> C v, where C is the covariance of per-example gradients: `second_moment` minus the outer product of their mean.
 
-  The gradient of a minibatch of b examples, drawn with replacement, has the covariance C / b.
+  The gradient of a minibatch of b examples, drawn with replacement, has covariance C / b.
 
   Raises:
-    ValueError: as of `loss_hessian`.
+    ValueError: as for `loss_hessian`.
   """
-  whole = second_moment(apply, loss, params, batch, chunk=chunk, axis=axis)
-  slope = lambda params, batch: lambda _: jax.grad(lambda p: losses.mean(_each(apply, loss, batch)(p)))(params)
+  second = second_moment(apply, loss, params, batch, chunk=chunk, axis=axis)
+  maker = lambda params, batch: lambda _: jax.grad(lambda p: losses.mean(_per_example(apply, loss, batch)(p)))(params)
   with jax.default_matmul_precision('float32'):
-    gradient = _mean(slope, apply, loss, params, batch, chunk, axis)(params)
+    gradient = _mean(maker, apply, loss, params, batch, chunk, axis)(params)
 
   def matvec(v):
-    along = trees.dot(gradient, v)
-    return jax.tree.map(lambda a, g: a - along.astype(g.dtype) * g, whole(v), gradient)
+    projection = trees.dot(gradient, v)
+    return jax.tree.map(lambda s, g: s - projection.astype(g.dtype) * g, second(v), gradient)
 
   return matvec
 
 
-# ---- other operators out of these -------------------------------------------------------------------------------
+# ---- transformations of operators -------------------------------------------------------------------------------
 
 
-def spread(mesh: Mesh, axis: str, maker: Callable[..., Matvec], *functions, **choices) -> Callable[[Tree, Batch], Matvec]:
-  """A maker with its batch split over an axis of a mesh: (params, batch) -> matvec, to be called under `jit`.
+def sharded(mesh: Mesh, axis: str, maker: Callable[..., Matvec], *functions, **choices) -> Callable[[Tree, Batch], Matvec]:
+  """(params, batch) -> matvec of a maker above, with the batch split over an axis of a mesh; to be called under `jit`.
 
-  `maker(*functions, params, batch, axis=..., **choices)` is one of those above: spread(mesh, 'data', ggn, apply, loss). Each
-  product is one program with one sum over devices.
+  `sharded(mesh, 'data', ggn, apply, loss)` calls `ggn(apply, loss, params, batch, axis='data', **choices)` on each device.
+  Each product is one program with one mean over devices.
 
   Raises:
-    ValueError: examples that the axis does not divide.
+    ValueError: a number of examples that is not divisible by the size of the axis.
   """
 
   def make(params, batch):
     n = batch.x.shape[0]
     if n % mesh.shape[axis]:
       raise ValueError(f'{n} examples cannot be split evenly over the {mesh.shape[axis]} devices of {axis!r}')
-    own = lambda params, batch, v: maker(*functions, params, batch, axis=axis, **choices)(v)
-    split = jax.shard_map(own, mesh=mesh, in_specs=(P(), P(axis), P()), out_specs=P(), check_vma=False)
-    return lambda v: split(params, batch, v)
+    shard = lambda params, batch, v: maker(*functions, params, batch, axis=axis, **choices)(v)
+    product = jax.shard_map(shard, mesh=mesh, in_specs=(P(), P(axis), P()), out_specs=P(), check_vma=False)
+    return lambda v: product(params, batch, v)
 
   return make
 
 
 def restrict(matvec: Matvec, keep: Callable[[str], bool]) -> Matvec:
-  """The diagonal block of the leaves whose path `keep` accepts, 'input/kernel'; all other entries, in and out, are zero."""
+  """v -> M A M v, where M sets the leaves to zero whose path, such as 'input/kernel', `keep` rejects."""
 
   def mask(tree):
-    return jax.tree_util.tree_map_with_path(lambda at, x: x if keep(trees.path(at)) else jnp.zeros_like(x), tree)
+    return jax.tree_util.tree_map_with_path(lambda entries, x: x if keep(trees.path(entries)) else jnp.zeros_like(x), tree)
 
   return lambda v: mask(matvec(mask(v)))
 
 
 class Block(NamedTuple):
-  """A diagonal block as an operator of its own, on {path: leaf}."""
+  """A diagonal block of an operator, as an operator on {path: leaf}."""
 
   matvec: Matvec
-  like: dict[str, Array]
+  like: dict[str, Array]  # the leaves of params on which the block acts
 
 
 def block(matvec: Matvec, params: Tree, keep: Callable[[str], bool]) -> Block:
-  """As `restrict`, but on the chosen leaves alone: the form in which a block has a spectrum without the others' zeros.
+  """The diagonal block of the leaves that `keep` accepts, on these leaves alone.
+
+  Unlike that of `restrict`, its spectrum has no zeros from the other leaves.
 
   Raises:
-    ValueError: no leaf is kept.
+    ValueError: `keep` accepts no leaf.
   """
   named, structure = trees.by_path(params), jax.tree.structure(params)
   like = {path: leaf for path, leaf in named.items() if keep(path)}
   if not like:
     raise ValueError(f'no leaf is kept; there are {", ".join(named)}')
 
-  def inner(v):
+  def product(v):
     full = [v[path] if path in like else jnp.zeros_like(leaf) for path, leaf in named.items()]
     return {path: x for path, x in trees.by_path(matvec(jax.tree.unflatten(structure, full))).items() if path in like}
 
-  return Block(inner, like)
+  return Block(product, like)
 
 
 def precondition(matvec: Matvec, scale: Tree) -> Matvec:
-  """v -> P^(-1/2) A P^(-1/2) v for the diagonal P = `scale`, positive, a tree like v: as symmetric as A is.
+  """v -> P^(-1/2) A P^(-1/2) v for a positive diagonal P = `scale`, a tree like v.
 
-  Its eigenvalues are those of P^(-1) A.
+  It is symmetric if A is, and has the eigenvalues of P^(-1) A.
   """
-  over = lambda v: jax.tree.map(lambda x, p: x / jnp.sqrt(p).astype(x.dtype), v, scale)
-  return lambda v: over(matvec(over(v)))
+  divide = lambda v: jax.tree.map(lambda x, p: x / jnp.sqrt(p).astype(x.dtype), v, scale)
+  return lambda v: divide(matvec(divide(v)))
 
 
 def adam_scale(state, *, beta2: Array | float = 0.999, eps: Array | float = 1e-8) -> Tree:
-  """Adam's preconditioner sqrt(nu / (1 - beta2^t)) + eps, of an optax ScaleByAdamState; an update is lr m / scale.
+  """Adam's preconditioner sqrt(nu / (1 - beta2^t)) + eps from an optax ScaleByAdamState; an update is lr m / scale.
 
-  NaN at t = 0, where there is no second moment yet. Source: 1412.6980; 2207.14484 (sharpness under it).
+  NaN at t = 0, before the first second moment. Source: 1412.6980; 2207.14484 (sharpness preconditioned by it).
   """
   count = state.count.astype(jnp.float32)
-  rest = 1 - jnp.asarray(beta2, jnp.float32) ** count
-  seen = jnp.where(count > 0, rest, jnp.nan)
-  return jax.tree.map(lambda nu: jnp.sqrt(nu / seen.astype(nu.dtype)) + jnp.asarray(eps, nu.dtype), state.nu)
+  decay_sum = 1 - jnp.asarray(beta2, jnp.float32) ** count
+  correction = jnp.where(count > 0, decay_sum, jnp.nan)
+  return jax.tree.map(lambda nu: jnp.sqrt(nu / correction.astype(nu.dtype)) + jnp.asarray(eps, nu.dtype), state.nu)
 
 
 # ---- parts ------------------------------------------------------------------------------------------------------
 
 
-def _each(apply, loss, batch):
+def _per_example(apply, loss, batch):
+  """params -> losses (n,)."""
   return lambda params: loss(apply(params, batch.x), batch.y)
 
 
-def _linear(apply, params, x):
-  """(J, J^T, outputs) of a model on a batch."""
-  outputs, forward = jax.linearize(lambda p: trees.wide(apply(p, x)), params)
+def _linearised(apply, params, x):
+  """(v -> J v, u -> J^T u, outputs) of a model on a batch."""
+  outputs, forward = jax.linearize(lambda p: trees.at_least_float32(apply(p, x)), params)
   back = jax.linear_transpose(forward, params)
   return forward, lambda u: back(u)[0], outputs
 
 
-def _mean(one, apply, loss, params, batch, chunk, axis):
-  """The mean over microbatches and shards of one(params, batch), a matvec."""
+def _mean(maker, apply, loss, params, batch, chunk, axis):
+  """The mean of the operators maker(params, batch) -> matvec over microbatches and shards."""
   n = _check_batch(apply, loss, params, batch)
   with jax.default_matmul_precision('float32'):
     if chunk is None or chunk >= n:
-      whole = one(params, batch)
+      matvec = maker(params, batch)
     elif chunk < 1:
       raise ValueError(f'chunk is {chunk}; it must be a number of examples, 1 or more, or None')
     else:
-      whole = _scanned(one, params, batch, n, chunk)
-  return whole if axis is None else lambda v: jax.lax.pmean(whole(v), axis)
+      matvec = _accumulated(maker, params, batch, n, chunk)
+  return matvec if axis is None else lambda v: jax.lax.pmean(matvec(v), axis)
 
 
-def _scanned(one, params, batch, n, chunk):
+def _accumulated(maker, params, batch, n, chunk):
+  """The mean over microbatches of `chunk` examples, and a smaller last one if chunk does not divide n."""
   even = n // chunk * chunk
-  parts = jax.tree.map(lambda x: x[:even].reshape(n // chunk, chunk, *x.shape[1:]), batch)
-  rest = jax.tree.map(lambda x: x[even:], batch)
+  microbatches = jax.tree.map(lambda x: x[:even].reshape(n // chunk, chunk, *x.shape[1:]), batch)
+  remainder = jax.tree.map(lambda x: x[even:], batch)
 
-  def scaled(piece, v, size):
+  def share(microbatch, v, size):
     with jax.default_matmul_precision('float32'):
-      return jax.tree.map(lambda x: x * jnp.asarray(size / n, x.dtype), one(params, piece)(v))
+      return jax.tree.map(lambda x: x * jnp.asarray(size / n, x.dtype), maker(params, microbatch)(v))
 
-  def whole(v):
-    add = lambda total, piece: (jax.tree.map(jnp.add, total, scaled(piece, v, chunk)), None)
-    total = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, v), parts)[0]
-    return total if even == n else jax.tree.map(jnp.add, total, scaled(rest, v, n - even))
+  def matvec(v):
+    add = lambda total, microbatch: (jax.tree.map(jnp.add, total, share(microbatch, v, chunk)), None)
+    total = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, v), microbatches)[0]
+    return total if even == n else jax.tree.map(jnp.add, total, share(remainder, v, n - even))
 
-  return whole
+  return matvec
 
 
 def _check(loss, params):
@@ -287,10 +293,10 @@ def _check_batch(apply, loss, params, batch) -> int:
   if loss is None:
     _check(lambda p: jnp.float32(0), params)
     return n
-  out = jax.eval_shape(lambda p: _each(apply, loss, batch)(p), params)
+  out = jax.eval_shape(lambda p: _per_example(apply, loss, batch)(p), params)
   if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != (n,):
     raise ValueError(
       f'the loss of {n} examples has shape {getattr(out, "shape", type(out).__name__)}; it must be one number an example'
     )
-  _check(lambda p: jnp.sum(_each(apply, loss, batch)(p)), params)
+  _check(lambda p: jnp.sum(_per_example(apply, loss, batch)(p)), params)
   return n

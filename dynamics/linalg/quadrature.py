@@ -1,6 +1,6 @@
-"""Spectra of symmetric operators by stochastic Lanczos quadrature: densities, moments and traces with standard errors.
+"""Stochastic Lanczos quadrature: spectral densities, moments and traces of a symmetric operator, with standard errors.
 
-Source: 1901.10159 (spectra of Hessians of networks in this way); Ubaru, Chen and Saad 2017 (the quadrature).
+Source: Ubaru, Chen and Saad 2017 (the quadrature); 1901.10159 (Hessian spectra of networks).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,29 +14,29 @@ from dynamics.linalg.lanczos import Matvec, check_steps, flat, orthogonality, tr
 from dynamics.linalg.traces import Estimate, estimate
 from dynamics.types import Array, Key, Tree
 
-SIDE_BY_SIDE = 2**13  # parameters up to which probe vectors go side by side; larger products fill the processor alone
+VMAP_SIZE = 2**13  # the dimension up to which 'auto' runs probe vectors side by side; one larger product fills the processor
 Layout = Literal['auto', 'map', 'vmap']
 
 
 class Quadrature(NamedTuple):
-  """For each of s probe vectors a measure on the eigenvalues: tr f(A) is about `size` sum_i weights_i f(nodes_i)."""
+  """A Gauss quadrature rule for each of s probe vectors: tr f(A) is about `size` * sum_i weights_i f(nodes_i)."""
 
-  nodes: Array  # (s, steps) eigenvalues of T, ascending, in units of an eigenvalue
-  weights: Array  # (s, steps), at least 0, summing to 1
-  rank: Array  # (s,) steps before the Krylov space was exhausted; nodes beyond have weight 0
-  orthogonality: Array  # (s,) the largest entry of |Q Q^T - 1|
+  nodes: Array  # (s, steps) Ritz values, the eigenvalues of T, ascending
+  weights: Array  # (s, steps) non-negative, each row sums to 1
+  rank: Array  # (s,) steps before the Krylov space was exhausted; later nodes have weight 0
+  orthogonality: Array  # (s,) the largest entry of |Q Q^T - 1|, a measure of rounding
   size: Array  # () the dimension p, in the dtype of the nodes
 
 
 def slq(matvec: Matvec, like: Tree, key: Key, *, steps: int = 100, vectors: int = 10, layout: Layout = 'auto') -> Quadrature:
-  """The spectrum of a symmetric operator, seen from random vectors of signs.
+  """Stochastic Lanczos quadrature of a symmetric operator: one Gauss rule for each Rademacher probe vector.
 
   Args:
-    matvec: tree -> tree. What it closes over, such as one linearisation, is shared by all vectors.
-    like: a tree of the shapes and dtypes that matvec takes.
-    steps: products a vector. Moments of order up to 2 steps - 1 are exact for each vector.
-    vectors: random vectors; two or more for standard errors.
-    layout: 'vmap' runs the vectors side by side, 'map' one after the other; 'auto' decides by the size of `like`.
+    matvec: tree -> tree. Whatever it closes over, such as one linearisation, is shared by all vectors.
+    like: a tree with the shapes and dtypes that matvec takes.
+    steps: Lanczos steps, and products, per vector. v^T A^q v is exact for each v up to q = 2 steps - 1.
+    vectors: the number of probe vectors; standard errors need two or more.
+    layout: 'vmap' runs the vectors side by side, 'map' one after the other; 'auto' chooses by the size of `like`.
 
   Raises:
     ValueError: more steps than dimensions, fewer than one vector, an unknown layout, leaves that are not floating.
@@ -49,50 +49,53 @@ def slq(matvec: Matvec, like: Tree, key: Key, *, steps: int = 100, vectors: int 
     raise ValueError(f"layout is {layout!r}; it must be 'auto', 'map' or 'vmap'")
   product = lambda q: shape.ravel(matvec(shape.unravel(q)))
 
-  def one(key):
+  def rule(key):
     v = jax.random.rademacher(key, (shape.size,), shape.dtype)
     alphas, betas, basis, rank = tridiagonal(product, v, steps)
     return *gauss(alphas, betas), rank, orthogonality(basis[:steps], rank)
 
   keys = jax.random.split(key, vectors)
-  beside = layout == 'vmap' or (layout == 'auto' and shape.size <= SIDE_BY_SIDE)
+  batched = layout == 'vmap' or (layout == 'auto' and shape.size <= VMAP_SIZE)
   with jax.default_matmul_precision('float32'):
-    found = jax.vmap(one)(keys) if beside else jax.lax.map(one, keys)
-  return Quadrature(*found, jnp.asarray(shape.size, shape.dtype))
+    rules = jax.vmap(rule)(keys) if batched else jax.lax.map(rule, keys)
+  return Quadrature(*rules, jnp.asarray(shape.size, shape.dtype))
 
 
 def gauss(alphas: Array, betas: Array) -> tuple[Array, Array]:
-  """(nodes, weights), (s,) each, of the Gauss quadrature of a tridiagonal matrix; rows without a beta before weigh 0."""
+  """(nodes, weights), (s,) each, of the Gauss rule of a tridiagonal matrix: its eigenvalues and squared first components.
+
+  Rows that a zero beta cuts off from the first row have weight 0.
+  """
   nodes, vectors = dense.eigh(jnp.diag(alphas) + jnp.diag(betas[:-1], 1) + jnp.diag(betas[:-1], -1))
   return nodes, vectors[0] ** 2
 
 
-def function(found: Quadrature, f: Callable[[Array], Array]) -> Estimate:
-  """tr f(A), with the standard error over probe vectors. f acts on each eigenvalue, and is finite at 0."""
-  return estimate(found.size * jnp.sum(found.weights * f(found.nodes), axis=-1))
+def function(quadrature: Quadrature, f: Callable[[Array], Array]) -> Estimate:
+  """tr f(A), a scalar, with its standard error over probe vectors. f is elementwise and must be finite at 0."""
+  return estimate(quadrature.size * jnp.sum(quadrature.weights * f(quadrature.nodes), axis=-1))
 
 
-def trace(found: Quadrature) -> Estimate:
-  """tr A."""
-  return function(found, lambda x: x)
+def trace(quadrature: Quadrature) -> Estimate:
+  """tr A, a scalar in units of an eigenvalue."""
+  return function(quadrature, lambda x: x)
 
 
-def moments(found: Quadrature, orders: Sequence[int]) -> Estimate:
-  """tr A^q / p for each order q: (len(orders),) means over all eigenvalues, in units of an eigenvalue to the q."""
-  each = [jnp.sum(found.weights * found.nodes**q, axis=-1) for q in orders]
-  return estimate(jnp.stack(each, axis=-1))
+def moments(quadrature: Quadrature, orders: Sequence[int]) -> Estimate:
+  """tr(A^q) / p for each order q, the mean q-th power of the eigenvalues: (len(orders),)."""
+  powers = [jnp.sum(quadrature.weights * quadrature.nodes**q, axis=-1) for q in orders]
+  return estimate(jnp.stack(powers, axis=-1))
 
 
-def density(found: Quadrature, grid: Array, sigma: Array | float) -> Estimate:
-  """The density of eigenvalues, smoothed by a normal of width sigma, at the points of `grid` (g,).
+def density(quadrature: Quadrature, grid: Array, sigma: Array | float) -> Estimate:
+  """The spectral density at the points of `grid` (g,), convolved with a normal of standard deviation sigma: (g,).
 
-  It integrates to 1; per unit of an eigenvalue.
+  It integrates to 1; its unit is 1 over that of an eigenvalue.
   """
-  grid, sigma = jnp.asarray(grid, found.nodes.dtype), jnp.asarray(sigma, found.nodes.dtype)
+  grid, sigma = jnp.asarray(grid, quadrature.nodes.dtype), jnp.asarray(sigma, quadrature.nodes.dtype)
 
-  def one(nodes, weights):
+  def smoothed(nodes, weights):
     z = (grid[:, None] - nodes[None]) / sigma
     return jnp.exp(-jnp.square(z) / 2) @ weights / (sigma * (2 * jnp.pi) ** 0.5)
 
   with jax.default_matmul_precision('float32'):
-    return estimate(jax.vmap(one)(found.nodes, found.weights))
+    return estimate(jax.vmap(smoothed)(quadrature.nodes, quadrature.weights))

@@ -1,7 +1,8 @@
-"""What a kernel says: its spectrum, its likeness to another kernel and to targets, and its predictions.
+"""Statistics of a kernel matrix: its spectrum, its alignment with another kernel and with targets, and kernel regression.
 
-Every function takes a kernel as `dynamics.linalg.ntk` gives it: (n1, n2), or (n1, n2, k, k) for all pairs of outputs, which
-stands for the (n1 k, n2 k) matrix over examples and outputs. They work in the kernel's own dtype, under `jit` and `vmap` too.
+Every function takes a kernel as `dynamics.linalg.ntk` returns it: (n1, n2), or (n1, n2, k, k) for all pairs of outputs, which
+is read as the (n1 k, n2 k) matrix over examples and outputs. All compute in the dtype of the kernel, and run under `jit` and
+`vmap`. A positive kernel is a positive semi-definite one.
 """
 
 from typing import NamedTuple
@@ -14,17 +15,17 @@ from dynamics.types import Array
 
 
 class Rank(NamedTuple):
-  """Two effective ranks of a positive kernel, each between 1 and n; no units."""
+  """Two effective ranks of a positive kernel, each between 1 and n."""
 
-  entropy: Array  # exp of the entropy of the eigenvalues' shares
-  stable: Array  # trace over largest eigenvalue
+  entropy: Array  # () exp of the entropy of the eigenvalues, normalised to sum to 1
+  stable: Array  # () trace over largest eigenvalue
 
 
 def matrix(kernel: Array) -> Array:
-  """(n1, n2, k, k) -> (n1 k, n2 k), rows by example and then by output; a matrix stays as it is.
+  """(n1, n2, k, k) -> (n1 k, n2 k), rows by example and then by output; (n1, n2) is returned unchanged.
 
   Raises:
-    ValueError: neither two nor four axes, or outputs that do not match.
+    ValueError: neither two nor four axes; last two axes of different length.
   """
   if kernel.ndim == 2:
     return kernel
@@ -35,61 +36,65 @@ def matrix(kernel: Array) -> Array:
 
 
 def eigenvalues(kernel: Array, *, positive: bool = False) -> Array:
-  """All eigenvalues, descending; (n,) or (n k,), in the kernel's units. Of the symmetric part.
+  """All eigenvalues of the symmetric part, descending: (n,) or (n k,), in units of the kernel.
 
-  With `positive`, which a tangent kernel of examples with themselves is, those that are rounding may have either sign.
+  `positive` promises a positive kernel, such as a tangent kernel of examples with themselves, and is twice as fast on a CPU.
+  Eigenvalues of rounding size then have no reliable sign.
   """
   return dense.eigenvalues(_square(kernel), positive=positive)[::-1]
 
 
 def condition(kernel: Array, *, positive: bool = False) -> Array:
-  """Largest over smallest eigenvalue; infinite where the smallest is zero to the kernel's precision."""
+  """The condition number, largest over smallest eigenvalue: a scalar, infinite if the smallest is at most rounding."""
   values = eigenvalues(kernel, positive=positive)
   rounding = values[0] * values.shape[0] * jnp.finfo(values.dtype).eps
   return jnp.where(values[-1] <= rounding, jnp.inf, values[0] / values[-1])
 
 
 def rank(kernel: Array, *, positive: bool = False) -> Rank:
-  """Effective ranks. Eigenvalues that rounding made negative count as zero. Source: Roy and Vetterli 2007 (entropy)."""
+  """Effective ranks of a positive kernel. Negative eigenvalues count as zero. Source: Roy and Vetterli 2007 (entropy)."""
   values = jnp.maximum(eigenvalues(kernel, positive=positive), 0)
-  share = values / jnp.sum(values)
-  entropy = -jnp.sum(share * jnp.log(jnp.where(share == 0, 1, share)))
+  p = values / jnp.sum(values)
+  entropy = -jnp.sum(p * jnp.log(jnp.where(p == 0, 1, p)))
   return Rank(jnp.exp(entropy), jnp.sum(values) / values[0])
 
 
-def alignment(one: Array, two: Array, *, centred: bool = False) -> Array:
-  """The cosine of two kernels under the Frobenius product, in [-1, 1], and in [0, 1] for positive ones.
+def alignment(kernel: Array, reference: Array, *, centred: bool = False) -> Array:
+  """The cosine of two kernels under the Frobenius product: a scalar in [-1, 1], in [0, 1] for positive kernels.
 
-  With `centred` features have their mean over examples taken off first: the linear CKA. Source: 1203.0550 (centred
-  alignment), 1905.00414 (CKA).
+  `centred` first subtracts the mean over examples from the features of each kernel: the linear CKA. Source: 1203.0550
+  (centred alignment); 1905.00414 (CKA).
 
   Raises:
     ValueError: kernels of different shapes.
   """
-  a, b = (matrix(_centre(k) if centred else k) for k in _pair(one, two))
+  a, b = (matrix(_centre(k) if centred else k) for k in _same_shape(kernel, reference))
   return jnp.sum(a * b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b))
 
 
-def distance(one: Array, two: Array, *, centred: bool = False) -> Array:
-  """1 - alignment: zero where one kernel is a multiple of the other. Source: 2010.15110 (kernel distance)."""
-  a, b = (matrix(_centre(k) if centred else k) for k in _pair(one, two))
-  # As half of the squared chord, whose rounding is relative to the distance itself and not to 1.
+def distance(kernel: Array, reference: Array, *, centred: bool = False) -> Array:
+  """1 - alignment: a scalar, zero if one kernel is a positive multiple of the other. Source: 2010.15110 (kernel distance)."""
+  a, b = (matrix(_centre(k) if centred else k) for k in _same_shape(kernel, reference))
+  # Half the squared distance of the normalised kernels: its rounding error is relative to the distance and not to 1.
   return jnp.sum((a / jnp.linalg.norm(a) - b / jnp.linalg.norm(b)) ** 2) / 2
 
 
 def drift(kernel: Array, start: Array) -> Array:
-  """|K - K0| / |K0| in the Frobenius norm: unlike `distance` it also sees a change of scale."""
-  now, before = (matrix(k) for k in _pair(kernel, start))
-  return jnp.linalg.norm(now - before) / jnp.linalg.norm(before)
+  """|K - K0| / |K0| in the Frobenius norm, a scalar. Unlike `distance` it is sensitive to a change of scale."""
+  k, k0 = (matrix(k) for k in _same_shape(kernel, start))
+  return jnp.linalg.norm(k - k0) / jnp.linalg.norm(k0)
 
 
 def target_alignment(kernel: Array, targets: Array, *, centred: bool = False) -> Array:
-  """The alignment with the kernel Y Y^T of targets: tr(Y^T K Y) / (|K| |Y Y^T|).
+  """The alignment of a kernel with the kernel Y Y^T of targets Y: tr(Y^T K Y) / (|K| |Y Y^T|), a scalar.
 
   Args:
-    kernel: (n, n), for which Y is (n, k) or (n,); or (n, n, k, k), for which Y (n, k) is one vector over examples and outputs.
-    targets: (n,) or (n, k) floats.
-    centred: see `alignment`.
+    kernel: (n, n), or (n, n, k, k).
+    targets: Y, (n,) or (n, k) floats; with a kernel (n, n, k, k), (n, k), read as one vector over examples and outputs.
+    centred: see `alignment`; it also subtracts from the targets their mean over examples.
+
+  Raises:
+    ValueError: a kernel that is not square; targets that do not match it.
   """
   k = _square(_centre(kernel) if centred else kernel)
   y = _columns(kernel, targets - jnp.mean(targets, axis=0, keepdims=True) if centred else targets)
@@ -97,9 +102,9 @@ def target_alignment(kernel: Array, targets: Array, *, centred: bool = False) ->
 
 
 def energy(kernel: Array, targets: Array) -> Array:
-  """The share of |Y|^2 within the span of the top 1, 2, ... eigenvectors: cumulative, (n,) or (n k,), the last is 1.
+  """The fraction of |Y|^2 in the span of the top 1, 2, ... eigenvectors: (n,) or (n k,), increasing to 1.
 
-  For `kernel` and `targets` see `target_alignment`. Source: 1901.08584, theorem 4.1 (projections on eigenvectors).
+  `kernel` and `targets`, and errors, as in `target_alignment`. Source: 1901.08584, theorem 4.1 (projections on eigenvectors).
   """
   _, vectors = dense.eigh(_square(kernel))
   y = _columns(kernel, targets)
@@ -107,58 +112,59 @@ def energy(kernel: Array, targets: Array) -> Array:
 
 
 def regression(train: Array, test_train: Array, targets: Array, *, ridge: float = 0.0) -> Array:
-  """Predictions K_test,train (K + ridge I)^-1 y of kernel regression; (n2, ...) as targets (n1, ...) are.
+  """The predictions K_test,train (K + ridge I)^-1 y of kernel regression: (n2,) or (n2, k), like the targets.
 
-  Without ridge this is where gradient flow on the squared error takes a model with this constant kernel that starts from
-  zero outputs. Source: 1806.07572, section 5.
+  With ridge 0 this is the limit of gradient flow on the squared error, for a model with this constant kernel and initial
+  outputs of zero. Source: 1806.07572, section 5.
 
   Args:
-    train: (n1, n1) or (n1, n1, k, k).
+    train: K, the kernel of the training set, (n1, n1) or (n1, n1, k, k).
     test_train: (n2, n1) or (n2, n1, k, k).
-    targets: (n1,) or (n1, k) floats; with a kernel for all pairs of outputs, (n1, k).
-    ridge: added to the diagonal, in the kernel's units.
+    targets: y, (n1,) or (n1, k) floats; with a kernel (n1, n1, k, k), (n1, k).
+    ridge: added to the diagonal, in units of the kernel.
 
   Raises:
-    ValueError: shapes that do not match; a kernel that is singular to its precision. Under `jit` and `vmap` no sentence can
-      be said, and a singular kernel gives NaN.
+    ValueError: shapes that do not match; a kernel that is singular up to rounding. Under `jit` and `vmap`, which cannot
+      raise, a singular kernel gives NaN.
   """
   k, cross, y = _square(train), matrix(test_train), _columns(train, targets)
   if cross.shape[1] != k.shape[0] or test_train.ndim != train.ndim:
     raise ValueError(f'the train kernel has shape {train.shape} and the test-train kernel {test_train.shape}; columns must match')
   values, vectors = dense.eigh(k)
   values = values + jnp.asarray(ridge, k.dtype)
-  least, floor = values[0], values[-1] * k.shape[0] * jnp.finfo(k.dtype).eps
-  regular = least > floor
+  smallest, rounding = values[0], values[-1] * k.shape[0] * jnp.finfo(k.dtype).eps
+  regular = smallest > rounding
   if not isinstance(regular, jax.core.Tracer) and not bool(regular):
     raise ValueError(
-      f'the kernel of {k.shape[0]} rows is singular to its precision: its smallest eigenvalue with ridge is {float(least):.3g}, '
-      f'and {float(floor):.3g} is rounding; raise ridge, or drop repeated examples'
+      f'the kernel of {k.shape[0]} rows is singular to its precision: its smallest eigenvalue with ridge is '
+      f'{float(smallest):.3g}, and {float(rounding):.3g} is rounding; raise ridge, or drop repeated examples'
     )
-  out = cross @ (vectors @ ((vectors.T @ y) / jnp.where(regular, values, jnp.nan)[:, None]))
-  return out.reshape(test_train.shape[0], *targets.shape[1:])
+  predictions = cross @ (vectors @ ((vectors.T @ y) / jnp.where(regular, values, jnp.nan)[:, None]))
+  return predictions.reshape(test_train.shape[0], *targets.shape[1:])
 
 
 def _square(kernel):
+  """The symmetric part of a kernel of examples with themselves, as a matrix."""
   k = matrix(kernel)
   if k.shape[0] != k.shape[1] or not k.size:
     raise ValueError(f'a kernel of examples with themselves is wanted, but this has shape {kernel.shape}')
   return (k + k.T) / 2
 
 
-def _pair(one, two):
-  if one.shape != two.shape:
-    raise ValueError(f'the kernels have shapes {one.shape} and {two.shape}; they must be the same')
-  return one, two
+def _same_shape(a, b):
+  if a.shape != b.shape:
+    raise ValueError(f'the kernels have shapes {a.shape} and {b.shape}; they must be the same')
+  return a, b
 
 
 def _centre(kernel):
-  """Features less their mean over examples, for each output."""
+  """The kernel of features minus their mean over examples, for each output."""
   rows = kernel - jnp.mean(kernel, axis=0, keepdims=True)
   return rows - jnp.mean(rows, axis=1, keepdims=True)
 
 
 def _columns(kernel, targets):
-  """Targets as columns beside the kernel's matrix."""
+  """Targets as columns that match the rows of the kernel's matrix: (n, k), or (n k, 1) for a kernel (n, n, k, k)."""
   shape = kernel.shape[:1] if kernel.ndim == 2 else (kernel.shape[0], kernel.shape[2])
   if targets.shape[: len(shape)] != shape or targets.ndim > 2:
     raise ValueError(f'targets have shape {targets.shape}, which does not go with a kernel of shape {kernel.shape}')

@@ -1,4 +1,4 @@
-"""Traces and diagonals of operators from random vectors, each with its standard error."""
+"""Stochastic estimates of the trace and the diagonal of an operator, with standard errors."""
 
 from typing import NamedTuple
 
@@ -11,63 +11,73 @@ from dynamics.types import Array, Key, Tree
 
 
 class Estimate(NamedTuple):
-  """A mean over independent draws, and its standard error: the deviation over the root of their number, NaN for one draw."""
+  """A mean over n independent draws."""
 
   mean: Tree
-  error: Tree
+  error: Tree  # its standard error, sqrt(sample variance / n); NaN for one draw
 
 
 def estimate(draws: Array) -> Estimate:
-  """The mean over the first axis, with its standard error."""
+  """The mean over the first axis of draws (n, ...), with its standard error: two arrays (...)."""
   n = draws.shape[0]
   mean = jnp.mean(draws, axis=0)
-  spread = jnp.sum(jnp.square(draws - mean[None]), axis=0)
-  return Estimate(mean, jnp.sqrt(spread / (n * (n - 1))) if n > 1 else jnp.full_like(mean, jnp.nan))
+  squares = jnp.sum(jnp.square(draws - mean[None]), axis=0)
+  return Estimate(mean, jnp.sqrt(squares / (n * (n - 1))) if n > 1 else jnp.full_like(mean, jnp.nan))
 
 
 def hutchinson(matvec: Matvec, like: Tree, key: Key, *, vectors: int = 10) -> Estimate:
-  """tr A from v^T A v over vectors of random signs, which any square A may have. Source: Hutchinson 1990.
+  """tr A for any square operator A: the mean of v^T A v over Rademacher vectors v. Source: Hutchinson 1990.
 
-  Its variance for a symmetric A is 2 sum of squares off the diagonal, over `vectors`. One product a vector.
+  One product per vector. For a symmetric A the variance is 2 sum_{i != j} A_ij^2 / `vectors`.
+
+  Raises:
+    ValueError: fewer than one vector; leaves that are not floating.
   """
-  shape = _checked(like, vectors)
+  shape = _checked_flat(like, vectors)
   draw = lambda v: v @ shape.ravel(matvec(shape.unravel(v)))
   with jax.default_matmul_precision('float32'):
     return estimate(jax.lax.map(draw, _signs(key, vectors, shape)))
 
 
 def hutchpp(matvec: Matvec, like: Tree, key: Key, *, vectors: int = 30) -> Estimate:
-  """tr A by Hutch++: exact on the range of A times a third of the vectors, Hutchinson on what is left.
+  """tr A by Hutch++: the exact trace on the range of a sketch of A, plus Hutchinson's estimate on its complement.
 
-  Better than `hutchinson` where few eigenvalues make most of the trace. `vectors` is the number of products, about; memory
-  for two thirds of them. The standard error is that of the remainder. Source: 2010.09649.
+  More accurate than `hutchinson` if a few eigenvalues make up most of the trace. It takes 3 (vectors // 3) products and
+  memory for two thirds as many vectors. Only the second part is random, and the standard error is its own.
+  Source: 2010.09649.
 
   Raises:
-    ValueError: fewer than 6 products, or a sketch of more vectors than dimensions.
+    ValueError: fewer than 6 vectors, or a sketch (a third of the vectors) larger than the dimension.
   """
-  shape = _checked(like, vectors)
+  shape = _checked_flat(like, vectors)
   third = vectors // 3
   if third < 2 or third > shape.size:
     raise ValueError(f'hutchpp takes 6 products or more, a third of them at most {shape.size}, the dimension; not {vectors}')
   product = lambda v: shape.ravel(matvec(shape.unravel(v)))
-  one, two = jax.random.split(key)
+  sketch_key, draw_key = jax.random.split(key)
   with jax.default_matmul_precision('float32'):
-    sketch = jax.lax.map(product, _signs(one, third, shape))
+    sketch = jax.lax.map(product, _signs(sketch_key, third, shape))
     q = dense.qr(sketch.T)[0].T  # (third, p)
-    large = jnp.sum(q * jax.lax.map(product, q))
-    outside = lambda v: v - (q @ v) @ q
+    sketch_trace = jnp.sum(q * jax.lax.map(product, q))
+    complement = lambda v: v - (q @ v) @ q
 
     def draw(v):
-      v = outside(v)
+      v = complement(v)
       return v @ product(v)
 
-    left = estimate(jax.lax.map(draw, _signs(two, third, shape)))
-  return Estimate(large + left.mean, left.error)
+    rest = estimate(jax.lax.map(draw, _signs(draw_key, third, shape)))
+  return Estimate(sketch_trace + rest.mean, rest.error)
 
 
 def diagonal(matvec: Matvec, like: Tree, key: Key, *, vectors: int = 10) -> Estimate:
-  """The diagonal of A as a tree, mean of v * (A v) over vectors of random signs, with standard errors in the same shape."""
-  shape = _checked(like, vectors)
+  """The diagonal of A: the mean of v * (A v), elementwise, over Rademacher vectors v, one product each.
+
+  Both the mean and the standard error are trees like `like`. Memory is constant in the number of vectors.
+
+  Raises:
+    ValueError: fewer than one vector; leaves that are not floating.
+  """
+  shape = _checked_flat(like, vectors)
 
   def add(sums, v):
     mean, squares, n = sums
@@ -76,16 +86,16 @@ def diagonal(matvec: Matvec, like: Tree, key: Key, *, vectors: int = 10) -> Esti
     mean = mean + step / (n + 1)
     return (mean, squares + step * (product - mean), n + 1), None
 
-  none = jnp.zeros((shape.size,), shape.dtype)
+  zeros = jnp.zeros((shape.size,), shape.dtype)
   with jax.default_matmul_precision('float32'):
     keys = jax.random.split(key, vectors)
-    draws = lambda sums, key: add(sums, jax.random.rademacher(key, (shape.size,), shape.dtype))
-    (mean, squares, _), _ = jax.lax.scan(draws, (none, none, jnp.zeros((), shape.dtype)), keys)
+    draw = lambda sums, key: add(sums, jax.random.rademacher(key, (shape.size,), shape.dtype))
+    (mean, squares, _), _ = jax.lax.scan(draw, (zeros, zeros, jnp.zeros((), shape.dtype)), keys)
   error = jnp.sqrt(squares / (vectors * (vectors - 1))) if vectors > 1 else jnp.full_like(mean, jnp.nan)
   return Estimate(shape.unravel(mean), shape.unravel(error))
 
 
-def _checked(like, vectors):
+def _checked_flat(like, vectors):
   if vectors < 1:
     raise ValueError(f'{vectors} vectors were asked for; at least 1 is needed')
   return flat(like)

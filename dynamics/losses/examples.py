@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from dynamics.trees import wide as at_least_float32
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Loss
 
 Dtype = Literal['float16', 'bfloat16', 'float32', 'float64']

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.inits.leaves import weights
+from dynamics.leaves import weights
 from dynamics.linalg import dense
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Probe
 
 
@@ -35,7 +35,7 @@ def balance() -> Probe:
     for a, b in itertools.pairwise(chain):
       if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f'balance needs a chain of matrices, but {b.name} is {b.shape} after {a.name}, {a.shape}')
-    return {a.name: (wide(named[a.name]), wide(named[b.name])) for a, b in itertools.pairwise(chain)}
+    return {a.name: (at_least_float32(named[a.name]), at_least_float32(named[b.name])) for a, b in itertools.pairwise(chain)}
 
   def differences(view, variables):
     return {name: w.T @ w - v @ v.T for name, (w, v) in pairs(view, variables).items()}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from dynamics import trees
 from dynamics.components import component
 from dynamics.inits.directions import features
-from dynamics.inits.leaves import weights
+from dynamics.leaves import weights
 from dynamics.linalg import dense
 from dynamics.probes.evaluation import array
 from dynamics.types import Probe

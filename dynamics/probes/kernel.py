@@ -10,7 +10,7 @@ from dynamics.components import component
 from dynamics.linalg import ntk, spectrum
 from dynamics.probes.evaluation import array, first, mean, score
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -138,5 +138,5 @@ def _targets(view, examples: int) -> Array:
   if len(shape) != 2:
     raise ValueError(f'regression on the tangent kernel needs outputs (n, k), but the model answers {shape}')
   if not jnp.issubdtype(y.dtype, jnp.integer):
-    return wide(y)
+    return at_least_float32(y)
   return (2 * y - 1).astype(jnp.float32)[:, None] if shape[1] == 1 else jax.nn.one_hot(y, shape[1], dtype=jnp.float32)

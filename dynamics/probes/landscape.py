@@ -160,6 +160,6 @@ def _ray(key: Key, params: Tree) -> Tree:
 
   def leaf(name, w):
     z = jax.random.normal(trees.named_key(key, name), w.shape, jnp.float32)
-    return z.astype(w.dtype) * (trees.norm(w) / trees.norm(z).astype(trees.wide(w).dtype)).astype(w.dtype)
+    return z.astype(w.dtype) * (trees.norm(w) / trees.norm(z).astype(trees.at_least_float32(w).dtype)).astype(w.dtype)
 
   return jax.tree.unflatten(jax.tree.structure(params), [leaf(name, w) for name, w in trees.by_path(params).items()])

@@ -9,7 +9,7 @@ from dynamics.components import component
 from dynamics.inits.directions import correlation, features
 from dynamics.linalg import dense
 from dynamics.probes.evaluation import array
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -45,7 +45,7 @@ def modes() -> Probe:
 
   def measure(view, state, key):
     x = features(view.data.train)
-    response = wide(view.problem.model.apply(view.variables, view.data.train.x)).astype(x.dtype).T @ x / x.shape[0]
+    response = at_least_float32(view.problem.model.apply(view.variables, view.data.train.x)).astype(x.dtype).T @ x / x.shape[0]
     strength = jnp.sum(state.left * (response @ state.right), axis=0)
     reading = {
       'strength': strength,

@@ -44,13 +44,13 @@ def gradient_noise(*, examples: Range(int, least=3) = 256, chunk: Range(int, lea
     n = batch.y.shape[0]
     with jax.default_matmul_precision('float32'):
       mean = trees.by_path(jax.grad(value)(params, batch.x, batch.y))
-      mean = {path: trees.wide(g) for path, g in mean.items()}
+      mean = {path: trees.at_least_float32(g) for path, g in mean.items()}
 
       def deviation(example):
         """(|g_i - g|^2, <g_i - g, g>) of each array. Differences are taken first: squares of g_i would drown them."""
         x, y = jax.tree.map(lambda a: a[None], example)
         single = trees.by_path(jax.grad(value)(params, x, y))
-        away = {path: trees.wide(g) - mean[path] for path, g in single.items()}
+        away = {path: trees.at_least_float32(g) - mean[path] for path, g in single.items()}
         return {path: (trees.dot(d, d), trees.dot(d, mean[path])) for path, d in away.items()}
 
       deviations = jax.lax.map(deviation, batch, batch_size=min(chunk, n))

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.inits.leaves import weights
+from dynamics.leaves import weights
 from dynamics.probes.evaluation import array
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Probe
 
 
@@ -34,7 +34,7 @@ def patches() -> Probe:
       raise ValueError(
         f'patches needs a first layer of {x.shape[-1]} rows, one a feature of a patch; {leaf.name} is {leaf.shape}'
       )
-    return wide(trees.by_path(view.variables['params'])[leaf.name])
+    return at_least_float32(trees.by_path(view.variables['params'])[leaf.name])
 
   def init(view):
     filters(view)  # refuses before anything is compiled
@@ -42,7 +42,7 @@ def patches() -> Probe:
 
   def measure(view, state, key):
     w, x = filters(view), view.data.train.x
-    answers = wide(x.reshape((x.shape[0], -1, x.shape[-1]))) @ w
+    answers = at_least_float32(x.reshape((x.shape[0], -1, x.shape[-1]))) @ w
     square = jnp.mean(jnp.square(answers), axis=(0, 2))
     largest = jnp.max(jnp.abs(answers), axis=(0, 2))
     # XLA's max on a CPU may pass over a NaN; a mean never does.

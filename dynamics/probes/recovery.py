@@ -8,7 +8,7 @@ from dynamics.components import component
 from dynamics.linalg import dense
 from dynamics.probes.evaluation import array
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
 
@@ -51,7 +51,7 @@ def recovery(*, rank: Range(int, least=1) = 1) -> Probe:
 
   def measure(view, state, key):
     m, (u, v) = truth(view), state
-    recovered = wide(view.problem.model.apply(view.variables, view.data.test.x)).astype(m.dtype).reshape(m.shape)
+    recovered = at_least_float32(view.problem.model.apply(view.variables, view.data.test.x)).astype(m.dtype).reshape(m.shape)
     gap = recovered - m
     rows, columns = u.T @ gap, gap @ v
     inside = rows @ v

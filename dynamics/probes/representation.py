@@ -10,7 +10,7 @@ from dynamics.linalg import dense, spectrum
 from dynamics.losses import predict
 from dynamics.probes.evaluation import first
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Array, Batch, Probe, Reading, View
 
 
@@ -139,7 +139,7 @@ def _simplex(means: Array, present: Array, classes: Array) -> Reading:
 
 
 def _duality(params, means: Array) -> Array:
-  classifiers = [wide(leaf) for leaf in jax.tree.leaves(params) if leaf.shape == means.shape[::-1]]
+  classifiers = [at_least_float32(leaf) for leaf in jax.tree.leaves(params) if leaf.shape == means.shape[::-1]]
   if not classifiers:
     return jnp.asarray(jnp.nan, means.dtype)
   w = classifiers[-1]
@@ -167,7 +167,7 @@ def _of_features(examples: int, read: Callable[..., Reading], least: int = 1, in
       raise ValueError(
         "the model shows no hidden features, which this probe reads; give it a hidden layer, or self.sow('intermediates', ...)"
       )
-    return outputs, {name: wide(h) for name, h in trace.features.items()}
+    return outputs, {name: at_least_float32(h) for name, h in trace.features.items()}
 
   def measure(view, state, key):
     batch = first(view.data.train, examples, least)

@@ -7,7 +7,7 @@ from dynamics import losses
 from dynamics.components import component
 from dynamics.probes.evaluation import first
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Probe, stateless
 
 
@@ -27,6 +27,6 @@ def residuals(*, examples: Range(int, least=1) = 32) -> Probe:
   def read(view, key):
     x, y = first(view.data.train, examples)
     outputs = view.problem.model.apply(view.variables, x)
-    return {'residual': jax.grad(lambda z: jnp.sum(wide(losses.each(view.problem.loss, z, y))))(outputs)}
+    return {'residual': jax.grad(lambda z: jnp.sum(at_least_float32(losses.each(view.problem.loss, z, y))))(outputs)}
 
   return stateless(read)

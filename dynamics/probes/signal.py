@@ -4,9 +4,9 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.inits.leaves import weights
+from dynamics.leaves import weights
 from dynamics.schema import Range
-from dynamics.trees import wide
+from dynamics.trees import at_least_float32
 from dynamics.types import Probe, stateless
 
 
@@ -23,7 +23,7 @@ def signal(*, inputs: Range(int, least=1) = 1) -> Probe:
   """
 
   def read(view, key):
-    kernel = wide(trees.by_path(view.variables['params'])[weights(view.problem.model.leaves())[0].name])
+    kernel = at_least_float32(trees.by_path(view.variables['params'])[weights(view.problem.model.leaves())[0].name])
     size = lambda w: jnp.sqrt(jnp.sum(w * w))
     return {'along': size(kernel[:inputs]), 'across': size(kernel[inputs:])}
 

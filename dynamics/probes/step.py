@@ -85,4 +85,6 @@ def _descent(grads: Tree, rates: Tree | None) -> Array:
     return jnp.full_like(trees.norm(grads), jnp.nan)
   if jax.tree.structure(rates) != jax.tree.structure(grads):
     rates = jax.tree.map(lambda g: rates, grads)
-  return trees.norm(jax.tree.map(lambda g, rate: trees.wide(g) * rate.astype(trees.wide(g).dtype), grads, rates))
+  return trees.norm(
+    jax.tree.map(lambda g, rate: trees.at_least_float32(g) * rate.astype(trees.at_least_float32(g).dtype), grads, rates)
+  )

@@ -46,7 +46,7 @@ def weights(*, spectra: bool = True) -> Probe:
 
 
 def _spectrum(w: Array) -> dict[str, Array]:
-  w = trees.wide(w).reshape(-1, w.shape[-1])
+  w = trees.at_least_float32(w).reshape(-1, w.shape[-1])
   gram = w @ w.T if w.shape[0] < w.shape[1] else w.T @ w
   ranks = spectrum.rank(gram, positive=True)
   return {'spectral': jnp.sqrt(spectrum.eigenvalues(gram, positive=True)[0]), 'rank': ranks.entropy, 'stable_rank': ranks.stable}

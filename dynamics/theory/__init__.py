@@ -1,4 +1,5 @@
-"""Closed forms that experiments are held against, one family a file.
+"""Closed-form theory that experiments are compared with, one family per file.
 
-Nothing is imported here, so that the files that need numpy alone (`deep_linear`, `spectra`) load without jax.
+This file imports nothing, so that files which need only numpy (`deep_linear`, `permutation`, `relu_limit`, `spectra`) load
+without jax.
 """

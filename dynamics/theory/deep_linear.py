@@ -1,43 +1,45 @@
-"""Deep linear networks from small aligned weights: every mode of the data is learned by itself. Plain numpy.
+"""Mode dynamics of deep linear networks under gradient flow from small aligned weights, in numpy.
 
-A mode is a singular value s of the input-output correlation y^T x / n, learned by white inputs, x^T x / n = I, with balanced
-weights aligned to the data's singular vectors; its strength u(t) is the singular value of the product of the weights.
-The loss is that of `losses.mean_squared_error`, and t / tau is the sum of the learning rates: tau = 1 counts time as
-steps times learning rate.
+Assumptions: white inputs, x^T x / n = I; balanced weights that are aligned with the singular vectors of the input-output
+correlation y^T x / n. Each singular value s of this correlation is then a mode that is learned independently of the others.
+Its strength u(t) is the corresponding singular value of the product of all weight matrices.
+
+The loss is that of `losses.mean_squared_error`. t / tau is the sum of the learning rates of all steps, so that with tau = 1
+time is steps times learning rate.
 """
 
 import numpy as np
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
-END = 40.0  # log(u / (s - u)) at which u is s to the last digit
+END = 40.0  # log(u / (s - u)) at which u equals s in float64
 
 
 def two_layers(t, s, u0, *, tau: float = 1.0):
-  """u(t) = s e^(2 s t / tau) / (e^(2 s t / tau) - 1 + s / u0), the strength of modes under two layers of weights.
+  """The mode strength u(t) = s e^(2 s t / tau) / (e^(2 s t / tau) - 1 + s / u0) with two weight matrices.
 
   Args:
-    t, s, u0: times, singular values s >= 0 and initial strengths u0 > 0, broadcast.
-    tau: 1 / learning rate, for times in steps.
+    t, s, u0: times, singular values s >= 0 and initial strengths u0 > 0, which broadcast to the shape of the result.
+    tau: 1 / learning rate if times are in steps.
 
-  Source: 1312.6120 (the sigmoidal solution for two layers of weights).
+  Source: 1312.6120 (the sigmoidal solution for two weight matrices).
   """
   t, s, u0 = (np.asarray(v, float) for v in (t, s, u0))
-  # 1/u moves linearly in exp(-2 s t / tau), with slope 2 t / tau where s = 0.
+  # 1/u = exp(-2 s t / tau) / u0 + (1 - exp(-2 s t / tau)) / s, whose last term tends to 2 t / tau as s goes to 0.
   rate = 2 * s * t / tau
   growth = np.divide(-np.expm1(-rate), s, out=np.broadcast_to(2 * t / tau, rate.shape).copy(), where=s > 0)
   return 1 / (np.exp(-rate) / u0 + growth)
 
 
 def deep(t, s, u0, *, layers: int, tau: float = 1.0):
-  """u(t) of tau du/dt = L u^(2 - 2/L) (s - u), for L layers of weights, to about ten digits.
+  """The mode strength u(t) with L weight matrices, the solution of tau du/dt = L u^(2 - 2/L) (s - u), to about ten digits.
 
-  The time at which u is reached is an integral (`learning_time`), which is inverted by bisection.
+  The time at which u is reached is an integral, as in `learning_time`, which is inverted by bisection.
 
   Args:
-    t, s, u0: times >= 0, singular values and initial strengths 0 < u0 < s, broadcast.
-    layers: L, the number of weight matrices. The source counts layers of neurons, N_l = L + 1, and so has
+    t, s, u0: times >= 0, singular values and initial strengths 0 < u0 < s, which broadcast to the shape of the result.
+    layers: L, the number of weight matrices. The source counts layers of neurons, N_l = L + 1, and has
       (N_l - 1) u^(2 - 2/(N_l - 1)) (s - u).
-    tau: 1 / learning rate, for times in steps.
+    tau: 1 / learning rate if times are in steps.
 
   Raises:
     ValueError: u0 outside (0, s).
@@ -56,11 +58,14 @@ def deep(t, s, u0, *, layers: int, tau: float = 1.0):
 
 
 def learning_time(s, u0, *, layers: int = 2, fraction: float = 0.5, tau: float = 1.0):
-  """The time at which u reaches `fraction` of s; for small u0 and L > 2 about tau u0^(2/L - 1) / (s (L - 2)).
+  """The time at which u reaches `fraction` * s. For small u0 and L > 2 it is about tau u0^(2/L - 1) / (s (L - 2)).
 
   Args:
-    s, u0: as in `deep`, broadcast; `layers`, `tau` too.
-    fraction: between u0 / s and 1; an earlier one has a negative time.
+    s, u0, layers, tau: as in `deep`.
+    fraction: between u0 / s and 1. Below u0 / s the time is negative.
+
+  Raises:
+    ValueError: u0 outside (0, s).
 
   Source: 1312.6120.
   """
@@ -70,7 +75,7 @@ def learning_time(s, u0, *, layers: int = 2, fraction: float = 0.5, tau: float =
 
 
 def _time(start, end, s, layers, tau):
-  """Between two values of x = log(u / (s - u)), in which dx/dt = L s u^(1 - 2/L) / tau is smooth."""
+  """The time between two values of x = log(u / (s - u)), for which dx/dt = L s u^(1 - 2/L) / tau, by Gauss quadrature."""
   half, middle = (end - start) / 2, (end + start) / 2
   x = middle[..., None] + half[..., None] * NODES
   inverse = ((1 + np.exp(-x)) / s[..., None]) ** (1 - 2 / layers)  # u^-(1 - 2/L)

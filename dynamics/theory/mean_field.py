@@ -1,7 +1,7 @@
-"""Signals in wide random networks: how a layer maps the size of its preactivations and the angle between two of them.
+"""Signal propagation in wide random networks: the maps of variance and correlation from layer to layer, by mean-field theory.
 
-The operands are `weight` and `bias`, the variances sigma_w^2 of sqrt(fan_in) times a weight and sigma_b^2 of a bias, and
-arrays of one shape everywhere, so that a whole phase diagram is one call. The activation enters through its dual
+`weight_variance` is sigma_w^2, the variance of sqrt(fan_in) times a weight, and `bias_variance` is sigma_b^2. All arrays of a
+call have the same shape, so that one call computes a whole phase diagram. The activation enters through its dual
 (`dynamics.theory.kernels`).
 """
 
@@ -15,52 +15,58 @@ from dynamics.types import Array
 
 
 class FixedPoint(NamedTuple):
-  """Where a deep network's signals end, and how many layers they need."""
+  """The fixed point of the variance and correlation maps, and the depth scales on which it is approached."""
 
   variance: Array  # q*
-  correlation: Array  # c*, 1 in the ordered phase; NaN where q* = 0
-  slope: Array  # chi_1: of the correlation map at 1. Below 1 ordered, above 1 chaotic: the mean growth of squared gradients
-  variance_depth: Array  # xi_q, layers; distances to q* shrink like exp(-layer / xi_q)
-  correlation_depth: Array  # xi_c, layers; the depth to which a network can be trained is a few of these
+  correlation: Array  # c*, 1 in the ordered phase; NaN if q* = 0
+  slope: Array  # chi_1, of the correlation map at 1: the growth of squared gradients per layer, above 1 in the chaotic phase
+  variance_depth: Array  # xi_q, in layers: |q - q*| decays like exp(-layer / xi_q)
+  correlation_depth: Array  # xi_c, in layers: networks can be trained up to a depth of a few xi_c
 
 
-def variance(dual: Dual, q: Array, weight: Array, bias: Array) -> Array:
-  """The variance of the next layer's preactivations, weight E[phi(sqrt(q) z)^2] + bias. Source: 1606.05340 (length map)."""
-  return weight * dual(q, q, jnp.ones_like(q))[0] + bias
+def variance(dual: Dual, q: Array, weight_variance: Array, bias_variance: Array) -> Array:
+  """The variance of the next layer's preactivations, sigma_w^2 E[phi(sqrt(q) z)^2] + sigma_b^2.
+
+  Source: 1606.05340 (length map).
+  """
+  return weight_variance * dual(q, q, jnp.ones_like(q))[0] + bias_variance
 
 
-def correlation(dual: Dual, c: Array, q: Array, weight: Array, bias: Array) -> Array:
-  """The next layer's correlation of two inputs whose variance is the fixed point q. Source: 1606.05340."""
-  return (weight * dual(q, q, c)[0] + bias) / q
+def correlation(dual: Dual, c: Array, q: Array, weight_variance: Array, bias_variance: Array) -> Array:
+  """The next layer's correlation of two inputs with correlation c, both with the fixed-point variance q. Source: 1606.05340."""
+  return (weight_variance * dual(q, q, c)[0] + bias_variance) / q
 
 
-def fixed_point(dual: Dual, weight: Array, bias: Array, *, start: float = 1.0, layers: int = 1000) -> FixedPoint:
-  """The fixed point of both maps that a network of many layers reaches from variance `start` and correlation 1/2.
+def fixed_point(
+  dual: Dual, weight_variance: Array, bias_variance: Array, *, start: float = 1.0, layers: int = 1000
+) -> FixedPoint:
+  """The fixed point of both maps that a deep network reaches from variance `start` and correlation 1/2.
 
-  It is found as a network would, by going through `layers` layers: at the edge of chaos, where the distance falls like a
-  power of depth, the answer is what it is there. Variances without a fixed point grow to infinity.
+  Both maps are iterated `layers` times. At the edge of chaos, where convergence is only a power of depth, the result is the
+  state after that many layers. A variance without a fixed point grows to infinity.
 
   Args:
-    dual: of the activation, differentiable in its variances.
-    weight, bias: arrays of one shape and dtype.
+    dual: that of the activation, differentiable in its variances.
+    weight_variance, bias_variance: arrays of the same shape and dtype.
 
   Source: 1606.05340 (chi_1); 1611.01232 (xi_q and xi_c).
   """
-  q = jax.lax.fori_loop(0, layers, lambda _, q: variance(dual, q, weight, bias), jnp.full_like(weight, start))
-  step = lambda _, c: jnp.clip(correlation(dual, c, q, weight, bias), -1, 1)
-  c = jax.lax.fori_loop(0, layers, step, jnp.full_like(weight, 0.5))
-  slope_at = lambda c: weight * dual(q, q, c)[1]
-  growth = jax.jvp(lambda q: variance(dual, q, weight, bias), (q,), (jnp.ones_like(q),))[1]
+  variance_step = lambda q: variance(dual, q, weight_variance, bias_variance)
+  q = jax.lax.fori_loop(0, layers, lambda _, q: variance_step(q), jnp.full_like(weight_variance, start))
+  correlation_step = lambda _, c: jnp.clip(correlation(dual, c, q, weight_variance, bias_variance), -1, 1)
+  c = jax.lax.fori_loop(0, layers, correlation_step, jnp.full_like(weight_variance, 0.5))
+  slope_at = lambda c: weight_variance * dual(q, q, c)[1]
+  variance_slope = jax.jvp(variance_step, (q,), (jnp.ones_like(q),))[1]
   depth = lambda slope: 1 / jnp.abs(jnp.log(jnp.abs(slope)))
-  return FixedPoint(q, c, slope_at(jnp.ones_like(q)), depth(growth), depth(slope_at(c)))
+  return FixedPoint(q, c, slope_at(jnp.ones_like(q)), depth(variance_slope), depth(slope_at(c)))
 
 
 def critical(dual: Dual, q: Array) -> tuple[Array, Array]:
-  """The point (weight, bias) of the edge of chaos whose variance is q: slope 1 at that fixed point.
+  """(weight_variance, bias_variance) at the edge of chaos with fixed-point variance q, where the slope chi_1 is 1.
 
-  All q > 0 together are the critical line. For relu it is the one point (2, 0); for tanh it begins at (1, 0), where q
-  is 0. Where bias comes out negative no network has that variance on the line. Source: 1606.05340 (order-to-chaos transition).
+  All q > 0 together give the critical line. For relu it is the single point (2, 0); for tanh it begins at (1, 0) for q = 0. A
+  negative bias variance means that no network on the line has this q. Source: 1606.05340 (order-to-chaos transition).
   """
   second, slope = dual(q, q, jnp.ones_like(q))
-  weight = 1 / slope
-  return weight, q - weight * second
+  weight_variance = 1 / slope
+  return weight_variance, q - weight_variance * second

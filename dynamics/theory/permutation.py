@@ -1,18 +1,18 @@
-"""Permutations of bits learned from single bits alone, by an infinitely wide network and by ensembles of such networks.
+"""An infinitely wide network, and ensembles of such networks, that learn a permutation of k bits from k training inputs.
 
-The network has one hidden relu layer and no biases, and is trained on the k standard basis vectors until it fits.
-Source: 2502.16763.
+The network has one hidden relu layer and no biases. It is trained to convergence on the k standard basis vectors and tested
+on all inputs with two bits or more. Source: 2502.16763.
 """
 
 import numpy as np
 
-from dynamics.theory.relu_limit import Law, trained
+from dynamics.theory.relu_limit import GaussianProcess, trained
 
 
 def inputs(k: int) -> tuple[np.ndarray, np.ndarray]:
-  """The training inputs, (k, k) the basis vectors, and the unseen ones, (2^k - 1 - k, k): those with two bits or more.
+  """The training inputs (k, k), which are the basis vectors, and the test inputs (2^k - 1 - k, k), with two bits or more.
 
-  In the order of the numbers that they write, the first bit counting 1.
+  Both are sorted by the binary number that they represent, least significant bit first.
   """
   bits = (np.arange(1, 2**k)[:, None] >> np.arange(k)[None]) & 1
   single = bits.sum(axis=1) == 1
@@ -20,32 +20,35 @@ def inputs(k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def permuted(x: np.ndarray) -> np.ndarray:
-  """Bits one place further, and the last in front: the permutation that we take. All have the same law, up to names."""
+  """x (n, k) with each bit moved to the next position and the last bit to the first.
+
+  The results are the same for any permutation, up to the order of outputs.
+  """
   return np.roll(x, 1, axis=1)
 
 
-def law(k: int) -> Law:
-  """Mean (m, k) and covariance (m, m) of one network's outputs at the unseen inputs."""
-  seen, unseen = inputs(k)
-  return trained(seen, permuted(seen), unseen, bias=0.0)
+def law(k: int) -> GaussianProcess:
+  """The distribution of the outputs of one network at the test inputs: mean (m, k) and covariance (m, m)."""
+  train, test = inputs(k)
+  return trained(train, permuted(train), test, bias=0.0)
 
 
 def margins(k: int) -> tuple[float, float]:
-  """The least mean over bits that should be 1, and the largest over those that should be 0, at unseen inputs."""
-  on = permuted(inputs(k)[1]) == 1
+  """The smallest mean output for a target bit 1, and the largest for a target bit 0, over all test inputs."""
+  is_one = permuted(inputs(k)[1]) == 1
   mean = law(k).mean
-  return float(mean[on].min()), float(mean[~on].max(initial=-np.inf))
+  return float(mean[is_one].min()), float(mean[~is_one].max(initial=-np.inf))
 
 
 def ensemble_sizes(k: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-  """(draws,) how many networks it takes until the sign of their mean is right for every bit of every unseen input.
+  """The ensemble size from which the sign of the mean output is right for every bit of every test input: (draws,), floats.
 
-  The mean of m networks is mu + Z / sqrt(m) with Z a draw of one network's deviation, so that a draw of Z is overcome from
-  m = max (Z / mu)^2 on, over the bits where Z pulls the wrong way. At the median over draws, half of all ensembles of that
-  size are exact. A real number: no ensemble is built.
+  The mean output of m networks is distributed as mu + Z / sqrt(m), where Z is the deviation of one network from its mean mu.
+  For a draw of Z all signs are right if m > max (Z / mu)^2, over the bits for which Z and mu have opposite signs. Half of all
+  ensembles whose size is the median over draws are right. No ensemble is built.
   """
   mean, covariance = law(k)
-  # A little on the diagonal, far below the variances, makes rounding harmless to the factorisation.
+  # A ridge far below the variances keeps the factorisation positive definite despite rounding.
   root = np.linalg.cholesky(covariance + 1e-9 * covariance.trace() / len(covariance) * np.eye(len(covariance)))
   deviation = (root @ rng.standard_normal((len(mean), draws * k))).reshape(len(mean), draws, k)
   return np.square(np.maximum(-deviation / mean[:, None], 0)).max(axis=(0, 2))

@@ -1,6 +1,6 @@
-"""Infinitely wide relu networks trained to the end on the squared loss, in numpy and float64: what figures and claims draw.
+"""Infinitely wide relu networks trained to convergence on the squared loss, in numpy and float64, for figures and claims.
 
-`dynamics.theory.kernels` and `flow` have the same for any activation, time and array module; tests hold one to the other.
+`dynamics.theory.kernels` and `dynamics.theory.flow` do the same in jax, for any activation and time. Tests compare the two.
 """
 
 from typing import NamedTuple
@@ -9,27 +9,28 @@ import numpy as np
 
 
 class Kernels(NamedTuple):
-  """Both (n, n'), per output."""
+  """Both (n, n'), for one output."""
 
   nngp: np.ndarray
   ntk: np.ndarray
 
 
-class Law(NamedTuple):
-  """Outputs at m inputs over random starts: k independent Gaussian processes with one covariance."""
+class GaussianProcess(NamedTuple):
+  """The distribution of outputs at m inputs over random starts; the k outputs are independent and share one covariance."""
 
   mean: np.ndarray  # (m, k)
   covariance: np.ndarray  # (m, m)
 
 
 def kernels(x1: np.ndarray, x2: np.ndarray | None = None, *, hidden: int = 1, bias: float = 1.0) -> Kernels:
-  """Covariance and tangent kernel of `models.mlp(activation='relu')` with `hidden` wide layers, under the rule `ntk`.
+  """The infinite-width NNGP and tangent kernel of `models.mlp(activation='relu')` under the rule `ntk`.
 
-  Weights start as N(0, 1) and biases at 0, as `inits.independent` draws them; all are trained. x1 (n, d), x2 (n', d).
+  Weights start as N(0, 1) and biases at 0, as drawn by `inits.independent`. All are trained.
 
   Args:
-    hidden: hidden layers.
-    bias: multiplier of the biases; 0 is a network without them.
+    x1, x2: (n, d) and (n', d) inputs; x2=None is x1.
+    hidden: the number of hidden layers.
+    bias: multiplier of the biases; 0 is a network without biases.
 
   Source: 1806.07572, proposition 1 and theorem 1.
   """
@@ -51,17 +52,17 @@ def kernels(x1: np.ndarray, x2: np.ndarray | None = None, *, hidden: int = 1, bi
   return Kernels(nngp, ntk)
 
 
-def trained(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, hidden: int = 1, bias: float = 1.0) -> Law:
-  """The law of the outputs at x_test (m, d) after training on x (n, d), y (n, k) until they fit.
+def trained(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, *, hidden: int = 1, bias: float = 1.0) -> GaussianProcess:
+  """The distribution of the outputs at x_test (m, d) after training on x (n, d), y (n, k) to convergence.
 
   Raises:
-    numpy.linalg.LinAlgError: a tangent kernel of the training set that is singular.
+    numpy.linalg.LinAlgError: the tangent kernel of the training set is singular.
 
   Source: 1806.07572, section 5 (mean); 1902.06720, eq. 16 (covariance).
   """
-  across = kernels(x_test, x, hidden=hidden, bias=bias)
-  among = kernels(x, hidden=hidden, bias=bias)
-  a = np.linalg.solve(among.ntk, across.ntk.T).T  # (m, n)
-  shared = a @ across.nngp.T
-  apart = kernels(x_test, hidden=hidden, bias=bias).nngp
-  return Law(a @ np.asarray(y, float), apart + a @ among.nngp @ a.T - shared - shared.T)
+  cross = kernels(x_test, x, hidden=hidden, bias=bias)
+  train = kernels(x, hidden=hidden, bias=bias)
+  a = np.linalg.solve(train.ntk, cross.ntk.T).T  # (m, n)
+  mixed = a @ cross.nngp.T
+  prior = kernels(x_test, hidden=hidden, bias=bias).nngp
+  return GaussianProcess(a @ np.asarray(y, float), prior + a @ train.nngp @ a.T - mixed - mixed.T)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from dynamics.components import component
-from dynamics.inits.leaves import Leaf, map_leaves, weights
+from dynamics.leaves import Leaf, map_leaves, weights
 from dynamics.schema import Range
 
 

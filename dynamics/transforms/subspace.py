@@ -15,7 +15,7 @@ import numpy as np
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.inits.leaves import Leaf
+from dynamics.leaves import Leaf
 from dynamics.schema import Range, Traced
 from dynamics.transforms.parametrization import on_params
 from dynamics.types import Array, Key, Tree
@@ -65,7 +65,9 @@ def subspace(*, most: Range(int, least=1), kind: Kind = 'hadamard', dimension: T
       held = variables['frozen']['subspace']
       times = projection(trees.size(held['origin']), most, kind).times
       counts = (jnp.arange(most, dtype=jnp.float32) < dimension).astype(jnp.float32)
-      return on_params(lambda params: _moved(held['origin'], times(held['projection'], counts * params['coordinates'])), variables)
+      return on_params(
+        lambda params: _moved(held['origin'], times(held['projection'], counts * params['coordinates'])), variables
+      )
 
     def init(key, data):
       variables = dict(model.init(key, data))

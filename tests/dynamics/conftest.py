@@ -7,44 +7,46 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from dynamics import data, inits, losses, models, optim, parallel, probes, train
+from dynamics import data, inits, losses, models, network, objectives, optim, parallel, probes, train, types
 from dynamics.data.sampling import sampler
-from dynamics.problem import supervised
 from dynamics.study import Study
-from dynamics.types import Data, Problem, Task
 
 SEEDS, LR = (0, 1, 2), (0.03, 0.05, 0.08)
 TIMES = (0, 1, 3, 6)
 
 
 class Case(NamedTuple):
-  task: Task
-  loss: losses.Loss
-  problem: Problem
-  draws: Data  # of key 0
+  task: types.Task
+  loss: types.Loss
+  model: types.Model
+  draws: types.Data  # of key 0
+
+  def problem(self, optimizer=None, batch: int = 0, **more) -> types.Problem:
+    """A supervised problem; `more` are other fields of `Problem`."""
+    objective = objectives.supervised()(self.model, self.loss, None)
+    optimizer = optimizer or optim.momentum(lr=0.05)
+    return types.Problem(self.task, self.model, self.loss, objective, optimizer, sampler(size=batch), **more)
+
+  def begun(self, key=None) -> types.Variables:
+    """The model's variables at step 0, as it sees them."""
+    return network.begun(self.model.init(jax.random.key(0) if key is None else key, self.draws))
 
 
 @functools.cache
-def case(name: str, batch: int = 0) -> Case:
+def case(name: str) -> Case:
   tokens, pixels = data.modular(p=5, train_fraction=0.6), data.parity(bits=2, noise_bits=3, train=12, test=8)
   values = data.teacher(inputs=4, outputs=1, train=12, test=6)
   sensed = data.matrix_sensing(rows=4, columns=3, symmetric=False, train=20, singular=(2.0, 1.0))
-  task, loss, make = {
-    'tokens': (tokens, losses.cross_entropy(), lambda **k: models.mlp(widths=(8,), bias=False, **k)),
-    'linear': (values, losses.mean_squared_error(), lambda **k: models.linear(widths=(3,), **k)),
-    'matrix': (sensed, losses.mean_absolute_error(), lambda **k: models.factorisation(width=3, symmetric=False, **k)),
-    'floats': (pixels, losses.cross_entropy(), lambda **k: models.mlp(widths=(6, 5), activation='tanh', **k)),
-    'transformer': (
-      tokens,
-      losses.cross_entropy(),
-      lambda **k: models.transformer(width=8, heads=2, expansion=2, norm='none', **k),
-    ),
+  task, loss, make, fields = {
+    'tokens': (tokens, losses.cross_entropy(), models.mlp, dict(widths=(8,), bias=False)),
+    'linear': (values, losses.mean_squared_error(), models.linear, dict(widths=(3,))),
+    'matrix': (sensed, losses.mean_absolute_error(), models.factorisation, dict(width=3, symmetric=False)),
+    'floats': (pixels, losses.cross_entropy(), models.mlp, dict(widths=(6, 5), activation='tanh')),
+    'transformer': (tokens, losses.cross_entropy(), models.transformer, dict(width=8, heads=2, expansion=2, norm='none')),
   }[name]
-  module = make(outputs=task.outputs, vocabulary=task.vocabulary)
-  draws = task.draw(jax.random.key(0), {})
-  x = jax.ShapeDtypeStruct((1, *draws.train.x.shape[1:]), draws.train.x.dtype)
-  problem = supervised(module, x, loss, init=inits.independent(inits.uniform), batch=sampler(size=batch))
-  return Case(task, loss, problem, draws)
+  draws = task.draw(jax.random.key(0))
+  model = network.from_flax(make(task.outputs, task.vocabulary, **fields), draws.train.x)
+  return Case(task, loss, network.initialised(model, inits.uniform()), draws)
 
 
 MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
@@ -62,21 +64,33 @@ PROBES = {
 }
 
 
-def study(name: str, on=None, *, family=optim.momentum, steps=6, times=TIMES, batch=0, **more) -> Study:
-  """A short study of one of `MODELS` with the probes `on`, all read at the same times."""
-  some, on = case(name, batch), PROBES[name] if on is None else on
-  data_ = some.task.draw if more.get('own_data') else lambda key, hyper: some.draws  # constants compile at once
-  made = {probe: getattr(probes, probe)(some.problem.apply, some.loss) for probe in on}
+def study(name: str, on=None, *, optimizer=None, steps=6, times=TIMES, batch=0, own_data=False, **more) -> Study:
+  """A short study of one of `MODELS` with the probes `on`, all read at the same times; `hyper` holds lr.
+
+  Args:
+    optimizer: lr -> Optimizer.
+    more: other fields of `Problem`.
+  """
+  small, on = case(name), PROBES[name] if on is None else on
+  # Constants compile at once.
+  task = small.task if own_data else small.task._replace(draw=lambda key: small.draws)
+  instruments = {probe: getattr(probes, probe)() for probe in on}
+
+  def problem(hyper, source):
+    chosen = (optimizer or (lambda lr: optim.momentum(lr=lr)))(hyper['lr'])
+    return small.problem(chosen, batch, probes=instruments, **more)._replace(task=task)
+
   schedule = {probe: tuple(t for t in times if t <= steps) for probe in on}
-  return Study(some.problem, optim.optimizer(family), data_, made, schedule, steps, **more)
+  return Study(problem, steps, schedule, own_data=own_data)
 
 
 @functools.cache
-def trained(name: str, on: tuple[str, ...] | None = None) -> train.State:
-  """The state of three members after six steps: two programs, start and advance."""
+def trained(name: str, on: tuple[str, ...] | None = None) -> tuple[types.State, types.Frozen]:
+  """State and start of three members after six steps: two programs, start and advance."""
   members, programs = train.join(SEEDS, {'lr': LR}), train.compile_programs(study(name, on), parallel.mesh(1))
-  some = case(name).draws
-  return jax.device_get(programs.advance(programs.start(members, some), members, some, 0, 6))
+  draws = case(name).draws
+  state, frozen = programs.start(members, draws)
+  return jax.device_get((programs.advance(state, frozen, members, draws, 0, 6), frozen))
 
 
 @functools.cache
@@ -86,10 +100,10 @@ def done(name: str, on: tuple[str, ...] | None = None) -> train.Result:
 
 
 def member(name: str, i: int = 1):
-  """(state, key, hyper, data, step) of member i after the study: what `train.measure` takes."""
+  """(state, frozen, member, data, step) of member i after the study: what `train.measure` takes."""
   members = train.join(SEEDS, {'lr': LR})
-  state = jax.tree.map(lambda x: jnp.asarray(x[i]), trained(name))
-  return state, members.keys[i], {'lr': members.hyper['lr'][i]}, case(name).draws, jnp.int32(6)
+  state, frozen = jax.tree.map(lambda x: jnp.asarray(x[i]), trained(name))
+  return state, frozen, jax.tree.map(lambda x: x[i], members), case(name).draws, jnp.int32(6)
 
 
 class Cases(NamedTuple):

@@ -13,15 +13,6 @@ from dynamics import inits, losses, models, trees
 from dynamics.linalg import blocks, layers, ntk, sites
 from dynamics.problem import supervised
 
-
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 # ---- models -----------------------------------------------------------------------------------------------------
 
 
@@ -95,8 +86,9 @@ def case(name: str) -> Case:
   problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), rule=rule)
   variables = jax.jit(problem.init)(jax.random.key(3), {'alpha': jnp.float32(1.3)} if name == 'mlp' else {})
   # Parameters that start at zero or one hide mistakes.
-  noise = lambda path, w: w + 0.3 * jax.random.normal(trees.named_key(jax.random.key(4), trees.path(path)), w.shape)
-  return Case(problem.apply, variables | {'params': jax.tree_util.tree_map_with_path(noise, variables['params'])}, x)
+  rng = np.random.default_rng(4)
+  noise = lambda w: np.asarray(w) + np.float32(0.3) * rng.normal(size=w.shape).astype(np.float32)
+  return Case(problem.apply, variables | {'params': jax.tree.map(noise, variables['params'])}, x)
 
 
 NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'conv', 'recurrent', 'tied', 'plain')
@@ -164,16 +156,16 @@ def test_layers_are_found_and_anything_else_is_left_to_the_gradient(name):
   assert {path for i, path in enumerate(known.names) if i not in known.opaque and alike[i]} == UNDERSTOOD[name]
 
 
-@pytest.mark.parametrize('way', ['grams', 'product', 'gradient'])
+@pytest.mark.parametrize('form', ['grams', 'product', 'gradient'])
 @pytest.mark.parametrize('trace', [True, False])
 @pytest.mark.parametrize('name', ['no bias', 'tied'])
-def test_each_way_of_a_leaf_gives_the_same_kernel(name, trace, way):
+def test_each_form_of_a_leaf_gives_the_same_kernel(name, trace, form):
   apply, variables, x = case(name)
   known = sites.structure(apply, variables, x)
   some = layers.plan(known, 4, 4, trace=trace)
   own = {leaf: {site.indexed for site in known.sites if site.leaf == leaf} for leaf in range(len(known.names))}
-  free = [known.names[i] in UNDERSTOOD[name] and not (way == 'product' and True in own[i]) for i in range(len(known.names))]
-  some = some._replace(ways=tuple(way if f else w for f, w in zip(free, some.ways, strict=True)))
+  free = [known.names[i] in UNDERSTOOD[name] and not (form == 'product' and True in own[i]) for i in range(len(known.names))]
+  some = some._replace(forms=tuple(form if f else w for f, w in zip(free, some.forms, strict=True)))
   with jax.default_matmul_precision('float32'):
     close(jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
 
@@ -181,10 +173,10 @@ def test_each_way_of_a_leaf_gives_the_same_kernel(name, trace, way):
 @pytest.mark.parametrize('name', ['mlp', 'conv', 'recurrent', 'plain'])
 def test_one_half_of_a_full_kernel_in_blocks(name, monkeypatch):
   apply, variables, x = case(name)
-  monkeypatch.setattr(blocks, 'DEAR', 0)
-  monkeypatch.setattr(blocks, 'WORTH', 1)
+  monkeypatch.setattr(blocks, 'COPY_OPERATIONS', 0)
+  monkeypatch.setattr(blocks, 'FULL_SPEED_ROWS', 1)
   some = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
-  assert blocks.parts(some, len(x)) >= 3
+  assert blocks.blocks_per_side(some, len(x)) >= 3
   with jax.default_matmul_precision('float32'):
     found = jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x)
   close(found, expected(name, trace=False))
@@ -199,10 +191,10 @@ def test_a_bias_shares_the_cotangents_of_its_layer_alone():
   shapes = {'a': (4, 3), 'b': (3, 2), 'c': (3,), 'd': (1, 3), 'e': (1, 2), 'u': (3, 3)}
   variables, x = {'params': {key: floats(*shape) for key, shape in shapes.items()}}, floats(5, 4)
   known = sites.structure(apply, variables, x)
-  ways = dict(zip(known.names, layers.plan(known, 5, 5, trace=False).ways, strict=True))
-  assert ways['b'] == ways['e'] == 'last'
-  assert 'bias' not in (ways['c'], ways['d'])  # z is read twice, and d is added to a sum
-  jacobian = jax.jacobian(lambda p: apply({'params': p}, x))(variables['params'])
+  forms = dict(zip(known.names, layers.plan(known, 5, 5, trace=False).forms, strict=True))
+  assert forms['b'] == forms['e'] == 'readout'
+  assert 'bias' not in (forms['c'], forms['d'])  # z is read twice, and d is added to a sum
+  jacobian = jax.jit(jax.jacobian(lambda p: apply({'params': p}, x)))(variables['params'])
   for key, found in ntk(apply, variables, x, trace=False, method='layers', leaves=True).items():
     j = np.asarray(jacobian[key], np.float64).reshape(5, 2, -1)
     close(found, np.einsum('nkp,mlp->nmkl', j, j))

@@ -1,0 +1,136 @@
+"""Checkpoints: trees of arrays with a digest of every leaf. The only module that knows orbax."""
+
+import contextlib
+import hashlib
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import absl.logging
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
+
+from dynamics import trees
+from dynamics.types import Tree
+from experiments.disk import Damage, StoreError, check_space, faults, reason, seal
+
+KEEP = 2  # newest checkpoints kept
+
+absl.logging.set_verbosity(absl.logging.FATAL)  # orbax warns of what is meant here, and what fails is told as a sentence
+
+
+class Folder:
+  """Checkpoints under folder/<step>: the newest two and the milestones. What is saved goes to disk while training goes on."""
+
+  def __init__(self, folder: pathlib.Path, milestones: tuple[int, ...], say):
+    self.folder, self.say = folder, say
+    self._milestones = milestones
+    self._manager: ocp.CheckpointManager | None = None
+
+  def steps(self) -> list[int]:
+    """What lies there, the newest first."""
+    return sorted((int(path.name) for path in self.folder.glob('*') if path.name.isdigit()), reverse=True)
+
+  def save(self, step: int, leaves: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> None:
+    """Begins to write `leaves`, from `flatten`, and `notes`, plain values that go with them."""
+    check_space(self.folder.parent, leaves.values())
+    meta = {**notes, 'leaves': {name: _description(leaf) for name, leaf in leaves.items()}}
+    args = ocp.args.Composite(state=ocp.args.StandardSave(dict(leaves)), meta=ocp.args.JsonSave({**meta, 'sha256': seal(meta)}))
+    self._open().save(step, args=args, force=True)
+
+  def wait(self) -> None:
+    """Until all that was saved is on disk. Orbax reports a full disk here and nowhere else."""
+    if self._manager is not None:
+      with faults(self.folder):
+        self._manager.wait_until_finished()
+
+  def notes(self, step: int) -> dict[str, Any]:
+    """The notes of a checkpoint.
+
+    Raises:
+      Damage: notes that are not those that were saved.
+    """
+    with _quiet(), self._reading() as manager:
+      meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
+    if meta.pop('sha256', None) != seal(meta):
+      raise Damage('its meta is not what was saved')
+    return meta
+
+  def read(self, step: int, like: Tree) -> tuple[Tree, dict[str, Any]]:
+    """The tree that `like` asks for, of shapes and dtypes, with every byte checked, and the notes.
+
+    Leaves that `like` does not ask for are left where they are.
+
+    Raises:
+      Damage: bytes that are not those that were saved.
+      StoreError: a leaf of another shape or dtype: the code has changed under the run.
+    """
+    meta = self.notes(step)
+    leaves, wanted = meta['leaves'], {_file_name(path): leaf for path, leaf in trees.by_path(like).items()}
+    path = self.folder / str(step)
+    for name, leaf in wanted.items():
+      if name not in leaves:
+        raise StoreError(f'{path} lacks {name}, which this code expects: it was written by other code; use another --out.')
+      stored, now = (leaves[name]['dtype'], tuple(leaves[name]['shape'])), (str(leaf.dtype), tuple(leaf.shape))
+      if stored != now:
+        told = f'holds {name} as {stored[0]}{stored[1]}, but this code expects {now[0]}{now[1]}'
+        raise StoreError(f'{path} {told}: it was written by other code; use another --out.')
+    empty = {name: np.zeros(leaf['shape'], leaf['dtype']) for name, leaf in leaves.items()}
+    with _quiet(), self._reading() as manager:
+      arrays = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(empty)))['state']
+    for name in wanted:
+      if _description(np.asarray(arrays[name])) != leaves[name]:
+        raise Damage(f'the bytes of {name} are not those that were saved')
+    return jax.tree.unflatten(jax.tree.structure(like), [np.asarray(arrays[name]) for name in wanted]), meta
+
+  def set_aside(self, step: int, error: Exception, aside: pathlib.Path) -> None:
+    """Moves a checkpoint that cannot be used to `aside`, for a look."""
+    aside.mkdir(exist_ok=True)
+    target = next(t for i in range(10**6) if not (t := aside / f'{step}-{i}').exists())
+    (self.folder / str(step)).rename(target)
+    self.say(f'  checkpoint {step} cannot be used ({reason(error)}); it now lies in {target}, and the one before it is tried')
+
+  def close(self) -> None:
+    if self._manager is not None:
+      self._manager.close()
+      self._manager = None
+
+  def _open(self) -> ocp.CheckpointManager:
+    if self._manager is None:
+      keep = policy.AnyPreservationPolicy([policy.LatestN(KEEP), policy.CustomSteps(list(self._milestones))])
+      options = ocp.CheckpointManagerOptions(preservation_policy=keep, cleanup_tmp_directories=True)
+      self._manager = ocp.CheckpointManager(self.folder.absolute(), options=options)
+    return self._manager
+
+  @contextlib.contextmanager
+  def _reading(self) -> Iterator[ocp.CheckpointManager]:
+    with ocp.CheckpointManager(self.folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+      yield manager
+
+
+def flatten(tree: Tree) -> dict[str, np.ndarray]:
+  """Copies of all leaves on the host (the next step may reuse the originals), under names that are safe for files."""
+  return {_file_name(path): np.array(leaf) for path, leaf in trees.by_path(jax.device_get(tree)).items()}
+
+
+def _file_name(path: str) -> str:
+  return path.replace('/', '.')
+
+
+def _description(leaf: np.ndarray) -> dict[str, Any]:
+  digest = hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()
+  return {'shape': list(leaf.shape), 'dtype': str(leaf.dtype), 'sha256': digest}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Where orbax gives up on a damaged file, the reads it still has under way complain to a loop that is gone: not told."""
+  before = sys.unraisablehook
+  sys.unraisablehook = lambda args: None if 'Event loop is closed' in str(args.exc_value) else before(args)
+  try:
+    yield
+  finally:
+    sys.unraisablehook = before

@@ -1,0 +1,95 @@
+"""Faults of a disk as sentences, and small JSON files that are whole, sealed, or not there."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SPARE = 2**16  # bytes beside the arrays that a checkpoint takes
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_WORDS = ('No space left', 'RESOURCE_EXHAUSTED', 'Disk quota', 'File too large')  # where orbax and duckdb hide the number
+SHUT_WORDS = ('Read-only file system', 'Permission denied', 'Not a directory')
+
+
+class StoreError(RuntimeError):
+  """A sentence about the disk, the lock or a stored run."""
+
+
+class Damage(Exception):
+  """A stored file whose bytes are not those that were saved."""
+
+
+@contextlib.contextmanager
+def faults(folder: pathlib.Path) -> Iterator[None]:
+  """Turns the faults of a disk into sentences."""
+  try:
+    yield
+  except StoreError:
+    raise
+  except Exception as error:
+    number, text = getattr(error, 'errno', None), str(error)
+    if number in FULL or any(words in text for words in FULL_WORDS):
+      raise StoreError(f'the disk of {folder} is full: free some space and give the same command again to go on.') from error
+    if isinstance(error, OSError) or any(words in text for words in SHUT_WORDS):
+      reason = getattr(error, 'strerror', None) or next((words for words in SHUT_WORDS if words in text), text)
+      raise StoreError(f'{folder} cannot be used ({reason}): mend it, or choose another folder with --out.') from error
+    raise
+
+
+def check_space(folder: pathlib.Path, arrays) -> None:
+  """Before anything is written: a disk that fills up half-way costs more than a look."""
+  needed, free = sum(array.nbytes for array in arrays) + SPARE, shutil.disk_usage(folder).free
+  if free < needed:
+    raise OSError(errno.ENOSPC, f'{needed} bytes are needed and {free} free')
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """A JSON file as it was written.
+
+  Raises:
+    StoreError: one that is cut short, edited, or no block of fields.
+  """
+  again = 'remove it and give the same command again to go on'
+  try:
+    content = json.loads(path.read_text())
+  except (ValueError, OSError) as error:
+    raise StoreError(f'{path} cannot be read ({error}): {again}.') from error
+  if not isinstance(content, dict) or content.pop('sha256', None) != seal(content):
+    raise StoreError(f'{path} is not as it was written: {again}.')
+  return content
+
+
+def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+  """Whole or not at all, with a digest of itself."""
+  temporary = path.with_suffix('.tmp')
+  with faults(path.parent):
+    with temporary.open('w') as file:
+      json.dump({**content, 'sha256': seal(content)}, file, indent=1)
+      file.flush()
+      os.fsync(file.fileno())
+    temporary.rename(path)
+    sync(path.parent)
+
+
+def seal(content: Mapping[str, Any]) -> str:
+  """A digest of what JSON keeps of a block of fields."""
+  return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sync(folder: pathlib.Path) -> None:
+  """Makes the names in a folder durable."""
+  handle = os.open(folder, os.O_RDONLY)
+  try:
+    os.fsync(handle)
+  finally:
+    os.close(handle)
+
+
+def reason(error: Exception) -> str:
+  """The first line of an error, cut where a library tells its whole story."""
+  return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

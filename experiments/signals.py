@@ -1,0 +1,34 @@
+"""Signals: a job that is asked to stop saves first."""
+
+import contextlib
+import os
+import signal
+import threading
+import types
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def stop_flag() -> Iterator[types.SimpleNamespace]:
+  """Hears Ctrl-C and SIGTERM: `heard` says that one has come.
+
+  While `patient` is False there is nothing to save, and the signal raises KeyboardInterrupt; so does a second Ctrl-C.
+  """
+  stop = types.SimpleNamespace(heard=False, patient=False)
+
+  def hear(number, frame):
+    first, stop.heard = not stop.heard, True
+    if not stop.patient or (number == signal.SIGINT and not first):
+      raise KeyboardInterrupt
+    if first:
+      os.write(2, b'\nsaving before stopping ...\n')  # print may be what the signal has interrupted
+
+  if threading.current_thread() is not threading.main_thread():
+    yield stop  # signals go to the main thread
+    return
+  before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+  try:
+    yield stop
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)

@@ -1,0 +1,277 @@
+"""The work on one cell: its source run first, then its training, then the tables that are missing."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynamics import parallel, plan, train
+from dynamics.plan import Cell
+from dynamics.schema import ConfigError
+from dynamics.study import Study, due
+from experiments import progress, record, start_from, store
+from experiments.build import build
+from experiments.resolve import needs_x64
+
+PROGRAMS = 3  # data, start and advance; and one an intervention and a probe
+
+
+class Outcome(NamedTuple):
+  """How a command ended."""
+
+  finished: bool
+  diverged: int  # members
+
+
+class Desk(NamedTuple):
+  """Where work is done and told."""
+
+  out: Any  # the folder of results
+  save_every: float  # seconds between checkpoints
+  command: str  # for run.json
+  at_checkpoints: bool  # read at the checkpoints of a finished run, without training
+  say: Callable[[str], None]
+  screen: progress.Screen
+  stop: Any  # from experiments.signals
+
+
+class Job(NamedTuple):
+  """A cell that is being worked on."""
+
+  cell: Cell
+  study: Study
+  members: train.Members
+  grid: Any
+  run: store.Run
+  title: str
+  desk: Desk
+
+  def programs(self, study: Study) -> train.Programs:
+    return train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
+
+  def like(self, programs: train.Programs):
+    """Shapes and dtypes of (state, frozen)."""
+    return jax.eval_shape(programs.start, self.members, jax.eval_shape(programs.data, self.members))
+
+
+def run_cell(cell: Cell, title: str, desk: Desk) -> Outcome:
+  """Makes what is missing of a cell, up to its end or to the next checkpoint after a signal."""
+  if cell.source is not None:
+    outcome = run_cell(cell.source.cell, f'{title}, its source', desk)
+    if not outcome.finished:
+      return outcome
+  desk.screen.show('loading')
+  desk.stop.patient = False
+  name = plan.identity(cell)
+  folder = desk.out / name
+  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, desk.say) as run:
+    if desk.at_checkpoints:
+      cell = _read_at_checkpoints(cell, run)
+    names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
+    if store.is_done(folder):
+      done = store.read_done(folder)
+      if not run.missing(names) and not _lost_milestones(cell, run):
+        desk.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
+        return Outcome(True, len(done['diverged']))
+    study = build(cell)
+    members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, desk.out))
+    job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', desk)
+    record.note(folder, cell, record.surroundings(job.grid), desk.command, desk.say)
+    if not store.is_done(folder):
+      finished = _train(job, names)
+      if not finished:
+        return Outcome(False, 0)
+    missing = run.missing(names)
+    if (missing or _lost_milestones(cell, run)) and not _replay(job, missing):
+      return Outcome(False, 0)
+    return Outcome(True, len(store.read_done(folder)['diverged']))
+
+
+def _train(job: Job, names: Mapping[str, str]) -> bool:
+  """Trains to the end, with the readings of the tables that are under way; False where a signal came first."""
+  run, desk = job.run, job.desk
+  peek = run.open_pass({})
+  newest = peek.newest()
+  peek.close()
+  under_way = run.missing(names) if newest is None else {p: n for p, n in names.items() if newest[1].get(p) == n}
+  study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in under_way})
+  programs, passing = job.programs(study), run.open_pass(under_way)
+  try:
+    like_state, like_frozen = job.like(programs)
+    resume = _resumed(job, programs, passing.restore(like_state), like_frozen)
+    if resume is None and job.cell.source is not None and job.cell.source.take == 'state':
+      resume = start_from.state(job.cell, desk.out, like_state, like_frozen)
+    count = PROGRAMS + len(study.interventions) + len(study.schedule)
+    begun = f'going on from step {resume[0]}' if resume else f'compiling {count} programs'
+    desk.say(f'{job.title}: {job.cell.members} members x {study.steps} steps; {begun}')
+    desk.screen.show(f'compiling {count} programs')
+    spent, event = {}, None
+    for event in _heard(job, train.events(study, job.members, programs, resume=resume, stops=job.cell.milestones)):
+      run.save_start(event.frozen)
+      passing.append(event.step, event.readings)
+      for part, seconds in event.seconds.items():
+        spent[part] = spent.get(part, 0.0) + seconds
+      if event.step < study.steps and not _saved(job, passing, event, event.step in job.cell.milestones):
+        return False
+    desk.screen.show('saving')
+    passing.finish(event.step, event.state)
+  finally:
+    passing.close()
+  lost = diverged_members(event.state)
+  run.finish(event.step, {'diverged': lost, 'seconds': {k: round(v, 3) for k, v in spent.items()}})
+  if lost:
+    which = '; '.join(f'{i} ({member_text(job.cell, i)})' for i in lost[:5]) + ('; ...' if len(lost) > 5 else '')
+    desk.say(f'  diverged: {len(lost)} of {job.cell.members} members: {which}; their readings are NaN from there on')
+  desk.say(f'  done in {progress.duration(sum(spent.values()))}: {run.folder}')
+  return True
+
+
+def _replay(job: Job, missing: Mapping[str, str]) -> bool:
+  """Makes tables and milestones that a finished run lacks, to the same bits; False where a signal came first."""
+  run, desk = job.run, job.desk
+  lost = _lost_milestones(job.cell, run)
+  study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in missing})
+  programs = job.programs(study)
+  training, passing = run.open_pass({}), run.open_pass(missing, replay=True)
+  try:
+    like_state, like_frozen = job.like(programs)
+    carries = jax.tree.leaves(like_state.probes) or any(p.update for p in _probes(job, study).values())
+    moments = sorted({*due(study.schedule, study.steps), *lost})
+    kept = [] if carries else [step for step in training.checkpoints.steps() if step not in lost]
+    newest = passing.newest()
+    under_way = newest is not None and newest[1] == dict(missing)
+    resume = _resumed(job, programs, passing.restore(like_state), like_frozen) if under_way else None
+    told = ', '.join(missing) or 'checkpoints'
+    parts = [(start, last) for start, last in stretches(moments, kept) if resume is None or last > resume[0]]
+    steps = sum(last - max(start or 0, resume[0] if resume else 0) for start, last in parts)
+    desk.say(f'{job.title}: reading {told}; {steps} steps again' if steps else f'{job.title}: reading {told}, without training')
+    event = None
+    for start, last in parts:
+      reread = False
+      if resume is None and start is not None:
+        state, _ = training.checkpoints.read(start, like_state)
+        resume, reread = (start, state, _frozen(job, programs, like_frozen)), True
+      replayed = train.events(study, job.members, programs, resume=resume, reread=reread, until=last, stops=lost)
+      for event in _heard(job, replayed):
+        passing.append(event.step, event.readings)
+        if event.step in lost:
+          _keep(training, event)
+        if event.step < moments[-1] and not _saved(job, passing, event, False):
+          return False
+      resume = None
+    if event is not None:
+      _compare(job, training, event)
+      passing.finish(event.step, event.state)
+  finally:
+    training.close()
+    passing.close()
+  run.end_replay()
+  desk.say(f'  done: {run.folder}')
+  return True
+
+
+def stretches(moments: list[int], kept: list[int]) -> list[tuple[int | None, int]]:
+  """(from, to) pairs of steps that lead through all `moments`; each begins at a kept checkpoint, or at the start (None)."""
+  pairs: list[tuple[int | None, int]] = []
+  for t in moments:
+    nearest = max((step for step in kept if step <= t), default=None)
+    if pairs and (nearest is None or nearest <= pairs[-1][1]):
+      pairs[-1] = (pairs[-1][0], t)
+    else:
+      pairs.append((nearest, t))
+  return pairs
+
+
+def _saved(job: Job, passing: store.Pass, event: train.Event, now: bool) -> bool:
+  """Saves where that is due; False where a signal has come, after saving."""
+  desk = job.desk
+  if desk.stop.heard:
+    passing.save(event.step, event.state)
+    passing.wait()
+    desk.say(f'stopped at step {event.step} of {job.study.steps}, all saved')
+    return False
+  if now or time.monotonic() - passing.since >= desk.save_every:
+    passing.save(event.step, event.state)
+    passing.since = time.monotonic()
+  return True
+
+
+def _heard(job: Job, events) -> Iterator[train.Event]:
+  """The events, shown; a device without memory for them is told in a sentence."""
+  show = progress.reporter(job.study.steps, job.cell.members, job.desk.screen)
+  try:
+    for event in events:
+      job.desk.stop.patient = True  # from here on there is something to save
+      show(event)
+      yield event
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    text = f"the device's memory does not hold {job.cell.members} members of {job.title}"
+    raise ConfigError(f"{text}: take layout='map', fewer seeds or a smaller batch.size.") from error
+
+
+def _resumed(job: Job, programs, restored, like_frozen):
+  return restored and (*restored, _frozen(job, programs, like_frozen))
+
+
+def _frozen(job: Job, programs: train.Programs, like):
+  """What was saved at the start, or drawn again where that is damaged."""
+  frozen = job.run.read_start(like)
+  if frozen is None:
+    frozen = programs.start(parallel.place(job.members, job.grid, split=True), programs.data(job.members))[1]
+  return frozen
+
+
+def _keep(training: store.Pass, event: train.Event) -> None:
+  """Adds the checkpoint of a milestone to those of the training."""
+  training.names = {}
+  training.save(event.step, event.state._replace(probes={}))
+
+
+def _compare(job: Job, training: store.Pass, event: train.Event) -> None:
+  """Says where a replay came to other bits than the training."""
+  if event.step not in training.checkpoints.steps():
+    return
+  like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), event.state._replace(probes={}))
+  state, _ = training.checkpoints.read(event.step, like)
+  now = jax.device_get(event.state._replace(probes={}))
+  same = all(
+    np.array_equal(a, b, equal_nan=a.dtype.kind == 'f') for a, b in zip(*map(jax.tree.leaves, (state, now)), strict=True)
+  )
+  if not same:
+    job.desk.say('  the replay equals the training only to rounding: versions, device or number of devices have changed')
+
+
+def _probes(job: Job, study: Study) -> Mapping[str, Any]:
+  hyper = {name: jnp.float32(values[0]) for name, values in job.cell.hyper.items()}
+  return {name: job.study.problem(hyper, None).probes[name] for name in study.schedule}
+
+
+def _lost_milestones(cell: Cell, run: store.Run) -> list[int]:
+  kept = run.open_pass({}).checkpoints.steps()
+  return [t for t in cell.milestones if t not in kept]
+
+
+def _read_at_checkpoints(cell: Cell, run: store.Run) -> Cell:
+  """The cell with all probes read where checkpoints lie."""
+  steps = tuple(sorted(run.open_pass({}).checkpoints.steps()))
+  if not store.is_done(run.folder) or not steps:
+    raise ConfigError('--at=checkpoints reads finished runs, and this one is not finished: leave it out, and train first.')
+  at = {'log_points': 0, 'linear_points': 0, 'stride': 0, 'at': steps, 'end': False}
+  return cell._replace(probes={name: {**entry, 'schedule': at} for name, entry in cell.probes.items()})
+
+
+def diverged_members(state) -> list[int]:
+  """Those with a parameter that is no finite number."""
+  finite = [np.isfinite(np.asarray(leaf)).reshape(len(leaf), -1).all(1) for leaf in jax.tree.leaves(state.variables['params'])]
+  return [int(i) for i in np.flatnonzero(~np.all(finite, axis=0))]
+
+
+def member_text(cell: Cell, i: int) -> str:
+  """'seed 3, lr 0.1': the seed, the learning rate and whatever else members differ in."""
+  told = [name for name, values in cell.hyper.items() if name == 'lr' or len(set(values)) > 1]
+  return ', '.join([f'seed {cell.seeds[i]}', *(f'{name} {cell.hyper[name][i]:g}' for name in told)])
