@@ -98,6 +98,6 @@ def test_a_damaged_part_is_a_sentence_and_no_figure(stored, tmp_path):
 
 
 def test_analysis_needs_no_jax():
-  code = 'import sys; import analysis.tables, analysis.claims, analysis.statistics, analysis.export; print("jax" in sys.modules)'
+  code = 'import sys; import analysis.series, analysis.claims, analysis.fits, analysis.export; print("jax" in sys.modules)'
   ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
   assert ran.stdout.strip() == 'False'
