@@ -126,5 +126,5 @@ def crossing(x: np.ndarray, y: np.ndarray, level: float, start: float = float('n
   above = np.flatnonzero(np.asarray(y) >= level)
   if not len(above) or not above[0]:
     return start if len(above) else float('inf')
-  i = above[0]
-  return float(np.interp(level, y[i - 1 : i + 1], x[i - 1 : i + 1]))
+  (x0, x1), (y0, y1) = x[above[0] - 1 : above[0] + 1], y[above[0] - 1 : above[0] + 1]
+  return float(x0 + (level - y0) / (y1 - y0) * (x1 - x0))

@@ -224,9 +224,9 @@ def potential(get: Get) -> Figure:
     for t, style in ((0, '-'), (-1, '--')):
       label = f'{name}, step {steps[t]}: {np.median(exponents[:, t]):.1f}'
       plots.band(around, distances[0, t], np.sqrt(squares[:, t]), label, color=f'C{number}', linestyle=style)
-    if not number:
-      nearest = (distances[0, 0, 0], np.median(np.sqrt(squares[:, 0, 0])))
-      plots.guide(around, distances[0, 0], 1, nearest, 'alpha = 2', linestyle=':')
+      if t == 0 and number == 0:
+        nearest = (distances[0, 0, 0], np.median(np.sqrt(squares[:, 0, 0])))
+        plots.guide(around, distances[0, 0], 1, nearest, 'alpha = 2', linestyle=':')
   around.set(xscale='log', yscale='log', title='loss at a distance (clean labels)')
   around.set(xlabel='distance in a random direction', ylabel='rms change of the training loss')
   around.legend(title='exponent alpha', title_fontsize=7.5, alignment='left', loc='upper left')

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, at_least, between
 from analysis.fits import line
-from analysis.series import against, array, crossing, last, reached, select
+from analysis.series import against, array, crossing, each_seed, last, reached, select
 from analysis.statistics import groups, times_later
 from configs import saxe2013_fig3, saxe2013_hierarchy
 from configs._saxe2013 import MODES, RATE, UNITS, hidden
@@ -50,9 +50,11 @@ def error(get: Get, layers: int) -> np.ndarray:
 
 def half_times(get: Get) -> np.ndarray:
   """(seed, mode) the time at which a mode reaches half of its singular value, between two readings, times that value."""
-  steps, strengths = array(get(RANDOM, 'modes'), 'strength')
-  times = np.array([[crossing(steps, path, s / 2) for path, s in zip(seed.T, S, strict=False)] for seed in strengths])
-  return RATE * S * np.where(np.isinf(times), np.nan, times)
+  times = []
+  for mode, s in enumerate(MODES):
+    steps, strengths = each_seed(get(RANDOM, 'modes'), f'strength/{mode}')
+    times.append([RATE * s * crossing(steps, path, s / 2) for path in strengths])
+  return np.where(np.isinf(times), np.nan, times).T
 
 
 def unevenness(get: Get) -> np.ndarray:
@@ -132,7 +134,8 @@ def aligned(get: Get) -> Figure:
     steps = np.unique(rows['step'])
     for mode, s in enumerate(MODES):
       plots.steps(ax, rows, f'strength/{mode}', f's = {s:g}', rate=RATE)
-      plots.theory(ax, RATE * steps, theory(steps, layers)[:, mode], None if mode else 'theory')
+    for mode, path in enumerate(theory(steps, layers).T):
+      plots.theory(ax, RATE * steps, path, None if mode else 'theory')
     ax.set(title=f'{layers} layers of weights', xlabel=TIME, ylim=(-0.2, 5.8))
   axes[0, 0].set_ylabel('mode strength (output per input)')
   axes[0, 1].legend(loc='upper right', ncols=3)
