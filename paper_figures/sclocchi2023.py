@@ -25,8 +25,9 @@ PERCEPTRON = 'configs/sclocchi2023_perceptron.py'
 PERCEPTRON_SIZES = 'configs/sclocchi2023_perceptron_sizes.py'
 SLOW = ()
 
+DIGITS = (WEIGHTS, SIZES, PHASES)
 BATCH = {
-  **dict.fromkeys((WEIGHTS, SIZES, PHASES), _sclocchi2023.BATCH),
+  **dict.fromkeys(DIGITS, _sclocchi2023.BATCH),
   PERCEPTRON: sclocchi2023_perceptron.BATCH,
   PERCEPTRON_SIZES: sclocchi2023_perceptron_sizes.BATCH,
 }
@@ -43,20 +44,16 @@ def members(get: Get, config: str) -> pd.DataFrame:
 
   Readings are NaN where a member has not fitted its examples.
   """
+  probe, reading = ('distance', 'relative') if config in DIGITS else ('signal', 'along')
   final = lambda probe: ends(get(config, probe)).set_index(['cell', 'member'])
-  rows = final('performance').join(final('rest')[['rested']])
-  if BATCH[config] == _sclocchi2023.BATCH:
-    rows = rows.join(final('distance')[['relative']])
-  else:
-    rows = rows.join(final('signal')[['along']])
+  rows = final('performance').join(final('rest')[['rested']]).join(final(probe)[[reading]])
   rate = rows['lr'] * rows['alpha']  # eta: hyper.lr is eta / alpha
   fitted = rows['train_loss'] == 0
-  readings = {name: rows[name].where(fitted) for name in ('relative', 'along') if name in rows}
   return rows.assign(
     temperature=rate / BATCH[config],
     time=np.where(fitted, rate * rows['rested'], math.inf),
     test_error=(1 - rows['test_accuracy']).where(fitted),
-    **readings,
+    **{reading: rows[reading].where(fitted)},
   )
 
 
@@ -155,7 +152,7 @@ CLAIMS = [
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 CHANGE, FIT_TIME, TEMPERATURE = '|w - w(0)| / |w(0)|', 't* = eta x steps', 'temperature T = eta / B'
-DIGITS = 'Odd and even digits, MLP 64-64-1, alpha = 64, B = 16'
+LAZY = 'Odd and even digits, MLP 64-64-1, alpha = 64, B = 16'
 
 
 def below(ax: Axes, x: np.ndarray, last: float, power: float, label: str, color: str) -> None:
@@ -182,7 +179,7 @@ def weights(get: Get) -> Figure:
   for ax in axes[0]:
     plots.log_axes(ax)
     ax.legend()
-  plots.title(figure, DIGITS, rows)
+  plots.title(figure, LAZY, rows)
   return figure
 
 
@@ -208,7 +205,7 @@ def sizes(get: Get) -> Figure:
   place.set(title='critical temperature', xlabel='training set size P', ylabel='T_c')
   plain.legend(loc='lower right')
   place.legend(loc='center')
-  plots.title(figure, DIGITS, rows)
+  plots.title(figure, LAZY, rows)
   return figure
 
 
