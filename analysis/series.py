@@ -42,9 +42,23 @@ def by(table: pd.DataFrame, field: str) -> dict[Any, pd.DataFrame]:
 
 
 def each_seed(table: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
-  """(t,) steps and (seed, t) values of one setting."""
-  _, steps, values = grid(table, (), reading)
-  return steps, values
+  """(t,) steps and (seed, t) values of one setting; (seed, t, r) of an array reading, whose columns are 'reading/0', ...
+
+  Raises:
+    LookupError: no such reading.
+    ValueError: several settings, whose rows seed and step do not tell apart.
+  """
+  if reading in table:
+    _, steps, values = grid(table, (), reading)
+    return steps, values
+  numbers = sorted(int(name.rpartition('/')[2]) for name in table if name.rpartition('/')[0] == reading)
+  if not numbers:
+    raise LookupError(f'no reading {reading!r}; there are: {", ".join(table)}')
+  rows = table.sort_values(['seed', 'step'])
+  seeds, steps = rows['seed'].nunique(), np.unique(rows['step'])
+  if len(rows) != seeds * len(steps):
+    raise ValueError(f'{len(rows)} rows for {seeds} seeds and {len(steps)} steps: select one setting first')
+  return steps, rows[[f'{reading}/{i}' for i in numbers]].to_numpy(float).reshape(seeds, len(steps), -1)
 
 
 def grid(table: pd.DataFrame, fields: Sequence[str], reading: str) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
@@ -62,16 +76,8 @@ def grid(table: pd.DataFrame, fields: Sequence[str], reading: str) -> tuple[tupl
   )
 
 
-def array(table: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
-  """(t,) steps and (seed, t, r) an array reading of one setting, whose columns are 'reading/0', 'reading/1', ..."""
-  numbers = sorted(int(name.rpartition('/')[2]) for name in table if name.rpartition('/')[0] == reading)
-  rows = table.sort_values(['seed', 'step'])
-  values = rows[[f'{reading}/{i}' for i in numbers]].to_numpy(float)
-  return np.sort(rows['step'].unique()), values.reshape(rows['seed'].nunique(), -1, len(numbers))
-
-
 def last(table: pd.DataFrame, reading: str) -> np.ndarray:
-  """(seed,) the last reading of one setting."""
+  """(seed,) the last reading of one setting; (seed, r) of an array reading."""
   return each_seed(table, reading)[1][:, -1]
 
 
@@ -91,7 +97,7 @@ def ends(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def at(table: pd.DataFrame, reading: str, step: int) -> np.ndarray:
-  """(seed,) the reading at a step."""
+  """(seed,) the reading at a step; (seed, r) of an array reading."""
   return last(select(table, step=step), reading)
 
 

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, at_least, between
 from analysis.fits import line
-from analysis.series import against, array, by, each_seed, last, lowest, select
+from analysis.series import against, at, by, each_seed, last, lowest, select
 from analysis.statistics import groups
 from configs import _advani2017 as shared
 from configs import advani2017_fig2, advani2017_fig2_large, advani2017_fig4, advani2017_start, advani2017_width
@@ -44,8 +44,8 @@ def test_error(loss: np.ndarray) -> np.ndarray:
 def sampled(get: Get, config: str, train: int) -> list[Spectrum]:
   """One spectrum a seed, of x^T x with features of variance 1/N, from eigenvalues of x^T x / P with variance 1."""
   inputs = INPUTS[config]
-  _, values = array(select(get(config, 'spectrum'), data__train=train, step=0), 'eigenvalue')
-  return [Spectrum(v * train / inputs, np.full(len(v), 1 / inputs)) for v in values[:, 0, : min(train, inputs)]]
+  values = at(select(get(config, 'spectrum'), data__train=train), 'eigenvalue', step=0)
+  return [Spectrum(v * train / inputs, np.full(len(v), 1 / inputs)) for v in values[:, : min(train, inputs)]]
 
 
 def infinite(alpha: float) -> Spectrum:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, between
 from analysis.fits import power_law
-from analysis.series import array, by, select
+from analysis.series import by, last, select
 from configs._giapitzakis2025 import BITS
 from configs.giapitzakis2025_ensemble import WIDTH
 from dynamics.theory import permutation
@@ -31,8 +31,8 @@ SEED = 100  # of these draws; 0 was used for tuning
 
 def outputs(table: pd.DataFrame) -> np.ndarray:
   """(seed, n, k) the outputs at the unseen inputs after the last step."""
-  _, values = array(table, 'outputs')
-  return values[:, -1].reshape(len(values), -1, BITS)
+  values = last(table, 'outputs')
+  return values.reshape(len(values), -1, BITS)
 
 
 def margins() -> np.ndarray:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, at_least, at_most, between
 from analysis.fits import Line, line, power_law
-from analysis.series import array, each_seed, grid, last, select
+from analysis.series import each_seed, grid, last, select
 from analysis.statistics import fold, wasserstein
 from configs._granziol2020 import SIZES, STEPS
 from configs.granziol2020_fly import HOLD
@@ -32,15 +32,10 @@ FATAL = 10.0  # times the initial loss: divergence
 # ---- curvature of batches, Lanczos ----------------------------------------------------------------------------------
 
 
-def at_end(get: Get, config: str, probe: str, reading: str) -> np.ndarray:
-  """(seed, r) the last array reading."""
-  return array(get(config, probe), reading)[1][:, -1]
-
-
 def curvature(get: Get) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Largest eigenvalues (seed, b) by batch size, their standard errors (seed, b), and those of all examples (seed,)."""
-  mean, error = (at_end(get, BATCHES, 'batch_curvature', reading) for reading in ('largest', 'largest_se'))
-  return mean, error, last(get(BATCHES, 'batch_curvature'), 'full').astype(float)
+  mean, error, full = (last(get(BATCHES, 'batch_curvature'), reading) for reading in ('largest', 'largest_se', 'full'))
+  return mean, error, full.astype(float)
 
 
 def largest_rise(get: Get) -> np.ndarray:
@@ -62,8 +57,8 @@ def law(get: Get, power: float) -> Line:
 
 def densities(get: Get) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """For each seed all eigenvalues (p,) in rising order, and nodes and weights (s,) of the quadrature, which sum to 1."""
-  eigenvalues = np.sort(at_end(get, LANCZOS, 'dense_spectrum', 'eigenvalues'), axis=1)
-  nodes, weights = (at_end(get, LANCZOS, 'hessian_spectrum', reading) for reading in ('nodes', 'weights'))
+  eigenvalues = np.sort(last(get(LANCZOS, 'dense_spectrum'), 'eigenvalues'), axis=1)
+  nodes, weights = (last(get(LANCZOS, 'hessian_spectrum'), reading) for reading in ('nodes', 'weights'))
   return list(zip(eigenvalues, nodes, weights / weights.sum(axis=1, keepdims=True), strict=True))
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, at_least, at_most, between
 from analysis.fits import GROWTH, growth, line
-from analysis.series import arms, array, at, each_seed, last, select, setting
+from analysis.series import arms, at, each_seed, last, select, setting
 from analysis.statistics import fold, groups, mean_and_errors
 from configs import hoffer2017_table
 from configs._hoffer2017 import NOISES, RATE, scaled
@@ -220,7 +220,7 @@ def potential(get: Get) -> Figure:
   for number, (name, case) in enumerate({'cross entropy': CLEAN_LABELS, 'squared error': SQUARED_ERROR}.items()):
     rows = select(readings, **case)
     steps, exponents = each_seed(rows, 'exponent')
-    distances, squares = array(rows, 'distance')[1], array(rows, 'square')[1]
+    (_, distances), (_, squares) = each_seed(rows, 'distance'), each_seed(rows, 'square')
     for t, style in ((0, '-'), (-1, '--')):
       label = f'{name}, step {steps[t]}: {np.median(exponents[:, t]):.1f}'
       plots.band(around, distances[0, t], np.sqrt(squares[:, t]), label, color=f'C{number}', linestyle=style)

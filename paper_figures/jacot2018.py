@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, between
 from analysis.fits import decay_rate, power_law
-from analysis.series import array, by, last
+from analysis.series import at, by, each_seed, last
 from analysis.statistics import rank_correlation
 from configs.jacot2018_regression import ANGLES
 from configs.jacot2018_widths import POINTS, RATE, STEPS
@@ -45,8 +45,7 @@ def deviation(kernels: np.ndarray) -> np.ndarray:
 def spread(get: Get) -> tuple[np.ndarray, np.ndarray]:
   """(w,) widths and (seed, w) the deviation of the first kernels."""
   tables = by_width(get(WIDTHS, 'kernel'))
-  first = [array(rows, 'kernel')[1][:, 0] for rows in tables.values()]
-  return np.array(list(tables)), np.stack([deviation(kernels) for kernels in first], axis=1)
+  return np.array(list(tables)), np.stack([deviation(at(rows, 'kernel', step=0)) for rows in tables.values()], axis=1)
 
 
 def drift(get: Get) -> tuple[np.ndarray, np.ndarray]:
@@ -58,9 +57,9 @@ def drift(get: Get) -> tuple[np.ndarray, np.ndarray]:
 def modes(get: Get) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """At the judged width (t,) steps, (seed, i) rates from the first kernel's eigenvalues, falling, and (seed, t, i) errors along
   its eigenvectors."""
-  _, kernels = array(by_width(get(WIDTHS, 'kernel'))[WIDE], 'kernel')
-  steps, residual = array(by_width(get(WIDTHS, 'residuals'))[WIDE], 'residual')
-  eigenvalues, vectors = np.linalg.eigh(kernels[:, 0].reshape(-1, POINTS, POINTS))
+  kernels = at(by_width(get(WIDTHS, 'kernel'))[WIDE], 'kernel', step=0)
+  steps, residual = each_seed(by_width(get(WIDTHS, 'residuals'))[WIDE], 'residual')
+  eigenvalues, vectors = np.linalg.eigh(kernels.reshape(-1, POINTS, POINTS))
   return steps, RATE * eigenvalues[:, ::-1] / POINTS, residual @ vectors[..., ::-1]
 
 
@@ -120,7 +119,7 @@ def circle(get: Get) -> Figure:
   limit = relu_limit.kernels(on_circle(np.zeros(1)), on_circle(angle), **LIMIT).ntk[0]
   for ax, time, name in zip(axes[0], (0, -1), ('at the start', 'after 200 steps'), strict=True):
     for color, (width, rows) in zip(('C1', 'C0'), tables.items(), strict=True):
-      kernels = array(rows, 'kernel')[1][:, time]
+      kernels = each_seed(rows, 'kernel')[1][:, time]
       places, row = from_minus_pi(kernels[:, : round(kernels.shape[1] ** 0.5)])  # of the point at angle 0
       closed = np.concatenate([row, row[:, :1]], axis=1)
       ax.plot(np.append(places, np.pi), closed.T, color=color, linewidth=0.8, alpha=0.7)
@@ -141,7 +140,7 @@ def regression(get: Get) -> Figure:
   law = relu_limit.trained(seen, y, on_circle(angle), **LIMIT)
   middle, half = law.mean[:, 0], 1.2816 * np.sqrt(np.maximum(np.diag(law.covariance), 0))
   for ax, (width, rows) in zip(axes[0], tables.items(), strict=True):
-    places, outputs = from_minus_pi(array(rows, 'outputs')[1][:, -1])
+    places, outputs = from_minus_pi(last(rows, 'outputs'))
     low, centre, high = np.quantile(outputs, (0.1, 0.5, 0.9), axis=0)
     ax.plot(places, outputs.T, color='C0', linewidth=0.5, alpha=0.35)
     ax.plot(places, centre, color='C0', label='networks: median')

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, at_least, between
 from analysis.fits import line
-from analysis.series import against, array, crossing, each_seed, last, reached, select
+from analysis.series import against, crossing, each_seed, last, reached, select
 from analysis.statistics import groups, times_later
 from configs import saxe2013_fig3, saxe2013_hierarchy
 from configs._saxe2013 import MODES, RATE, UNITS, hidden
@@ -44,7 +44,7 @@ def theory(steps: np.ndarray, layers: int) -> np.ndarray:
 
 def error(get: Get, layers: int) -> np.ndarray:
   """(seed,) the largest |a - theory| / s over times and modes."""
-  steps, strengths = array(select(get(ALIGNED, 'modes'), model__widths=hidden(layers)), 'strength')
+  steps, strengths = each_seed(select(get(ALIGNED, 'modes'), model__widths=hidden(layers)), 'strength')
   return np.max(np.abs(strengths[..., : len(S)] - theory(steps, layers)[None]) / S, axis=(1, 2))
 
 
@@ -211,7 +211,7 @@ def spread(get: Get) -> Figure:
   figure, axes = plots.canvas(2, height=2.8)
   values, condition = axes[0]
   for layers in (1, 5, 24):
-    singular = array(product(get, 'gaussian', layers), 'singular')[1][:, 0, :UNITS]
+    singular = last(product(get, 'gaussian', layers), 'singular')[:, :UNITS]
     plots.band(values, np.arange(1, UNITS + 1), np.maximum(singular, 1e-9), f'Gaussian, depth {layers}')
   plots.level(values, 1, 'orthogonal, any depth', color='black', linestyle='--')
   values.set(title='singular values of the product', xlabel='rank of the singular value', ylabel='singular value', yscale='log')

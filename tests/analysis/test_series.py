@@ -55,10 +55,15 @@ def test_a_swept_field_gives_a_column_a_value(table):
 
 
 def test_an_array_reading_comes_back_in_the_order_of_its_numbers(table):
-  steps, values = series.array(series.select(table, lr=0.1), 'modes')
+  steps, values = series.each_seed(series.select(table, lr=0.1), 'modes')
   np.testing.assert_array_equal(steps, STEPS)
   assert values.shape == (2, 3, 3)  # seed, step, entry
   np.testing.assert_array_equal(values[1, 2], [5, 0.5, 4])
+  np.testing.assert_array_equal(series.at(series.select(table, lr=0.1), 'modes', 2), [[2, 0.5, 3], [2, 0.5, 4]])
+  with pytest.raises(ValueError, match='select one setting first'):
+    series.each_seed(table, 'modes')
+  with pytest.raises(LookupError, match=r"no reading 'mode'; there are: .*, loss"):
+    series.each_seed(table, 'mode')
 
 
 def test_every_member_ends_at_the_end_of_its_own_run(table):
