@@ -29,7 +29,7 @@ def cells_of(config):
 @functools.cache
 def synthetic(config, probe):
   """A table with the columns, times and labels of the real one, and random readings between 0 and 1."""
-  rng, parts = np.random.default_rng(0), []
+  rng, made = np.random.default_rng(0), []
   for cell in cells_of(config):
     with jax.enable_x64(supervised.wide(cell.config)):
       study = supervised.build(cell.config)
@@ -38,8 +38,8 @@ def synthetic(config, probe):
     readings = {name: rng.uniform(0.01, 1, len(step)).astype(dtype) for name, dtype in kinds[probe].items()}
     if 'train_accuracy' in readings:
       readings['train_accuracy'] = np.where(step > 10, 1.0, 0.5)
-    parts.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
-  return pd.concat(parts, ignore_index=True)
+    made.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
+  return pd.concat(made, ignore_index=True)
 
 
 def figures():
