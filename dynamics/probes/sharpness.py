@@ -50,7 +50,7 @@ def sharpness(
     overlap (): the mean squared cosine of their span with that of the last reading, 1 for the same; NaN at the first.
     products (): Hessian-vector products that these took.
     preconditioned (), an eigenvalue over P: the largest one of (D/P)^(1/2) H (D/P)^(1/2), P the diagonal that divides the
-      gradient in the optimizer, for Adam sqrt(nu / (1 - beta2^t)) + eps; NaN at step 0. With `preconditioned`, where there is a P.
+      gradient in the optimizer, for Adam sqrt(nu / (1 - beta2^t)) + eps; NaN at step 0. With `preconditioned`, where P exists.
     preconditioned_residual (), as preconditioned: its residual.
     lr_preconditioned (): lr times preconditioned.
     largest_of/leaf (), an eigenvalue: the largest one of each parameter array's diagonal block, with `leaves`.
