@@ -188,10 +188,12 @@ def _offered(loss: Callable, value: Array, grads, mean: Callable) -> dict:
     share = products.hessian(lambda p: loss(p)[0], params)
     return lambda v: mean(share(v))
 
+  value_fn = lambda params, **_: mean(loss(params)[0])
   return {
     'value': value,
     'grad': grads,
-    'value_fn': lambda params, **_: mean(loss(params)[0]),
+    'value_fn': value_fn,
+    'obj_fn': value_fn,
     'grad_fn': lambda params, *_: mean(jax.grad(lambda p: loss(p)[0])(params)),
     'hessian': hessian,
   }
