@@ -34,7 +34,7 @@ class Cell(NamedTuple):
   hyper: dict[str, tuple[float, ...]]  # name -> (m,)
   revisions: dict[str, int]  # of the components that train
   swept: dict[str, Any]  # the static fields that tell this cell from its sisters; not part of its identity
-  probes: dict[str, Config] = {}  # probe -> its fields, schedule and revision
+  probes: Mapping[str, Config] = {}  # probe -> its fields, schedule and revision
   milestones: tuple[int, ...] = ()  # steps whose checkpoints are kept
   source: SourceRun | None = None
 

@@ -68,7 +68,9 @@ def _hyper_values(table: Mapping[str, Mapping[str, Callable]]) -> str:
         row = (value, _words(parameter.annotation), _default(parameter))
         readers.setdefault(row, []).append(f'[{block} {name}]({_page(packages[block][0])}.md#{name})')
   rows = [(f'`{value}`', words, default, ', '.join(links)) for (value, words, default), links in sorted(readers.items())]
-  about = 'What the block `hyper` may set, and the components that read it: traced float32 numbers, which may differ between members.'
+  about = (
+    'What the block `hyper` may set, and the components that read it: traced float32 numbers, which may differ between members.'
+  )
   lines = ['# hyper_values', '', about, '', NOTE, '', *_table(('hyper value', 'range', 'default', 'read by'), rows)]
   return '\n'.join(lines) + '\n'
 
@@ -121,7 +123,11 @@ def _words(kind: Any) -> str:
   """A type, in the words of the error messages."""
   if isinstance(kind, schema.Range):
     bounds = kind.words()
-    return f'{schema.KINDS[kind.kind].removeprefix("a ")}, {bounds}' if bounds != 'finite' else schema.KINDS[kind.kind].removeprefix('a ')
+    return (
+      f'{schema.KINDS[kind.kind].removeprefix("a ")}, {bounds}'
+      if bounds != 'finite'
+      else schema.KINDS[kind.kind].removeprefix('a ')
+    )
   if get_origin(kind) is Literal:
     return ', '.join(f'`{value!r}`' for value in get_args(kind))
   if get_origin(kind) is tuple:

@@ -54,7 +54,7 @@ def view(
     stopped=(),
     learning_rate=None,
     data=Data(examples, examples if test is None else test),
-    problem=Problem(None, network_, loss, None, optimizer or Optimizer(None, None), None),
+    problem=Problem(None, network_, loss, None, optimizer or Optimizer(None, None, normalised=False), None),
   )
   return seen._replace(**fields)
 
