@@ -68,7 +68,7 @@ FULL = {
   'backtracking': Row(lambda lr: optax.chain(optax.sgd(lr), optax.scale_by_backtracking_linesearch(10)), 1.0),
   'cocob': Row(lambda lr: contrib.cocob(learning_rate=lr), 1.0),
   'dadapt_adamw': Row(contrib.dadapt_adamw, 1.0),
-  'dog': Row(lambda lr: contrib.dog(lr), 1.0),
+  'dog': Row(lambda lr: contrib.dog(lr, ('heuristic', 1e-2)), 1.0),
   'fromage': Row(optax.fromage, 0.05),
   'galore': Row(lambda lr: contrib.galore(lr, rank=2), 0.05),
   'lamb': Row(optax.lamb, 0.05),
