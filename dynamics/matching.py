@@ -17,7 +17,7 @@ from dynamics.leaves import describe, weights
 from dynamics.trees import at_least_float32
 from dynamics.types import Array, Tree, Variables
 
-ROUNDING = 1e-6  # gains below this fraction of the networks' inner product count as none
+ROUNDING = 1e-6  # a gain below this fraction of sum_a max_b |gains[a, b]| counts as none
 ROWS = 4  # inputs on which the outputs of a permuted network are compared
 
 Patterns = Sequence[Sequence[str]]  # for each layer, from first to last: fnmatch patterns of the paths of its leaves

@@ -1,10 +1,15 @@
 """The documentation is made from the code, or run."""
 
+import importlib
+import inspect
 import pathlib
 import re
 import runpy
 
 import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from experiments import reference, resolve
@@ -70,6 +75,51 @@ def test_the_script_of_barriers_runs(tmp_path, monkeypatch):
   trained, matched = names['bars'][16].mean(0)
   assert 0 <= matched < 0.8 * trained
   assert (tmp_path / 'barriers.png').stat().st_size > 5_000
+
+
+@pytest.fixture
+def quick():
+  """Compiles in half the time; the arithmetic is the same."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+def test_the_code_of_curvature_and_kernels_runs_and_its_numbers_are_right(quick):
+  page = (ROOT / 'docs/curvature_and_kernels.md').read_text()
+  names = {}
+  with jax.numpy_rank_promotion('allow'), jax.numpy_dtype_promotion('standard'):
+    exec('\n'.join(re.findall(r'```python\n(.*?)```', page, re.DOTALL)), names)
+    flat, back = jax.flatten_util.ravel_pytree(names['params'])
+    total = lambda w: jnp.mean(names['loss'](names['apply'](back(w), names['x']), names['y']))
+    hessian = np.asarray(jax.jit(jax.hessian(total))(flat), np.float64)
+  values, reading = np.linalg.eigvalsh(hessian), names['reading']
+  np.testing.assert_allclose(reading['largest'], values[-1], rtol=1e-4)
+  assert abs(reading['trace'].mean - values.sum()) < 5 * reading['trace'].error
+  assert reading['density'].shape == (100,)
+  assert reading['gauss_newton_trace'].mean > 0
+  assert names['not_smooth'] == {}
+  np.testing.assert_allclose(names['values'].sum(), np.trace(names['kernel']), rtol=1e-4)
+  np.testing.assert_allclose(names['explained'][-1], 1, rtol=1e-4)
+  assert names['predictions'].shape == (4, 3)
+  assert names['product'].shape == (30, 3)
+  np.testing.assert_allclose(names['outputs'].mean, names['targets'][:4], atol=1e-3)
+  assert np.all(names['depth'] > 0)
+
+
+INTERNAL = {'tridiagonal', 'orthogonalise', 'block_rows', 'orthogonality', 'check_steps', 'precise'}
+
+
+@pytest.mark.parametrize(
+  'module',
+  [f'linalg.{name}' for name in ('dense', 'eigen', 'kinks', 'lanczos', 'ntk', 'products', 'quadrature', 'spectrum', 'traces')]
+  + [f'theory.{path.stem}' for path in sorted((ROOT / 'dynamics/theory').glob('[!_]*.py'))],
+)
+def test_every_function_of_linalg_and_theory_is_listed(module):
+  page, module = (ROOT / 'docs/curvature_and_kernels.md').read_text(), importlib.import_module(f'dynamics.{module}')
+  functions = {name for name, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__}
+  listed = set(re.findall(r'`(?:\w+\.)*(\w+)`', page))
+  assert {name for name in functions - INTERNAL if name[0] != '_'} <= listed
 
 
 @pytest.mark.parametrize('config', sorted((ROOT / 'configs').glob('[!_]*.py')), ids=lambda p: p.stem)

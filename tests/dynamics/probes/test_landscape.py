@@ -164,7 +164,7 @@ def test_what_is_held_does_not_move_along_the_line():
 
 def stepped(optimizer, transform=None, schedule=None, steps=7, times=(0, 1, 3, 7)):
   """Tables of effective_step and of the weights of every step: three members, minibatches."""
-  model = network.initialised(network.from_flax(models.mlp(3, widths=(4,)), BATCH.x), inits.gaussian())
+  model = network.initialised(network.from_flax(models.mlp(3, widths=(4, 3)), BATCH.x), inits.gaussian())
   model, loss = transform(model) if transform else model, losses.cross_entropy()
   task = Task(lambda key: Data(BATCH, BATCH), 3)
   weights = stateless(lambda view, key: view.variables['params'])
@@ -203,7 +203,7 @@ def test_steps_are_those_of_the_weights_of_every_step(name):
       np.testing.assert_allclose(reading[row], expected, rtol=1e-4, err_msg=f'{leaf} at {last}')
   if name == 'sgd':
     np.testing.assert_allclose(readings['effective'][1:], 1, rtol=1e-5)
-    assert (readings['cosine'][1:] < 0.999).all(), 'the rates of the leaves are all the same'
+    assert (readings['cosine'][1:] < 1 - 1e-4).all(), 'the rates of the leaves are all the same'
   else:
     assert (readings['cosine'][1:] < 0.99).all()
     assert (readings['effective'][1:] > 1.5).all()

@@ -92,7 +92,7 @@ def test_patches_refuse_what_they_cannot_read(view_of, params, x, sentence):
 
 @pytest.mark.parametrize('activation', ['relu', 'squared_relu'])
 def test_patchwise_and_its_gradient_against_numpy(activation):
-  x, y = rng.normal(size=(3, 2, 5)), rng.normal(size=(3, 1))
+  x, y = rng.normal(size=(3, 2, 5)).astype(np.float32), rng.normal(size=(3, 1))
   model, loss = (
     network.from_flax(models.patchwise(1, filters=4, activation=activation), jnp.zeros((1, 2, 5))),
     losses.mean_squared_error(),
