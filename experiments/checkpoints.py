@@ -14,8 +14,9 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 
 from dynamics import trees
+from dynamics.sealed import seal
 from dynamics.types import Tree
-from experiments.disk import Damage, StoreError, check_space, faults, reason, seal
+from experiments.disk import Damage, StoreError, check_space, faults, reason
 
 KEEP = 2  # newest checkpoints kept
 
