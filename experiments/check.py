@@ -131,7 +131,9 @@ def _check_state(cell: Cell, state: State, frozen: Frozen) -> None:
     return
   listening = [name for name, probe in state.probes.items() if jax.tree.leaves(probe)]
   if listening:
-    raise ConfigError(f"source: take='state' begins in the middle, where probes.{listening[0]} cannot: it listens from the start.")
+    raise ConfigError(
+      f"source: take='state' begins in the middle, where probes.{listening[0]} cannot: it listens from the start."
+    )
   kinds = lambda tree: jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree)
   if kinds((state._replace(probes={}), frozen)) != kinds(_start_shapes(cell.source.cell)):
     raise ConfigError("source: take='state' goes on with a training, but that run's state has other shapes than this one's.")

@@ -62,7 +62,9 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
     wrong = [name for name in value if not isinstance(name, str)]
     if wrong:
       raise ConfigError(f'{where} has a field named {_short(repr(wrong[0]))}; {PLAIN}.')
-    return {name: plain(inner, f'{where}: {name}' if depth == 0 else f'{where}.{name}', depth + 1) for name, inner in value.items()}
+    return {
+      name: plain(inner, f'{where}: {name}' if depth == 0 else f'{where}.{name}', depth + 1) for name, inner in value.items()
+    }
   if isinstance(value, (tuple, list)):
     return tuple(plain(inner, f'{where}[{i}]', depth + 1) for i, inner in enumerate(value))
   raise ConfigError(f'{where} is of type {type(value).__name__}; {PLAIN}.')

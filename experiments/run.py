@@ -84,7 +84,8 @@ def chain(cells) -> list:
   runs = {}
   for cell in cells:
     before = chain([cell.source.cell]) if cell.source else []
-    runs |= {(identity(run), run.milestones, *run.probes): run for run in [*before, cell]}
+    for run in [*before, cell]:
+      runs.setdefault((identity(run), run.milestones, repr(run.probes)), run)
   return list(runs.values())
 
 
@@ -166,15 +167,15 @@ def plan_lines(cells, out: pathlib.Path) -> Iterator[str]:
   from experiments.check import check_cell
   from experiments.sizes import check_sizes
 
-  asked, total, compiled, members = {id(cell) for cell in cells}, 0, 0, 0
-  for cell in chain(cells):
+  asked, runs, total, compiled = {id(cell) for cell in cells}, chain(cells), 0, 0
+  for cell in runs:
     study, shapes = check_cell(cell)
     check_sizes(cell, study, shapes, out)
     line, bytes_, programs = _line(cell, study, shapes, out)
-    total, compiled, members = total + bytes_, compiled + programs, members + cell.members
+    total, compiled = total + bytes_, compiled + programs
     swept = ', '.join(f'{k}={v}' for k, v in cell.swept.items())
     yield f'{line}  [{swept or ("the only cell" if id(cell) in asked else "source")}]'
-  text = f'{len(cells)} cells, {members} members, {compiled} programs to compile'
+  text = f'{len(runs)} cells, {sum(cell.members for cell in runs)} members, {compiled} programs to compile'
   yield f'{text}, about {progress.size(total)} of results in {out}'
 
 
