@@ -56,9 +56,7 @@ def view(
     stopped=(),
     learning_rate=None,
     data=Data(examples, examples if test is None else test),
-    problem=Problem(
-      None, network._replace(rates=rates), loss, None, optimizer or Optimizer(None, None, normalised=False), None
-    ),
+    problem=Problem(None, network._replace(rates=rates), loss, None, optimizer or Optimizer(None, None, normalised=False), None),
   )
   return seen._replace(**fields)
 
