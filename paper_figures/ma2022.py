@@ -46,7 +46,7 @@ def squares_over(get: Get, read) -> np.ndarray:
 
 def gross_over(get: Get) -> np.ndarray:
   """(seed,) the last error with outliers of 1000 over that with outliers of 10: a tenth of outliers, 20 columns."""
-  table = select(get(COLUMNS, 'recovery'), label_noise=OUTLIERS, factor_rank=WIDE)
+  table = select(get(COLUMNS, 'recovery'), outlier_share=OUTLIERS, factor_rank=WIDE)
   small, large = (last(select(table, data__outlier=size), 'error') for size in ma2022_rank.SIZES)
   return large / small
 
@@ -184,11 +184,11 @@ def subspaces(get: Get) -> Figure:
 
 
 def rank(get: Get) -> Figure:
-  table, usual = get(COLUMNS, 'recovery'), dict(label_noise=OUTLIERS, factor_rank=WIDE, data__outlier=10.0)
+  table, usual = get(COLUMNS, 'recovery'), dict(outlier_share=OUTLIERS, factor_rank=WIDE, data__outlier=10.0)
   figure, axes = plots.canvas(3, height=2.9, sharey=True)
   panels = (
     ('columns', 'factor_rank', ma2022_rank.COLUMNS),
-    ('share of outliers', 'label_noise', ma2022_rank.SHARES),
+    ('share of outliers', 'outlier_share', ma2022_rank.SHARES),
     ('size of outliers', 'data__outlier', ma2022_rank.SIZES),
   )
   for ax, (title, field, values) in zip(axes[0], panels, strict=True):

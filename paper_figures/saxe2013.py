@@ -65,7 +65,7 @@ def unevenness(get: Get) -> np.ndarray:
 
 def steps_to_learn(get: Get, law: str, outputs: int, layers: int) -> tuple[np.ndarray, np.ndarray]:
   """(seed,) the fewest steps to 1% of the first loss over all learning rates, and the rate; inf where no rate gets there."""
-  table = select(get(DEPTH, 'performance'), init__law=law, data__outputs=outputs, model__widths=hidden(layers))
+  table = select(get(DEPTH, 'performance'), init__name=law, data__outputs=outputs, model__widths=hidden(layers))
   first = table[table['step'] == 0].groupby('member')['train_loss'].first()
   table = table.assign(learned=1 - table['train_loss'] / table['member'].map(first))
   rates, times = against(table, 'lr', 'learned', functools.partial(reached, level=1 - LEARNED))
@@ -80,7 +80,7 @@ def slowdown(get: Get, law: str, outputs: int) -> np.ndarray:
 
 def product(get: Get, law: str, layers: int) -> pd.DataFrame:
   """Readings of the product of all weights at step 0."""
-  return select(get(SPREAD, 'modes'), init__law=law, model__widths=hidden(layers), step=0)
+  return select(get(SPREAD, 'modes'), init__name=law, model__widths=hidden(layers), step=0)
 
 
 def conditions(get: Get, law: str, depths: tuple[int, ...]) -> np.ndarray:
