@@ -28,7 +28,8 @@ class Range(NamedTuple):
 
   def words(self) -> str:
     bounds = {'at least': self.least, 'at most': self.most, 'above': self.above, 'below': self.below}
-    told = ' and '.join(f'{word} {bound:g}' for word, bound in bounds.items() if bound is not None)
+    exact = lambda bound: f'{bound:,}' if isinstance(bound, int) else f'{bound:g}'
+    told = ' and '.join(f'{word} {exact(bound)}' for word, bound in bounds.items() if bound is not None)
     return told or 'finite'
 
   def holds(self, value) -> bool:
@@ -123,7 +124,10 @@ def check(path: str, value: Any, kind: Any) -> Any:
   }
   if not fits[kind]:
     raise ConfigError(f'{path} is {value!r}, which is {_kind(value)}; it must be {KINDS[kind]}.')
-  return kind(value)
+  try:
+    return kind(value)
+  except OverflowError as error:
+    raise ConfigError(f'{path} is a whole number that no float holds.') from error
 
 
 def choose(path: str, name: Any, options: Mapping[str, Any]) -> Any:

@@ -33,7 +33,7 @@ def read(argv: Sequence[str]) -> tuple[list[plan.Cell], list[str]]:
       if flag == '--config':
         path = value
       else:
-        changes.append((flag.removeprefix('--config.'), literal(value)))
+        changes.append((flag.removeprefix('--config.'), files.plain(literal(value), flag)))
     else:
       rest.append(word)
   if path is None:

@@ -58,7 +58,7 @@ def sharpness(
     the last update: top + 2 vectors of the parameters' size, and one more each for D and P. At most about `limit` products each.
   Oracle: numpy's eigenpairs of the dense Hessian in float64.
   Source: 2103.00065 (sharpness and 2 / lr), 2207.14484 (preconditioned), 1812.04754 (the gradient in the top space).
-  Raises ValueError at the start where the optimizer normalises its updates and does not show by what.
+  Raises ValueError at the start where the optimizer normalises its updates, or does not say whether, and does not show by what.
   """
   count = lambda tree: min(top, trees.size(tree) // 2) or 1
 
@@ -68,10 +68,11 @@ def sharpness(
     over = {}
     if rates is not None:
       over['rates'] = jax.tree.map(lambda rate, w: 1 / jnp.asarray(rate, w.dtype), rates(optimizer.normalised), params)
-    if preconditioned and optimizer.normalised and optimizer.precondition is None:
+    if preconditioned and optimizer.normalised is not False and optimizer.precondition is None:
+      what = 'normalises its updates' if optimizer.normalised else 'may normalise its updates'
       raise ValueError(
-        'sharpness cannot read the preconditioner of this optimizer, which normalises its updates and does not show by what; '
-        'give its Optimizer a `precondition`, or set preconditioned=False'
+        f'sharpness cannot read the preconditioner of this optimizer, which {what} and does not show by what; '
+        'give its Optimizer a `precondition`, or normalised=False where it has none, or set preconditioned=False'
       )
     if preconditioned and optimizer.precondition is not None:
       diagonal = optimizer.precondition(view.opt_state)
