@@ -8,11 +8,12 @@ INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constrain
 demo: .venv/lab
 	$(RUN) -m paper_figures demo
 
+# Tests of one file share compiled programs, so each file stays with one of the two workers.
 test: .venv/test
-	$(RUN) -m pytest -n 2 -m "not slow"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: .venv/test
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: .venv/test
 	$(RUN) -m ruff check .

@@ -64,10 +64,10 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
   parser.add_argument('--format', choices=('csv', 'parquet'), default='csv')
   parser.add_argument('--to', default='')
   parser.add_argument('--out', default='results')
-  found, unknown = parser.parse_known_args(list(words))
+  options, unknown = parser.parse_known_args(list(words))
   if unknown:
     raise ConfigError(f'{unknown[0]} is no argument here; there are --config, --probe, --format, --to and --out.')
-  return found
+  return options
 
 
 if __name__ == '__main__':

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from analysis.statistics import first_time
 from dynamics import sealed
 from dynamics.plan import Cell, identity, table_identity
 
@@ -105,23 +104,6 @@ def cube(table: pd.DataFrame, along: Sequence[str] = ('seed',)) -> xr.Dataset:
     raise ValueError(f'several rows share {", ".join(index)}: select one setting first, or name what tells them apart')
   numeric = table.select_dtypes('number').columns.difference(['member'])
   return table[numeric.union(index)].set_index(index).to_xarray()
-
-
-def each_seed(table: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
-  """(t,) steps and (seed, t) values of one setting."""
-  arrays = cube(table)
-  return arrays['step'].to_numpy(), arrays[reading].transpose('seed', 'step').to_numpy()
-
-
-def last(table: pd.DataFrame, reading: str) -> np.ndarray:
-  """(seed,) the last reading."""
-  return each_seed(table, reading)[1][:, -1]
-
-
-def reached(table: pd.DataFrame, reading: str, level: float) -> np.ndarray:
-  """(seed,) the first step at which a reading is at least `level`; inf for never, NaN where it was lost before."""
-  steps, values = each_seed(table, reading)
-  return np.array([first_time(steps, v, level) for v in values])
 
 
 def summary(cell: Cell, out: pathlib.Path) -> Mapping[str, Any]:

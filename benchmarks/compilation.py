@@ -9,7 +9,7 @@ from benchmarks import problems
 from benchmarks.problems import SMALL
 from benchmarks.timing import Options, Table
 from dynamics import train
-from experiments import supervised
+from experiments.build import build
 
 COMPILED = '/jax/core/compile/backend_compile_duration'
 VARIED = (  # members, first seed, steps, readings spread in log t
@@ -35,7 +35,7 @@ def compilation(options: Options) -> Table:
 
 def _row(members: int, seed: int, steps: int, points: int) -> tuple:
   chosen = problems.cell(SMALL | dict(steps=steps, schedule=dict(log_points=points)), members)
-  study = supervised.build(chosen.config)
+  study = build(chosen)
   seen, seconds = Counter(), []
 
   def hear(event, duration, **about):
@@ -49,6 +49,6 @@ def _row(members: int, seed: int, steps: int, points: int) -> tuple:
     train.run(study, range(seed, seed + members), {name: value[0] for name, value in chosen.hyper.items()})
   finally:
     monitoring.unregister_event_duration_listener(hear)
-  times = len({t for some in study.schedule.values() for t in some})
+  times = len({t for times in study.schedule.values() for t in times})
   own = seen['jit(one)']  # the name of every function of one member in dynamics.train
   return members, seed, steps, times, own, seen.total() - own, f'{sum(seconds):.1f}'

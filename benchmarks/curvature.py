@@ -62,11 +62,11 @@ def curvature(options: Options) -> Table:
         rows.append(_row(f'{net.size:,} parameters, {vectors} vectors, against {name}', least, rates, agreement))
     rows += _inside(net, steps, short, options.rounds, long)
   rows.append(_members(_network(16), steps, options.rounds))
-  told = (
+  how = (
     f'ms: of a step of one vector, of {steps} steps; a step of a spectrum has one Hessian-vector product in it.',
     f'Rounds: {options.rounds}; for {VECTORS} vectors and the larger network at most {LONG}, of {min(steps, SHORT)} steps.',
   )
-  return Table('Hessian spectra by Lanczos', HEADER, rows, [*told, *dict.fromkeys(notes)])
+  return Table('Hessian spectra by Lanczos', HEADER, rows, [*how, *dict.fromkeys(notes)])
 
 
 def _inside(net: Network, steps: int, short: int, rounds: int, long: int) -> list[tuple]:
@@ -124,7 +124,7 @@ def _network(h: int) -> Network:
   from sklearn.datasets import load_digits
 
   x, y = load_digits(return_X_y=True)
-  module = models.mlp(widths=(h, h), activation='tanh', outputs=10)
+  module = models.mlp(10, None, widths=(h, h), activation='tanh')
   batch = Batch(jnp.asarray(x / 16, jnp.float32), jnp.asarray(y, jnp.int32))
   return Network(module, module.init(jax.random.key(0), batch.x[:1])['params'], batch)
 
@@ -188,10 +188,10 @@ def _pyhessian(net: Network, steps: int, vectors: int) -> Callable[[], tuple[int
   # It calls torch.eig, which torch took away after 1.8, on a symmetric matrix.
   torch.eig = lambda t, eigenvectors: _eig(*torch.linalg.eigh(t))
   model, loss, data = _torch(net)
-  found = hessian(model, loss, data=data, cuda=False)
+  operator = hessian(model, loss, data=data, cuda=False)
 
   def work():
-    nodes, _ = found.density(iter=steps, n_v=vectors)
+    nodes, _ = operator.density(iter=steps, n_v=vectors)
     return steps * vectors, float(np.max(nodes))
 
   return work

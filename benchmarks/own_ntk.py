@@ -25,7 +25,7 @@ def ours(arrays: dict[str, np.ndarray]) -> tuple[Callable[[], np.ndarray], str]:
       return nn.Dense(10, name='2')(x.reshape((x.shape[0], -1)))
 
   x = jnp.asarray(arrays['x'])
-  model, names = (CNN(), '012') if x.ndim == 4 else (mlp(widths=(512, 512), outputs=10), ('input', 'hidden_1', 'readout'))
+  model, names = (CNN(), '012') if x.ndim == 4 else (mlp(10, None, widths=(512, 512)), ('input', 'hidden_1', 'readout'))
   params = {name: dict(kernel=jnp.asarray(w), bias=jnp.asarray(b)) for name, (w, b) in zip(names, pairs(arrays), strict=True)}
   variables, trace = {'params': params}, bool(arrays['trace'])
   return lambda: jax.block_until_ready(ntk(model.apply, variables, x, trace=trace)), f'jax {jax.__version__}'

@@ -42,20 +42,20 @@ def _scaled(options: Options, config: dict, name: str, steps: int, lengths: tupl
   inside = _over(rates, lambda bare, full, reading: 100 * (bare / full - 1))
   rows = []
   for length in lengths:
-    n = len(studies.spread(length))
+    n = len(studies.times(length))
     cost = _over(rates, lambda bare, full, reading, n=n, t=length: 100 * (bare / full - 1 + n / reading * bare / t))
     rows.append(_row(name, length, n, cost, target))
   notes = [
     f'{name}: what a step takes more, alone: {timing.spread(inside.wall)} percent, in processor time '
     f'{timing.spread(inside.processor)}.',
-    f'{name}: milliseconds of a reading by Event.spent: {_spent(full, 4 if options.quick else 12)}.',
+    f'{name}: milliseconds of a reading by Event.seconds: {_spent(full, 4 if options.quick else 12)}.',
   ]
   return rows, notes
 
 
 def _over(rates: dict[str, Rates], formula) -> Rates:
   """A formula of the sides' rates, round by round, on each clock."""
-  return Rates(*(formula(**dict(zip(rates, some, strict=True))) for some in zip(*rates.values(), strict=True)))
+  return Rates(*(formula(**dict(zip(rates, values, strict=True))) for values in zip(*rates.values(), strict=True)))
 
 
 def _row(name: str, length: int, readings: int, cost: Rates, target: float):
@@ -67,11 +67,12 @@ def _row(name: str, length: int, readings: int, cost: Rates, target: float):
 
 def _reading(item: Subject):
   """A side that reads all probes once, as `train.events` does."""
-  state = item.advance(item.start(), 0, 3)
+  state, frozen = item.start()
+  state = item.advance(state, frozen, 0, 3)
 
   def work():
     for measure in item.programs.measure.values():
-      jax.tree.map(np.asarray, measure(state, item.members, item.data, 3)[0])
+      jax.tree.map(np.asarray, measure(state, frozen, item.members, item.data, 3)[0])
     return 1
 
   return work
@@ -80,7 +81,7 @@ def _reading(item: Subject):
 def _spent(item: Subject, readings: int) -> str:
   """Milliseconds of a reading of each probe; the first two, in which it compiles, are left out."""
   times = tuple(range(readings + 2))
-  dense = item.study._replace(steps=readings + 1, schedule=dict.fromkeys(item.study.probes, times))
-  seen = [event.spent for event in train.events(dense, item.members, item.programs)]
-  each = {probe: [1e3 * spent[probe] for spent in seen if probe in spent][2:] for probe in dense.probes}
-  return ', '.join(f'{probe} {timing.spread(some)}' for probe, some in each.items())
+  dense = item.study._replace(steps=readings + 1, schedule=dict.fromkeys(item.study.schedule, times))
+  seen = [event.seconds for event in train.events(dense, item.members, item.programs)]
+  each = {probe: [1e3 * seconds[probe] for seconds in seen if probe in seconds][2:] for probe in dense.schedule}
+  return ', '.join(f'{probe} {timing.spread(series)}' for probe, series in each.items())

@@ -13,29 +13,34 @@ def main(argv: Sequence[str]) -> None:
   import jax
 
   from benchmarks import problems
-  from dynamics import parallel, train
-  from experiments import run, store, supervised
+  from dynamics import parallel, plan, train
+  from experiments import run, store
+  from experiments.build import build
 
   marks = {'imports': time.time()}
   cell = problems.cell({'paper': problems.PAPER, 'small': problems.SMALL}[name])
   with store.opened(out / 'run', (), print) as stored:
     run.cache(out)
-    study = supervised.build(cell.config)
+    study = build(cell)
     grid = parallel.mesh(cell.members)
     programs = train.compile_programs(study, grid)
     members = train.join(cell.seeds, cell.hyper)
-    like = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
+    like_state, like_frozen = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
+    passing = stored.open_pass({probe: plan.table_identity(cell, probe) for probe in cell.probes})
     marks['build'] = time.time()
-    resume = stored.restore(like)
+    restored = passing.restore(like_state)
+    resume = restored and (*restored, stored.read_start(like_frozen))
     marks['restore'] = time.time()
     first = resume[0] if resume else 0
     for event in train.events(study, members, programs, resume=resume):
-      stored.append(event.step, event.readings)
+      stored.save_start(event.frozen)
+      passing.append(event.step, event.readings)
       if event.step > first:
         break
     marks['train'] = time.time()
-    stored.save(event.step, event.state)
-    stored.wait()
+    passing.save(event.step, event.state)
+    passing.wait()
+    passing.close()
   moments = [begun, *marks.values()]
   seconds = {part: after - before for part, before, after in zip(marks, moments, moments[1:], strict=False)}
   print(json.dumps({'total': marks['train'] - begun, **seconds}))

@@ -40,12 +40,15 @@ def checkpoints(options: Options) -> Table:
   rows = []
   for name, config, members in (('paper', PAPER, 1), ('paper', PAPER, 8), ('small', SMALL, 1), ('small', SMALL, 16)):
     item = problems.subject(config, members)
-    state = item.advance(item.start(), 0, 3)  # at step 0 the moments are zeros, which compress well
+    state, frozen = item.start()
+    state = item.advance(state, frozen, 0, 3)  # at step 0 the moments are zeros, which compress well
     count = trees.size(state.variables['params'])
     memory = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
     with tempfile.TemporaryDirectory() as folder, store.opened(pathlib.Path(folder), (), print) as run:
-      run.save(1, state)
-      run.wait()
+      passing = run.open_pass({})
+      passing.save(1, state)
+      passing.wait()
+      passing.close()
       stored = _size(pathlib.Path(folder) / 'checkpoints' / '1')
     rows.append((name, members, f'{count:,}', f'{memory:,}', f'{stored:,}', f'{memory / count:.1f}', f'{stored / count:.1f}'))
   header = (
@@ -58,7 +61,8 @@ def checkpoints(options: Options) -> Table:
     'disk: bytes/parameter',
   )
   notes = [
-    'Float32 weights, those of step 0, and what the optimiser keeps: two moments for the paper, none for SGD. zstd on disk.'
+    'Float32 weights, and what the optimizer keeps: two moments for the paper, none for SGD. zstd on disk. Weights of step 0 '
+    'are stored once a run, beside these.'
   ]
   return Table('What a checkpoint costs', header, rows, notes)
 
@@ -70,10 +74,12 @@ def readings(options: Options) -> Table:
     item = problems.subject(SMALL | dict(steps=500 if options.quick else 5_000), members)
     with tempfile.TemporaryDirectory() as name, store.opened(pathlib.Path(name), (), print) as run:
       folder = pathlib.Path(name) / 'tables'
+      passing = run.open_pass({probe: probe for probe in item.study.schedule})
       for event in train.events(item.study, item.members, item.programs):
-        run.append(event.step, event.readings)
-      run.save(event.step, event.state)
-      for probe in item.study.probes:
+        passing.append(event.step, event.readings)
+      passing.save(event.step, event.state)
+      passing.close()
+      for probe in item.study.schedule:
         count, columns = _shape(folder / probe)
         stored, raw = _size(folder / probe), count * (columns * 4 + 4 + 1)  # float32s; step takes 4 bytes more, finite 1
         rows.append((probe, members, columns, count, f'{stored:,}', f'{stored / count:.0f}', f'{raw / count:.0f}'))
@@ -91,8 +97,7 @@ def _start(name: str, folder: pathlib.Path) -> dict[str, float]:
 def _shape(folder: pathlib.Path) -> tuple[int, int]:
   """Rows and columns of a probe's parts."""
   with duckdb.connect() as connection:
-    found = connection.execute('SELECT * FROM read_parquet(?)', [str(folder / '*.parquet')]).df()
-  return found.shape
+    return connection.execute('SELECT * FROM read_parquet(?)', [str(folder / '*.parquet')]).df().shape
 
 
 def _size(folder: pathlib.Path) -> int:

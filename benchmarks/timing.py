@@ -44,13 +44,13 @@ def alternate(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
   """
   for work in sides.values():
     work()
-  rates = {name: [] for name in sides}
+  series = {name: [] for name in sides}
   for _ in range(rounds):
     for name, work in sides.items():
       wall, processor = time.perf_counter(), time.process_time()
       done = work()
-      rates[name].append((done / (time.perf_counter() - wall), done / (time.process_time() - processor)))
-  return {name: Rates(*np.array(some).T) for name, some in rates.items()}
+      series[name].append((done / (time.perf_counter() - wall), done / (time.process_time() - processor)))
+  return {name: Rates(*np.array(rounds).T) for name, rounds in series.items()}
 
 
 def agree(ours: float, theirs: float, tolerance: float, what: str) -> str:
@@ -72,11 +72,20 @@ def exact() -> Iterator[None]:
     yield
 
 
-COMPARED = ('what', 'target', 'ours', 'peer', 'ratio: median', 'min - max', 'met', 'ratio, processor time', 'losses apart by')
+COMPARED = (
+  'what', 'target', 'ours', 'peer', 'ratio: median', 'min - max', 'met', 'ratio, processor time', 'losses apart by',
+  'ours, of a matrix product',
+)  # fmt: skip
 
 
-def compared(what: str, target: float, ours: Rates, peer: Rates, agreement: str, threads: int) -> tuple[str, ...]:
-  """A row of the header COMPARED: rates of both sides, and the ratios of neighbours in time."""
+def compared(
+  what: str, target: float, rates: Mapping[str, Rates], side: str, agreement: str, threads: int, flops: int
+) -> tuple[str, ...]:
+  """A row of the header COMPARED: rates of `side` and of 'peer', and the ratios of neighbours in time.
+
+  `flops` is what one step of a member takes; 'product' is the side of `flops.square_product`.
+  """
+  ours, peer = rates[side], rates['peer']
   ratios = ours.wall / peer.wall
   middle = float(np.median(ratios))
   return (
@@ -89,6 +98,7 @@ def compared(what: str, target: float, ours: Rates, peer: Rates, agreement: str,
     'yes' if middle >= target else 'no',
     f'{spread(ours.processor / peer.processor)}x',
     agreement,
+    f'{spread(100 * flops * ours.wall / rates["product"].wall)} %',
   )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks import problems, timing
+from benchmarks import flops, problems, timing
 from benchmarks.problems import LARGE, PAPER, SMALL, Subject
 from benchmarks.timing import Options, Table
 
@@ -20,34 +20,38 @@ def paper(options: Options) -> Table:
     sides = {layout: problems.steady(item, steps) for layout, item in subjects.items()}
     threads = peer.fastest(_eager_full(subjects[layouts[0]], 1, 3))
     agreements = {layout: _agree_full(item, members) for layout, item in subjects.items()}
-    sides['peer'] = _eager_full(subjects[layouts[0]], members, steps)
-    rates = timing.alternate(sides, options.rounds)
+    sides |= {'peer': _eager_full(subjects[layouts[0]], members, steps), 'product': flops.square_product()}
+    rates, needed = timing.alternate(sides, options.rounds), problems.step_flops(subjects[layouts[0]])
     for layout in layouts:
       what = f'{members} member{"s" if members > 1 else ""}, {layout}'
-      rows.append(timing.compared(what, 1.4, rates[layout], rates['peer'], agreements[layout], threads))
+      rows.append(timing.compared(what, 1.4, rates, layout, agreements[layout], threads, needed))
   title = 'Modular addition p = 113, 226-200-200-113, full batch of 5,107, AdamW, perpendicular gradient: member-steps'
-  return Table(title, timing.COMPARED, rows)
+  return Table(title, timing.COMPARED, rows, [SHARE])
 
 
+SHARE = (
+  f'of a matrix product: the operations of the matrix products of our steps, a second, over those of a float32 product of '
+  f'{flops.SIDE} x {flops.SIDE} matrices, in the same rounds.'
+)
 PROBED = 'ours: train.events from step 0 to the end, the default probes at the default schedule, in the time'
 
 
 def small(options: Options) -> Table:
   """A network that is bound by dispatch: whole runs of ours, probes at the default schedule and all."""
   rows = _whole_runs(SMALL, 1, 18, 50_000, 2_000, options)
-  return Table('64-32-10 on digits, batch 32, SGD: steps', timing.COMPARED, rows, [PROBED])
+  return Table('64-32-10 on digits, batch 32, SGD: steps', timing.COMPARED, rows, [PROBED, SHARE])
 
 
 def ensemble(options: Options) -> Table:
   """Sixteen of the small networks."""
   rows = _whole_runs(SMALL, 16, 25, 10_000, 2_000, options)
-  return Table('Sixteen times 64-32-10 on digits, batch 32, SGD: member-steps', timing.COMPARED, rows, [PROBED])
+  return Table('Sixteen times 64-32-10 on digits, batch 32, SGD: member-steps', timing.COMPARED, rows, [PROBED, SHARE])
 
 
 def large(options: Options) -> Table:
   """A network that is bound by its products."""
   rows = _whole_runs(LARGE, 1, 1.5, 3_000, 500, options)
-  return Table('64-256-256-10 on digits, batch 128, SGD: steps', timing.COMPARED, rows, [PROBED])
+  return Table('64-256-256-10 on digits, batch 128, SGD: steps', timing.COMPARED, rows, [PROBED, SHARE])
 
 
 def _whole_runs(config, members: int, target: float, steps: int, peer_steps: int, options: Options):
@@ -69,9 +73,9 @@ def _whole_runs(config, members: int, target: float, steps: int, peer_steps: int
 
   threads = peer.fastest(lambda: peer.minibatches(theirs, x, y, size, min(peer_steps, 100)))
   agreements = {draw: _agree_batches(item, members) for draw, item in items.items()}
-  rates = timing.alternate({**sides, 'peer': eager}, options.rounds)
-  name = f'{members} member{"s" if members > 1 else ""}'
-  row = lambda d: timing.compared(f'{name}, draw={d}, {steps:,} steps', target, rates[d], rates['peer'], agreements[d], threads)
+  rates = timing.alternate({**sides, 'peer': eager, 'product': flops.square_product()}, options.rounds)
+  name, needed = f'{members} member{"s" if members > 1 else ""}', problems.step_flops(items['epochs'])
+  row = lambda d: timing.compared(f'{name}, draw={d}, {steps:,} steps', target, rates, d, agreements[d], threads, needed)
   return [row(draw) for draw in draws]
 
 
@@ -93,7 +97,7 @@ def _eager_full(item: Subject, members: int, steps: int) -> Callable[[], float]:
 def _agree_full(item: Subject, members: int) -> str:
   """The loss of every member after CHECKED steps on the full batch; the worst."""
   with timing.exact():
-    state = item.advance(item.start(), 0, CHECKED)
+    state = item.advance(*item.start(), 0, CHECKED)
     ours = [problems.loss(item, state, i) for i in range(members)]
 
   def theirs(i):
@@ -109,11 +113,11 @@ def _agree_batches(item: Subject, members: int) -> str:
   """The same on the minibatches that our sampler draws, for the first and the last member."""
   from benchmarks import peer
 
-  some = sorted({0, members - 1})
+  checked = sorted({0, members - 1})
 
   with timing.exact():
-    state = item.advance(item.start(), 0, CHECKED)
-    ours = [problems.loss(item, state, i) for i in some]
+    state = item.advance(*item.start(), 0, CHECKED)
+    ours = [problems.loss(item, state, i) for i in checked]
 
   def theirs(i):
     side, drawn, data = _peer(item, i), problems.batches(item, i, CHECKED), problems.data_of(item, i).train
@@ -121,7 +125,7 @@ def _agree_batches(item: Subject, members: int) -> str:
       side.step(peer.tensor(x), peer.tensor(y))
     return side.loss(peer.tensor(data.x), peer.tensor(data.y))
 
-  return _worst(ours, [theirs(i) for i in some], 1e-5)
+  return _worst(ours, [theirs(i) for i in checked], 1e-5)
 
 
 def _worst(ours: list[float], theirs: list[float], tolerance: float) -> str:
@@ -130,10 +134,10 @@ def _worst(ours: list[float], theirs: list[float], tolerance: float) -> str:
 
 
 def _peer(item: Subject, i: int):
-  """The peer of member i: its initial weights, and the optimiser that its config names."""
+  """The peer of member i: its initial weights, and the optimizer that its config names."""
   from benchmarks import peer
 
-  model = peer.network(problems.member(item.start().variables['params'], i))
+  model = peer.network(problems.member(item.start()[0].variables['params'], i))
   hyper = {name: float(value[i]) for name, value in item.members.hyper.items()}
   if 'beta2' in hyper:
     return peer.train(model, peer.adamw(model, hyper['lr'], hyper['beta2'], hyper['eps']), perpendicular=True)

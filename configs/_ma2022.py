@@ -1,10 +1,10 @@
 """What the configs of arXiv 2202.08788 share: the sub-gradient method (SubGM) on measurements with gross outliers.
 
 M is 20 x 20, positive semi-definite, of rank 2. A share of the measurements, hyper.outlier_share = 0.1, has an outlier
-N(0, 10^2) added. f(X) = (1/m) sum |y_i - <A_i, X X^T>|; the paper's direction is half of this gradient, so its step is 2 lr. Steps fall
-geometrically, lr decay^t: lr / (1 - decay) is how far they can reach. The start is alpha B, entries of B being N(0, 1/20) and
-alpha hyper.init_scale. Sizes and schedules are ours: only the abstract was at hand. A spectral B, as we remember the paper's, is
-not tried.
+N(0, 10^2) added. f(X) = (1/m) sum |y_i - <A_i, X X^T>|; the paper's direction is half of this gradient, so its step is 2 lr.
+Steps fall geometrically, lr decay^t: lr / (1 - decay) is how far they can reach. The start is alpha B, entries of B being
+N(0, 1/20) and alpha hyper.init_scale. Sizes and schedules are ours: only the abstract was at hand. A spectral B, as we remember
+the paper's, is not tried.
 
 Seeds 100 and up judge; 0 to 9 were used for tuning. Each draws its own matrix, measurements and start, the same for all values
 of a sweep.

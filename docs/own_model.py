@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dynamics import losses, optim, probes, study, train
-from dynamics.problem import supervised
-from dynamics.types import Batch, Data
+from dynamics import losses, network, objectives, optim, probes, study, train
+from dynamics.data.sampling import sampler
+from dynamics.types import Batch, Data, Problem, Task
 
 
 class Net(nn.Module):
@@ -20,11 +20,23 @@ x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
 y = (x[:, 0] * x[:, 1] > 0).astype(np.int32)
 data = Data(train=Batch(jnp.asarray(x[:200]), jnp.asarray(y[:200])), test=Batch(jnp.asarray(x[200:]), jnp.asarray(y[200:])))
 
-loss = losses.cross_entropy()
-problem = supervised(Net(), data.train.x, loss)
-instruments = {'performance': probes.performance(problem.apply, loss), 'distance': probes.distance(problem.apply, loss)}
-times = dict.fromkeys(instruments, study.log_spaced(30, 1000))
-xor = study.Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: data, instruments, times, steps=1000)
+model, loss = network.from_flax(Net(), data.train.x), losses.cross_entropy()
+instruments = {'performance': probes.performance(), 'distance': probes.distance()}
+
+
+def problem(hyper, source):  # called while JAX traces: hyper values are scalars of one member
+  return Problem(
+    task=Task(draw=lambda key: data, outputs=2),
+    model=model,
+    loss=loss,
+    objective=objectives.supervised()(model, loss, source),
+    optimizer=optim.sgd(lr=hyper['lr']),
+    batch=sampler(size=0),  # the full batch
+    probes=instruments,
+  )
+
+
+xor = study.Study(problem, steps=1000, schedule=dict.fromkeys(instruments, study.log_spaced(30, 1000)))
 
 rates = np.repeat([0.01, 0.03, 0.1, 0.3], 4)  # four learning rates, four seeds each: 16 members
 result = train.run(xor, seeds=list(range(4)) * 4, hyper={'lr': rates})

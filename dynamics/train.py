@@ -4,7 +4,6 @@ The step number stays outside the member axis and the bounds of the inner loop a
 for its data, its start, its steps, and every intervention and probe: however many members, seeds and probe times it has.
 """
 
-import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -16,23 +15,9 @@ import optax
 from jax.sharding import Mesh
 
 from dynamics import parallel, trees
-from dynamics.linalg import products
+from dynamics.optim import arguments
 from dynamics.study import Study, due
-from dynamics.types import (
-  Array,
-  Batch,
-  Data,
-  Frozen,
-  Hyper,
-  Key,
-  ProbeState,
-  Problem,
-  Reading,
-  State,
-  StepInfo,
-  Variables,
-  View,  # fmt: skip
-)
+from dynamics.types import Array, Batch, Data, Frozen, Hyper, Key, ProbeState, Problem, Reading, State, StepInfo, Variables, View
 
 REVISION = 1  # of this file: raise it when a change of code changes the numbers of every run
 
@@ -59,10 +44,16 @@ class Event(NamedTuple):
 
 
 def start(study: Study) -> Callable[[Members, Data], tuple[State, Frozen]]:
-  """The state at step 0."""
+  """The state at step 0.
+
+  Raises:
+    ValueError: while it is traced: a schedule of a probe or an intervention that the problem does not have.
+  """
 
   def of_member(member, data):
     problem, data = _problem(study, member, data)
+    _check_names('schedule', study.schedule, problem.probes)
+    _check_names('interventions', study.interventions, problem.interventions)
     variables = dict(problem.model.init(trees.named_key(member.keys, 'init'), data))
     drawn = variables.pop('frozen', {})
     frozen = Frozen(jax.tree.map(jnp.copy, variables), drawn)
@@ -86,7 +77,7 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Frozen, Members, 
   def of_member(state, frozen, member, data, first, last):
     problem, data = _problem(study, member, data)
     draws, noise = (trees.named_key(member.keys, name) for name in ('batch', 'loss'))
-    takes = _accepted(problem.optimizer.update)
+    takes = arguments.accepted(problem.optimizer.update)
 
     def step(t, state):
       batch = problem.batch(draws, data, t)
@@ -101,7 +92,7 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Frozen, Members, 
       params = state.variables['params']
       (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(params)
       value, grads, mutated = mean((value, grads, aux.mutated))
-      offered = _offered(loss, value, grads, mean)
+      offered = arguments.offered(loss, value, grads, mean)
       with jax.numpy_dtype_promotion('standard'):  # optax raises a float to an integer power
         updates, opt_state = problem.optimizer.update(grads, state.opt_state, params, **takes(offered))
       # Where a probe listens, the barrier keeps its arithmetic out of the step's own: the weights keep their bits.
@@ -158,6 +149,12 @@ def _problem(study: Study, member: Members, data: Data) -> tuple[Problem, Data]:
   return study.problem(member.hyper, member.source), data._replace(source=member.source)
 
 
+def _check_names(field: str, names: Iterable[str], known: Mapping) -> None:
+  for name in names:
+    if name not in known:
+      raise ValueError(f'study.{field} names {name!r}; there are {", ".join(known) or "none"}')
+
+
 def _joined(state: State, frozen: Frozen) -> Variables:
   return {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
 
@@ -167,34 +164,6 @@ def _view(problem: Problem, state: State, frozen: Frozen, data: Data, step: Arra
   initial = {**frozen.initial, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
   known = None if rate is None else rate(step)
   return View(step, _joined(state, frozen), initial, state.opt_state, state.stopped, known, data, problem)
-
-
-def _accepted(update: Callable) -> Callable[[Mapping], Mapping]:
-  """Selects, of what a step offers, the arguments that an optimizer takes."""
-  parameters = inspect.signature(update).parameters.values()
-  if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-    return lambda offered: offered
-  names = {p.name for p in parameters}
-  return lambda offered: {name: value for name, value in offered.items() if name in names}
-
-
-def _offered(loss: Callable, value: Array, grads, mean: Callable) -> dict:
-  """What an optimizer may ask for beside the gradient, under optax's names. Nothing is traced until it is called.
-
-  All are of the loss of the whole batch, whichever device holds it; `hessian` is params -> (v -> H v).
-  """
-
-  def hessian(params):
-    share = products.hessian(lambda p: loss(p)[0], params)
-    return lambda v: mean(share(v))
-
-  return {
-    'value': value,
-    'grad': grads,
-    'value_fn': lambda params, **_: mean(loss(params)[0]),
-    'grad_fn': lambda params, *_: mean(jax.grad(lambda p: loss(p)[0])(params)),
-    'hessian': hessian,
-  }
 
 
 def _stopped(problem: Problem, t: Array, value: Array, before: State, after: State) -> State:

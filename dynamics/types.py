@@ -104,7 +104,7 @@ class Optimizer(NamedTuple):
   init: Callable[[Tree], Tree]
   update: Callable[..., tuple[Tree, Tree]]  # (grads, opt_state, params, *, value, grad, value_fn, hessian, ...) as optax has it
   learning_rate: Callable[[Array], Array] | None = None  # step -> the rate of that step; None where there is none
-  normalised: bool = False  # whether an update's size does not follow the gradient's, as in Adam
+  normalised: bool | None = None  # whether an update's size does not follow the gradient's, as in Adam; None: not stated
   precondition: Callable[[Tree], Tree] | None = None  # opt_state -> the diagonal that divides the gradient, like params
 
 

@@ -24,7 +24,7 @@ from dynamics.schema import ConfigError, choose
 
 HERE = pathlib.Path(__file__).parent
 GALLERY = HERE.parent / 'docs' / 'gallery'
-PARTS = {'__init__', '__main__', 'paper', 'output'}  # files that are no paper
+PARTS = {'__init__', '__main__', 'paper', 'plots', 'output'}  # files that are no paper
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,7 +67,7 @@ def cells_by(seeds: tuple[int, ...] | None):
 
 def wanted(paper) -> list[str]:
   """The configs of a paper, each once."""
-  asked = [c for figure in paper.FIGURES for c in figure.configs] + [c for claim in paper.CLAIMS for c in claim.configs]
+  asked = [c for figure in paper.FIGURES for c in figure.configs] + [c for claim in paper.CLAIMS for c in claim.of]
   return list(dict.fromkeys(asked))
 
 
@@ -119,8 +119,8 @@ def rebuild(name: str, paper, options) -> int:
     if set(figure.configs) <= available:
       print(f'drawing {figure.name} ...', flush=True)
       print(f'figure: {output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None)}')
-  verdicts = [output.verdict(claim, get, cells_of, set(claim.configs) <= available) for claim in paper.CLAIMS]
-  print(output.table(verdicts))
+  verdicts = [output.verdict(claim, get, cells_of, set(claim.of) <= available) for claim in paper.CLAIMS]
+  print(output.table(name, verdicts))
   print(f'ledger: {output.ledger(name, paper, verdicts, options.to)}')
   if options.gallery:
     output.ledger(name, paper, verdicts, GALLERY)

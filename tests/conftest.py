@@ -3,6 +3,9 @@
 import os
 
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
+# Compiling is what the suite costs, and this halves it. A variable, so that the processes that tests start agree to the bit.
+os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
+os.environ['OPENBLAS_NUM_THREADS'] = '1'  # numpy's threads spin while the other worker needs the core
 os.environ.setdefault('MPLBACKEND', 'agg')
 
 import jax
@@ -10,6 +13,13 @@ import pytest
 
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def programs_of_one_module():
+  """Compiled programs are dropped when their module ends: together they take gigabytes."""
+  yield
+  jax.clear_caches()
 
 
 @pytest.fixture

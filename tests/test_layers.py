@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -21,7 +22,7 @@ ALLOWED = {  # layer -> what its files may import beside themselves and the stan
                     'dynamics.theory.deep_linear', 'dynamics.theory.permutation', 'dynamics.theory.relu_limit',
                     'dynamics.theory.spectra'},
 }  # fmt: skip
-WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('plan.py', 'schema.py', 'sealed.py')}
+WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('components.py', 'plan.py', 'schema.py', 'sealed.py')}
 DRAWN = ('deep_linear', 'permutation', 'relu_limit', 'spectra')  # theory that figures draw
 NUMPY_ALONE = {pathlib.Path('dynamics/theory', f'{name}.py') for name in DRAWN}
 
@@ -77,6 +78,44 @@ def test_theory_that_figures_draw_needs_numpy_alone(path):
   assert not wrong, f'{path} imports {", ".join(wrong)}'
 
 
+@functools.cache
+def components() -> dict[str, str]:
+  """'dynamics.optim.sgd' and 'dynamics.optim.sgd.sgd' -> 'optim', for every component of every family."""
+  table = {}
+  for family in sorted(path.parent.name for path in (ROOT / 'dynamics').glob('*/__init__.py')):
+    package = importlib.import_module(f'dynamics.{family}')
+    for name, maker in vars(package).items():
+      if hasattr(maker, 'revision'):
+        table |= dict.fromkeys((f'dynamics.{family}.{name}', f'{maker.__module__}.{name}'), family)
+  return table
+
+
+def mentioned(path: pathlib.Path) -> set[str]:
+  """Imported names, and attributes of families: `optim.sgd` gives 'dynamics.optim.sgd'."""
+  attributes = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.Attribute)]
+  return {*imported(path), *(f'dynamics.{node.value.id}.{node.attr}' for node in attributes if isinstance(node.value, ast.Name))}
+
+
+def test_the_components_of_every_family_are_known():
+  assert {'data', 'models', 'inits', 'transforms', 'losses', 'objectives', 'optim', 'probes'} <= set(components().values())
+
+
+@files('dynamics', 'experiments')
+def test_no_file_names_a_component_of_another_family(path):
+  """What several families share is no component, so any may be added or taken away."""
+  inside = path.parts[1] if path.parts[0] == 'dynamics' else None
+  wrong = [name for name in mentioned(path) if components().get(name, inside) != inside]
+  assert not wrong, f'{path} names {", ".join(wrong)}'
+
+
+def test_the_builder_is_short_and_names_no_component():
+  text = (ROOT / 'experiments/build.py').read_text()
+  words = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+  names = {name.rpartition('.')[2] for name in components()}
+  assert not words & names
+  assert len(text.splitlines()) <= 150
+
+
 @files('dynamics')
 def test_theory_stands_below_the_rest_of_the_library(path):
   if path.parts[1] == 'theory':
@@ -106,7 +145,7 @@ def loaded(code: str, *modules: str) -> str:
 
 
 def test_a_plan_needs_no_jax():
-  assert loaded('import dynamics.plan, dynamics.schema', 'jax', 'flax', 'optax', 'numpy') == ''
+  assert loaded('import dynamics.components, dynamics.plan, dynamics.schema', 'jax', 'flax', 'optax', 'numpy') == ''
 
 
 def test_theory_that_figures_draw_loads_no_jax():

@@ -36,7 +36,7 @@ def sampler(
     else:
       epoch, place = t // (n // size), t % (n // size)
       rows = permuted(constants(key, epoch, ROUNDS), place * size + places, n)
-    return Batch(data.train.x[rows], data.train.y[rows])
+    return jax.tree.map(lambda x: x[rows], data.train)
 
   return batch
 

@@ -16,15 +16,16 @@ def from_optax(
   transformation: optax.GradientTransformation,
   learning_rate: Array | float | None = None,
   *,
-  normalised: bool = False,
+  normalised: bool | None = None,
   precondition: Callable[[Tree], Tree] | None = None,
 ) -> Optimizer:
   """Any optax transformation as an Optimizer.
 
   Args:
-    transformation: its update receives `value`, `grad`, `value_fn`, `grad_fn` and `hessian` where it takes them.
+    transformation: its update receives what `dynamics.optim.arguments.offered` has, where it takes it.
     learning_rate: what it multiplies its updates by, for instruments; None where there is no such number.
-    normalised: whether an update's size does not follow the gradient's.
+    normalised: whether an update's size does not follow the gradient's, as in Adam. Where it is not stated, a parametrization
+      and the probe `sharpness`, which must know it, raise a ValueError.
     precondition: opt_state -> the diagonal that divides the gradient, like params, for instruments.
   """
   taking = optax.with_extra_args_support(transformation)
@@ -50,6 +51,11 @@ def chain(
       'plain' the bare projection. Source: 2501.04697.
     clip: the largest global norm of a gradient, in its unit; 0 is no limit.
   """
+  if rates and optimizer.normalised is None:
+    raise ValueError(
+      "the learning rates of a parametrization depend on whether the optimizer's updates follow the size of the gradient: "
+      'give `optim.from_optax` normalised=True or False'
+    )
   before = [optax.clip_by_global_norm(clip)] if clip else []
   before += [project(rescale=perpendicular == 'rescaled')] if perpendicular != 'off' else []
   after = [optax.scale_by_schedule(schedule)] if schedule else []

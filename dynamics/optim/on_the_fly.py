@@ -23,4 +23,5 @@ def on_the_fly(
   Fields are those of `edge`. Source: 2006.09092.
   """
   steep = edge(every=every, lanczos=lanczos, hold=hold, ridge=weight_decay)
-  return from_optax(optax.chain(optax.add_decayed_weights(weight_decay), steep, optax.scale_by_learning_rate(lr)))
+  parts = [optax.add_decayed_weights(weight_decay), steep, optax.scale_by_learning_rate(lr)]
+  return from_optax(optax.chain(*parts), normalised=False)

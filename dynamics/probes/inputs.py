@@ -16,7 +16,7 @@ def spectrum() -> Probe:
   """The eigenvalues of the training inputs' second moment: the rates at which a linear model learns.
 
   Reading:
-    eigenvalue (min(n; d),), a feature squared: those of x^T x / n, the largest first; further ones are 0.
+    eigenvalue (r,), a feature squared: those of x^T x / n, the largest first, r = min(n, d); further ones are 0.
   Cost: the singular values of (n, d) inputs, the same at every reading; no state. One reading is enough.
   Oracle: numpy's eigenvalues of x^T x / n in float64.
   Source: 1710.03667. Inputs that are tokens are refused.

@@ -50,7 +50,7 @@ def sharpness(
     overlap (): the mean squared cosine of their span with that of the last reading, 1 for the same; NaN at the first.
     products (): Hessian-vector products that these took.
     preconditioned (), an eigenvalue over P: the largest one of (D/P)^(1/2) H (D/P)^(1/2), P the diagonal that divides the
-      gradient in the optimizer, for Adam sqrt(nu / (1 - beta2^t)) + eps; NaN at step 0. With `preconditioned`, where there is a P.
+      gradient in the optimizer, for Adam sqrt(nu / (1 - beta2^t)) + eps; NaN at step 0. With `preconditioned`, where P exists.
     preconditioned_residual (), as preconditioned: its residual.
     lr_preconditioned (): lr times preconditioned.
     largest_of/leaf (), an eigenvalue: the largest one of each parameter array's diagonal block, with `leaves`.
@@ -58,7 +58,7 @@ def sharpness(
     the last update: top + 2 vectors of the parameters' size, and one more each for D and P. At most about `limit` products each.
   Oracle: numpy's eigenpairs of the dense Hessian in float64.
   Source: 2103.00065 (sharpness and 2 / lr), 2207.14484 (preconditioned), 1812.04754 (the gradient in the top space).
-  Raises ValueError at the start where the optimizer normalises its updates and does not show by what.
+  Raises ValueError at the start where the optimizer normalises its updates, or does not say whether, and does not show by what.
   """
   count = lambda tree: min(top, trees.size(tree) // 2) or 1
 
@@ -68,10 +68,11 @@ def sharpness(
     over = {}
     if rates is not None:
       over['rates'] = jax.tree.map(lambda rate, w: 1 / jnp.asarray(rate, w.dtype), rates(optimizer.normalised), params)
-    if preconditioned and optimizer.normalised and optimizer.precondition is None:
+    if preconditioned and optimizer.normalised is not False and optimizer.precondition is None:
+      what = 'normalises its updates' if optimizer.normalised else 'may normalise its updates'
       raise ValueError(
-        'sharpness cannot read the preconditioner of this optimizer, which normalises its updates and does not show by what; '
-        'give its Optimizer a `precondition`, or set preconditioned=False'
+        f'sharpness cannot read the preconditioner of this optimizer, which {what} and does not show by what; '
+        'give its Optimizer a `precondition`, or normalised=False where it has none, or set preconditioned=False'
       )
     if preconditioned and optimizer.precondition is not None:
       diagonal = optimizer.precondition(view.opt_state)

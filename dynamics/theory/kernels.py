@@ -79,8 +79,7 @@ def dense(
       c = jnp.where(jnp.eye(len(x1), dtype=bool), 1, c) if same else c
       second, slope = dual(q1[:, None], q2[None], c)
       q1, q2 = (weight_variance * dual(q, q, jnp.ones_like(q))[0] + bias_variance for q in (q1, q2))
-      ntk = weight**2 * second + bias**2 + weight_variance * ntk * slope
-      nngp = weight_variance * second + bias_variance
+      nngp, ntk = weight_variance * second + bias_variance, weight**2 * second + bias**2 + weight_variance * ntk * slope
     return Kernels(nngp, ntk)
 
   return kernels

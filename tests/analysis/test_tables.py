@@ -75,10 +75,10 @@ def test_one_row_a_member_and_time_with_hyper_values_and_swept_fields_as_columns
   assert set(table['seed']) == {3, 4}
   assert set(zip(table['loss.dtype'], table['lr'], strict=True)) == {('float32', 0.1), ('float16', 0.2)}
   assert set(table['eps']) == {1e-8, 1e-6}
-  one = table[(table['loss.dtype'] == 'float32') & (table['eps'] == 1e-8)]
-  cube = tables.cube(one)
+  arm = table[(table['loss.dtype'] == 'float32') & (table['eps'] == 1e-8)]
+  cube = tables.cube(arm)
   assert cube['train_loss'].sizes == {'seed': 2, 'step': 4}
-  assert cube['train_loss'].sel(seed=3, step=0).item() == one[(one.seed == 3) & (one.step == 0)]['train_loss'].item()
+  assert cube['train_loss'].sel(seed=3, step=0).item() == arm[(arm.seed == 3) & (arm.step == 0)]['train_loss'].item()
   with pytest.raises(ValueError, match='select one setting first'):
     tables.cube(table)
 
@@ -197,7 +197,7 @@ def test_names_with_quotes_and_patterns(tiny, copy, tmp_path, capsys):
 
 
 def test_analysis_needs_no_jax():
-  code = 'import sys; import analysis.tables, analysis.claims, analysis.statistics, analysis.export; print("jax" in sys.modules)'
+  code = 'import sys; import analysis.series, analysis.claims, analysis.fits, analysis.export; print("jax" in sys.modules)'
   ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
   assert ran.stdout.strip() == 'False'
 

@@ -1,5 +1,8 @@
 """Losses against closed forms in numpy float64, and what the dtype of their arithmetic does."""
 
+import functools
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,38 +54,61 @@ TABLE = {
   'hinge, margin': (losses.hinge, {'margin': 2.5}, lambda z, y: hinged(z, y, 2.5), Z, Y),
 }
 table = pytest.mark.parametrize('name', TABLE)
+MAKERS = {name: getattr(losses, name) for name in losses.__all__ if hasattr(getattr(losses, name), 'revision')}
+
+
+TOLERANCES = {'float16': 1e-2, 'bfloat16': 6e-2, 'float32': 1e-5, 'float64': 1e-6}
 
 
 def targets(y, dtype):
-  return jnp.asarray(y, jnp.int32 if y.ndim == 1 else dtype)
+  return y.astype(np.int32 if y.ndim == 1 else dtype)
+
+
+@functools.cache
+def computed():
+  """All rows of the table in one program, because each would take longer to compile than to run."""
+
+  def doubles(name):
+    make, choices, _, z, y = TABLE[name]
+    loss, t = make(dtype='float64', **choices), targets(y, np.float64)
+    return loss(jnp.asarray(z), t), jax.grad(lambda x: jnp.sum(loss(x, t)))(jnp.asarray(z))
+
+  def narrow(name, dtype):
+    """Losses of outputs z w, the gradient in w, and the losses of z and of z rounded to `dtype`."""
+    make, choices, _, z, y = TABLE[name]
+    loss, t, z32 = make(dtype=dtype, **choices), targets(y, np.float32), jnp.asarray(z, jnp.float32)
+    each, pull = jax.vjp(lambda w: loss(z32 @ w, t), jnp.eye(z.shape[1], dtype=jnp.float32))
+    mean = losses.mean(each.astype(jnp.float16))
+    return each, pull(jnp.ones_like(each))[0], mean, loss(z32, t), loss(z32.astype(dtype).astype(jnp.float32), t)
+
+  with jax.enable_x64(True):
+    rows = lambda: ({n: doubles(n) for n in TABLE}, {(n, dtype): narrow(n, dtype) for n in TABLE for dtype in TOLERANCES})
+    return jax.device_get(jax.jit(rows)())
 
 
 @table
-def test_value_and_gradient_in_float64(wide, name):
-  make, choices, oracle, z, y = TABLE[name]
-  loss, t, step = make(dtype='float64', **choices), targets(y, jnp.float64), 1e-6
-  np.testing.assert_allclose(loss(jnp.asarray(z), t), oracle(z, y), rtol=1e-13, atol=1e-15)
-  gradient = jax.grad(lambda x: jnp.sum(loss(x, t)))(jnp.asarray(z))
+def test_value_and_gradient_in_float64(name):
+  (_, _, oracle, z, y), step = TABLE[name], 1e-6
+  each, gradient = computed()[0][name]
+  np.testing.assert_allclose(each, oracle(z, y), rtol=1e-13, atol=1e-15)
   moved = lambda k, by: oracle(z + by * np.eye(z.shape[1])[k], y)
   slopes = np.stack([(moved(k, step) - moved(k, -step)) / (2 * step) for k in range(z.shape[1])], axis=1)
   np.testing.assert_allclose(gradient, slopes, atol=1e-8)
 
 
 @table
-@pytest.mark.parametrize(('dtype', 'rtol'), [('float16', 1e-2), ('bfloat16', 6e-2), ('float32', 1e-5), ('float64', 1e-6)])
-def test_only_the_outputs_are_cast_and_gradients_come_back_in_float32(wide, name, dtype, rtol):
-  make, choices, oracle, z, y = TABLE[name]
-  loss, t, z32 = make(dtype=dtype, **choices), targets(y, jnp.float32), jnp.asarray(z, jnp.float32)
-  w = jnp.eye(z.shape[1], dtype=jnp.float32)
-  each, pull = jax.vjp(lambda w: loss(z32 @ w, t), w)
-  assert each.dtype == dtype
-  np.testing.assert_allclose(np.asarray(each, np.float64), oracle(z, y), rtol=rtol, atol=10 * rtol)
-  assert pull(jnp.ones_like(each))[0].dtype == losses.mean(each.astype(jnp.float16)).dtype == jnp.float32
+@pytest.mark.parametrize(('dtype', 'rtol'), TOLERANCES.items())
+def test_only_the_outputs_are_cast_and_gradients_come_back_in_float32(name, dtype, rtol):
+  _, _, oracle, z, y = TABLE[name]
+  each, gradient, mean, direct, rounded = computed()[1][name, dtype]
+  chex.assert_type(each, jnp.dtype(dtype))
+  chex.assert_type([gradient, mean], np.float32)
+  np.testing.assert_allclose(each.astype(np.float64), oracle(z, y), rtol=rtol, atol=10 * rtol)
   # The arithmetic is really done in `dtype`: the outputs are rounded before anything else.
-  np.testing.assert_array_equal(loss(z32, t), loss(z32.astype(dtype).astype(jnp.float32), t))
+  np.testing.assert_array_equal(direct, rounded)
 
 
-@pytest.mark.parametrize('make', [getattr(losses, name) for name in losses.__all__])
+@pytest.mark.parametrize('make', MAKERS.values(), ids=MAKERS)
 def test_float64_without_64_bit_mode_says_what_to_do(make):
   with pytest.raises(ValueError, match='jax_enable_x64'):
     make(dtype='float64')
@@ -90,9 +116,9 @@ def test_float64_without_64_bit_mode_says_what_to_do(make):
 
 def test_stablemax_gradient_is_finite_everywhere_and_one_at_zero(wide):
   loss = losses.stablemax()
-  z = jnp.asarray([[1.0, 0.0], [0.0, 1.0], [1e4, -1e4], [-1e4, 1e4], [1.0, 1.0]])
-  gradient = jax.grad(lambda z: jnp.sum(loss(z, jnp.zeros(5, jnp.int32))))(z)
-  assert np.isfinite(gradient).all()
+  z = np.asarray([[1.0, 0.0], [0.0, 1.0], [1e4, -1e4], [-1e4, 1e4], [1.0, 1.0]])
+  gradient = jax.device_get(jax.jit(jax.grad(lambda z: jnp.sum(loss(z, jnp.zeros(5, jnp.int32)))))(z))
+  chex.assert_tree_all_finite(gradient)
   # At z = 0 the slope of s is 1 from both sides: d/dz1 log(s0 + s1) = 1 / (2 + 1).
   np.testing.assert_allclose(gradient[0], [1 / 3 - 1 / 2, 1 / 3], rtol=1e-12)
 
@@ -101,10 +127,16 @@ def test_stablemax_gradient_is_finite_everywhere_and_one_at_zero(wide):
 def test_cross_entropy_is_exactly_zero_from_half_a_unit_of_roundoff_on(wide, dtype):
   """1 + e is rounded to 1 from e = eps / 2 on; the true loss there is still e."""
   loss, edge = losses.cross_entropy(dtype=dtype), -np.log(float(jnp.finfo(dtype).eps) / 2)
-  z = jnp.asarray([[edge * 0.98, 0.0], [edge * 1.02, 0.0], [0.0, edge * 1.02]], jnp.float64)
-  each, pull = jax.vjp(lambda z: loss(z, jnp.asarray([0, 0, 1], jnp.int32)), z)
-  np.testing.assert_array_equal(np.asarray(each) == 0, [False, True, True])
-  assert (np.asarray(pull(jnp.ones_like(each))[0])[[1, 2], [0, 1]] == 0).all()
+  z = np.asarray([[edge * 0.98, 0.0], [edge * 1.02, 0.0], [0.0, edge * 1.02]])
+
+  @jax.jit
+  def both(z):
+    each, pull = jax.vjp(lambda z: loss(z, np.asarray([0, 0, 1], np.int32)), z)
+    return each, pull(jnp.ones_like(each))[0]
+
+  each, gradient = jax.device_get(both(z))
+  np.testing.assert_array_equal(each == 0, [False, True, True])
+  assert (gradient[[1, 2], [0, 1]] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -117,10 +149,70 @@ def test_cross_entropy_is_exactly_zero_from_half_a_unit_of_roundoff_on(wide, dty
   ],
 )
 def test_correct(outputs, y, right):
-  y = jnp.asarray(y, jnp.int32 if y.ndim == 1 else jnp.float32)
-  np.testing.assert_array_equal(losses.correct(jnp.asarray(outputs, jnp.float32), y), right)
+  np.testing.assert_array_equal(jax.jit(losses.correct)(np.asarray(outputs, np.float32), targets(y, np.float32)), right)
 
 
 def test_mean_of_half_precision_is_summed_in_float32():
   """In float16 the sum of 5000 ones stops at 2048."""
   assert losses.mean(jnp.ones(5000, jnp.float16)) == 1
+
+
+# ---- what is no loss's input --------------------------------------------------------------------------------------
+
+N, K = 6, 3
+CLASSES, HOT = jnp.arange(N, dtype=jnp.int32) % K, jnp.zeros((N, K))
+REFUSED = {  # outputs, targets, what the sentence says
+  'numbers (n,) against one output': ((N, 1), jnp.zeros(N), r'the outputs are \(6, 1\), but the targets are float32\(6,\)'),
+  'numbers (n, 1) against three outputs': ((N, K), jnp.zeros((N, 1)), r'\(6, 3\), but the targets are float32\(6, 1\)'),
+  'labels (n, 1)': ((N, K), CLASSES[:, None], r'the outputs are \(6, 3\), but the labels are \(6, 1\): they must be \(6,\)'),
+  'one-hot integers': ((N, K), HOT.astype(jnp.int32), r'the outputs are \(6, 3\), but the labels are \(6, 3\)'),
+  'one-hot of as many classes as examples': (
+    (K, K),
+    jnp.eye(K, dtype=jnp.int32),
+    r'the labels are \(3, 3\): they must be \(3,\)',
+  ),
+  'labels as floats': ((N, K), CLASSES.astype(jnp.float32), r'the targets are float32\(6,\): they must be labels \(6,\)'),
+  'labels as booleans': (
+    (N, K),
+    CLASSES > 0,
+    r'targets are bool\(6,\): they must be labels \(6,\) of whole numbers or targets \(6, 3\)',
+  ),
+  'other examples': ((N, K), CLASSES[:4], r'the outputs are \(6, 3\), but the labels are \(4,\)'),
+  'outputs of positions': ((2, N, K), CLASSES, r'a loss takes outputs \(n, k\), but the model answers \(2, 6, 3\)'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED)
+@pytest.mark.parametrize('make', MAKERS.values(), ids=MAKERS)
+def test_shapes_and_kinds_that_would_broadcast_are_refused_with_both_shapes(wide, make, case):
+  shape, y, sentence = REFUSED[case]
+  with pytest.raises(ValueError, match=sentence):
+    losses.each(make(), jnp.zeros(shape, jnp.float32), y.astype(jnp.float32) if y.dtype == jnp.float64 else y)
+
+
+@pytest.mark.parametrize('make', [losses.cross_entropy, losses.stablemax, losses.hinge])
+def test_one_hot_floats_are_no_labels(wide, make):
+  with pytest.raises(ValueError, match=rf'{make.__name__} needs labels \(n,\) of whole numbers, but the targets are float'):
+    losses.each(make(), jnp.zeros((N, K)), HOT)
+
+
+def test_a_loss_must_give_one_number_an_example():
+  with pytest.raises(ValueError, match=r'one number an example, \(6,\), but this one gives \(6, 3\)'):
+    losses.each(lambda z, y: z, jnp.zeros((N, K)), CLASSES)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'int8', 'int32', 'uint32'])
+@table
+def test_labels_of_every_integer_dtype_are_the_same_labels(wide, name, dtype):
+  make, choices, oracle, z, y = TABLE[name]
+  if y.ndim == 1:
+    each = losses.each(make(dtype='float64', **choices), jnp.asarray(z), jnp.asarray(y, dtype))
+    np.testing.assert_allclose(each, oracle(z, y), rtol=1e-12)
+    expected = y == (z.argmax(1) if z.shape[1] > 1 else z[:, 0] > 0)
+    np.testing.assert_array_equal(losses.correct(jnp.asarray(z), jnp.asarray(y, dtype)), expected)
+
+
+def test_a_label_that_no_class_has_is_nan(wide):
+  z = jnp.zeros((2, K))
+  for make in (losses.cross_entropy, losses.stablemax, losses.hinge):
+    np.testing.assert_array_equal(np.isnan(make()(z, jnp.asarray([1, K], jnp.int32))), [False, True])

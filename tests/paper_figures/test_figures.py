@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import claims, tables
+from analysis import claims, series, tables
 from dynamics import train
 from experiments import config as configs
 from experiments import supervised
@@ -21,25 +21,43 @@ from paper_figures import output
 PAPERS = command.names()
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+  """Intervals of random numbers: a bootstrap of 10,000 would be most of the time."""
+  monkeypatch.setattr('analysis.statistics.RESAMPLES', 100)
+
+
 @functools.cache
 def cells_of(config):
   return configs.cells(config)
 
 
+def traced(cell):
+  """(times, column -> dtype), both by probe."""
+  with jax.enable_x64(supervised.wide(cell.config)):
+    study = supervised.build(cell.config)
+    return study.schedule, schemas.schema(study, train.join(cell.seeds, cell.hyper))[0]
+
+
+@functools.cache
+def schema_of(config):
+  """`traced` of each cell. What both ends of a sweep have in common, the cells between them have too."""
+  cells = cells_of(config)
+  first, last = traced(cells[0]), traced(cells[-1])
+  return [first] * len(cells) if first == last else [traced(cell) for cell in cells]
+
+
 @functools.cache
 def synthetic(config, probe):
   """A table with the columns, times and labels of the real one, and random readings between 0 and 1."""
-  rng, made = np.random.default_rng(0), []
-  for cell in cells_of(config):
-    with jax.enable_x64(supervised.wide(cell.config)):
-      study = supervised.build(cell.config)
-      kinds, _ = schemas.schema(study, train.join(cell.seeds, cell.hyper))
-    step, member = (grid.ravel() for grid in np.meshgrid(study.schedule[probe], np.arange(cell.members), indexing='ij'))
+  rng, rows = np.random.default_rng(0), []
+  for cell, (schedule, kinds) in zip(cells_of(config), schema_of(config), strict=True):
+    step, member = (grid.ravel() for grid in np.meshgrid(schedule[probe], np.arange(cell.members), indexing='ij'))
     readings = {name: rng.uniform(0.01, 1, len(step)).astype(dtype) for name, dtype in kinds[probe].items()}
     if 'train_accuracy' in readings:
       readings['train_accuracy'] = np.where(step > 10, 1.0, 0.5)
-    made.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
-  return pd.concat(made, ignore_index=True)
+    rows.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
+  return pd.concat(rows, ignore_index=True)
 
 
 def figures():
@@ -47,23 +65,24 @@ def figures():
 
 
 @pytest.mark.parametrize(('paper', 'figure'), figures(), ids=lambda x: getattr(x, 'name', x))
-def test_every_figure_draws_from_a_synthetic_table(paper, figure, tmp_path):
-  png = output.figure(figure, synthetic, cells_of, tmp_path, tmp_path / 'gallery')
+def test_every_figure_draws_from_a_synthetic_table_and_says_what_it_shows(paper, figure, tmp_path):
+  drawn = []
+
+  def draw(get):
+    drawn.append(figure.draw(get))
+    return drawn[0]
+
+  png = output.figure(figure._replace(draw=draw), synthetic, cells_of, tmp_path, tmp_path / 'gallery')
   assert png.stat().st_size > 10_000
   assert (tmp_path / 'gallery' / png.name).stat().st_size < output.THUMBNAIL
   assert png.with_suffix('.pdf').is_file()
   assert len(list(tmp_path.glob(f'{figure.name}_*.csv'))) >= 1
   runs = json.loads(png.with_suffix('.json').read_text())['runs']
   assert len(runs) == sum(len(cells_of(config)) for config in figure.configs)
-
-
-@pytest.mark.parametrize('figure', [f for _, f in figures()], ids=lambda f: f.name)
-def test_every_axis_is_labelled_and_every_figure_has_a_legend(figure):
-  canvas = figure.draw(synthetic)
-  assert all(ax.get_xlabel() for ax in canvas.axes)
-  first_of_row = [ax for ax in canvas.axes if ax.get_subplotspec().is_first_col()]
-  assert all(ax.get_ylabel() for ax in first_of_row)
-  assert any(ax.get_legend() for ax in canvas.axes)
+  axes = drawn[0].axes
+  assert all(ax.get_xlabel() for ax in axes)
+  assert all(ax.get_ylabel() for ax in axes if ax.get_subplotspec().is_first_col())
+  assert any(ax.get_legend() for ax in axes)
 
 
 @pytest.mark.parametrize('paper', PAPERS)
@@ -71,12 +90,12 @@ def test_every_claim_reads_a_number_a_seed_or_a_group_of_them_and_states_its_int
   module = importlib.import_module(f'paper_figures.{paper}')
   assert len({claim.name for claim in module.CLAIMS}) == len(module.CLAIMS)
   for claim in module.CLAIMS:
-    assert claim.name.startswith(f'{paper}/')
-    assert claim.low <= claim.high
-    values = claim.statistic(synthetic)
+    assert claim.says[0].isupper()  # a sentence that can be read alone
+    assert claim.holds.low <= claim.holds.high
+    values = claim.samples(synthetic)
     assert values.ndim == 1
-    if claim.configs:  # else closed forms and draws of theory, which have no seeds of runs
-      seeds = synthetic(claim.configs[0], 'performance')['seed'].nunique()
+    if claim.of:  # else closed forms and draws of theory, which have no seeds of runs
+      seeds = synthetic(claim.of[0], 'performance')['seed'].nunique()
       assert seeds // len(values) in (1, 2, 3, 4, 5, 10)  # one a seed, or one a group of some seeds
     assert claims.judge(claim, values, []).verdict in ('holds', 'fails', 'undecided', 'diverged')
 
@@ -85,23 +104,20 @@ def test_ledger_replaces_the_rows_of_a_paper_and_keeps_the_others(tmp_path):
   module = importlib.import_module('paper_figures.demo')
   first = [output.verdict(claim, synthetic, cells_of, available=False) for claim in module.CLAIMS]
   output.ledger('demo', module, first, tmp_path)
-  other = [v._replace(claim=v.claim._replace(name='other/1')) for v in first[:1]]
-  output.ledger('other', module, other, tmp_path)
+  output.ledger('other', module, [v for v in first if v.claim.name == '1a'], tmp_path)
   second = [output.verdict(claim, synthetic, cells_of, available=True) for claim in module.CLAIMS]
   path = output.ledger('demo', module, second, tmp_path)
   rows = pd.read_csv(path.with_suffix('.csv'), keep_default_na=False)
-  assert list(rows['claim']).count('other/1') == 1
+  assert list(rows['claim']).count('other/1a') == 1
   assert len(rows) == len(module.CLAIMS) + 1
-  assert (rows[rows['claim'] == 'other/1']['verdict'] == 'not run').all()
-  assert not (rows[rows['claim'] != 'other/1']['verdict'] == 'not run').any()
+  assert (rows[rows['claim'] == 'other/1a']['verdict'] == 'not run').all()
+  assert not (rows[rows['claim'] != 'other/1a']['verdict'] == 'not run').any()
   assert math.isclose(path.read_text().count('| demo/'), len(module.CLAIMS))
 
 
 def test_a_selection_without_rows_is_an_error():
-  from paper_figures.paper import select
-
   with pytest.raises(LookupError, match=r"no row has loss\.dtype = 'float8'"):
-    select(pd.DataFrame({'loss.dtype': ['float16']}), loss__dtype='float8')
+    series.select(pd.DataFrame({'loss.dtype': ['float16']}), loss__dtype='float8')
 
 
 @pytest.mark.parametrize(('words', 'said'), [(['prieto2024'], 'prieto2025'), (['--lst'], '--lst'), (['--out'], '--out')])

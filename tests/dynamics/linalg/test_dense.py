@@ -27,32 +27,34 @@ print('done')
 """
 
 
-@pytest.fixture(params=['one', 'vmap'])
-def over(request):
-  return (lambda f: lambda xs: jax.tree.map(lambda *a: jnp.stack(a), *map(f, xs))) if request.param == 'one' else jax.vmap
+def factors(x):
+  """All factorisations of x (n, m), the symmetric ones of x x^T (n, n)."""
+  a, positive = x @ x.T, lambda a: dense.eigenvalues(a, positive=True)
+  return dense.qr(x), dense.svd(x), dense.singular_values(x), (
+    dense.eigh(a), dense.eigenvalues(a), positive(a), positive(a * jnp.nan)
+  )  # fmt: skip
 
 
+@pytest.mark.parametrize('over', [jax.vmap, lambda f: lambda xs: jax.lax.map(f, xs)], ids=['vmap', 'map'])
 @pytest.mark.parametrize('shape', [(5, 3), (3, 5), (4, 4)])
 def test_factors_give_the_matrix_back_and_values_are_those_of_numpy(over, shape):
-  x = jax.random.normal(jax.random.key(0), (3, *shape))
-  q, r = over(dense.qr)(x)
-  u, s, vt = over(dense.svd)(x)
+  x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+  a, turned = x @ np.swapaxes(x, 1, 2), lambda v: np.swapaxes(v, 1, 2)
+  (q, r), (u, s, vt), singular, symmetric = jax.device_get(jax.jit(over(factors))(x))
   np.testing.assert_allclose(q @ r, x, atol=1e-5)
   np.testing.assert_allclose(u * s[:, None] @ vt, x, atol=1e-5)
-  np.testing.assert_allclose(over(dense.singular_values)(x), np.linalg.svd(x, compute_uv=False), atol=1e-5)
-  a = x @ jnp.swapaxes(x, 1, 2)
-  values, vectors = over(dense.eigh)(a)
-  np.testing.assert_allclose(vectors * values[:, None] @ jnp.swapaxes(vectors, 1, 2), a, atol=1e-4)
-  np.testing.assert_allclose(over(dense.eigenvalues)(a), np.linalg.eigvalsh(a), atol=1e-4)
-  positive = lambda a: dense.eigenvalues(a, positive=True)
-  np.testing.assert_allclose(over(positive)(a), np.linalg.eigvalsh(a), atol=1e-4)
-  assert np.isnan(over(positive)(a * jnp.nan)).all()
+  np.testing.assert_allclose(singular, np.linalg.svd(x, compute_uv=False), atol=1e-5)
+  (values, vectors), alone, positive, lost = symmetric
+  np.testing.assert_allclose(vectors * values[:, None] @ turned(vectors), a, atol=1e-4)
+  np.testing.assert_allclose(alone, np.linalg.eigvalsh(a), atol=1e-4)
+  np.testing.assert_allclose(positive, np.linalg.eigvalsh(a), atol=1e-4)
+  assert np.isnan(lost).all()
 
 
 def test_eigenvalues_have_the_gradient_of_their_sum_which_is_the_identity():
-  a = jnp.diag(jnp.arange(1.0, 5.0)) + 0.1
+  a = np.diag(np.arange(1.0, 5.0, dtype=np.float32)) + np.float32(0.1)
   for positive in (False, True):
-    gradient = jax.grad(lambda x, positive=positive: jnp.sum(dense.eigenvalues(x, positive=positive)))(a)
+    gradient = jax.jit(jax.grad(lambda x, positive=positive: jnp.sum(dense.eigenvalues(x, positive=positive))))(a)
     np.testing.assert_allclose(gradient, np.eye(4), atol=1e-5)
 
 

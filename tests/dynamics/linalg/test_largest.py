@@ -1,6 +1,9 @@
-"""The largest eigenvalue in float32 against the whole Hessian in float64, on networks of up to 5,000 parameters."""
+"""Extreme eigenvalues in float32 against the whole Hessian in float64: of small networks, and of up to 5,000 parameters."""
+
+import functools
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,10 +11,61 @@ import scipy.sparse.linalg
 from sklearn.datasets import load_digits
 
 from dynamics import losses, models
-from dynamics.linalg import products
+from dynamics.linalg import products, quadrature
 from dynamics.linalg.eigen import eigsh
 from dynamics.linalg.lanczos import lanczos
 from dynamics.types import Batch
+
+
+def tridiagonal(alphas, betas):
+  betas = np.asarray(betas, np.float64)[:-1]
+  return np.diag(np.asarray(alphas, np.float64)) + np.diag(betas, 1) + np.diag(betas, -1)
+
+
+@functools.cache
+def network(name):
+  """float32: (matvec's loss, params) of a network, with the dense Hessian in float64."""
+  rng = np.random.default_rng(0)
+  if name == 'mlp':
+    module, x = models.mlp(widths=(16, 16), activation='tanh', outputs=4), rng.normal(size=(50, 8)).astype(np.float32)
+  else:
+    module = models.transformer(width=8, heads=2, expansion=2, activation='gelu', norm='none', outputs=4, vocabulary=6)
+    x = rng.integers(0, 6, size=(30, 2)).astype(np.int32)
+  y = rng.integers(0, 4, size=len(x)).astype(np.int32)
+  params = jax.device_get(jax.jit(module.init)(jax.random.key(0), x)['params'])
+  with jax.enable_x64(True):
+    loss = losses.cross_entropy(dtype='float64')
+    wide_params = jax.tree.map(lambda w: w.astype(np.float64), params)
+    wide_x = x.astype(np.float64) if name == 'mlp' else x
+    vector, back = jax.flatten_util.ravel_pytree(wide_params)
+    total = lambda w: losses.mean(loss(module.apply({'params': back(w)}, wide_x), y))
+    hessian = np.asarray(jax.jit(jax.hessian(total))(vector))
+  apply = lambda params, x: module.apply({'params': params}, x)
+  return apply, params, Batch(x, y), hessian
+
+
+@pytest.mark.parametrize('name', ['mlp', pytest.param('transformer', marks=pytest.mark.slow)])
+def test_extreme_eigenvalues_of_networks_in_float32(name):
+  apply, params, batch, hessian = network(name)
+  true = np.linalg.eigvalsh(hessian)
+
+  @jax.jit
+  def spectrum(params):
+    matvec = products.loss_hessian(apply, losses.cross_entropy(), params, batch)
+    pairs = eigsh(matvec, params, 3, jax.random.key(0), which='both')
+    found = quadrature.slq(matvec, params, jax.random.key(1), steps=30, vectors=8)
+    return pairs, lanczos(matvec, params, 50), quadrature.moments(found, (1, 2))
+
+  pairs, space, moments = jax.device_get(spectrum(params))
+  assert pairs.converged
+  np.testing.assert_allclose(pairs.values[0], true[-1], rtol=1e-5)
+  np.testing.assert_allclose(pairs.values, [*true[::-1][:3], *true[:3]], atol=1e-5 * true[-1])
+  np.testing.assert_allclose(np.linalg.eigvalsh(tridiagonal(space.alphas, space.betas))[-1], true[-1], rtol=1e-5)
+  assert space.orthogonality < 1e-5
+  assert np.all(np.abs(moments.mean - [true.mean(), np.mean(true**2)]) < 4 * moments.error)
+
+
+# ---- up to 5,000 parameters -------------------------------------------------------------------------------------
 
 NETWORKS = {  # model, parameters
   'tanh': (models.mlp(widths=(16, 16), activation='tanh', outputs=10), 1_482),
@@ -54,6 +108,6 @@ def test_the_largest_eigenvalue_is_within_1e_5(name, steps):
   assert vector.size == size
   np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)
   (true,) = scipy.sparse.linalg.eigsh(hessian, 1, which='LA', tol=1e-12, return_eigenvectors=False)
-  ritz = np.linalg.eigvalsh(np.diag(alphas.astype(float)) + np.diag(betas[:-1], 1) + np.diag(betas[:-1], -1))[-1]
+  ritz = np.linalg.eigvalsh(tridiagonal(alphas, betas))[-1]
   print(f'{name}, {size} parameters, {steps} steps: {true:.6g}, eigsh {largest / true - 1:.1e}, lanczos {ritz / true - 1:.1e}')
   np.testing.assert_allclose([largest, ritz], true, rtol=1e-5)

@@ -1,5 +1,6 @@
 """All choices of the tangent kernel, on one small model whose Jacobian is written out, and on its mistakes."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,14 +10,6 @@ from jax.sharding import PartitionSpec as P
 
 from dynamics import models, parallel
 from dynamics.linalg import kernel_vector, ntk, sharded_ntk
-
-
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 def floats(*shape):
@@ -96,13 +89,12 @@ def test_kernel_vector_is_the_product_with_the_matrix():
 def test_float64_agrees_with_central_differences(wide, method):
   variables, x = VARIABLES, X
   found = ntk(small, variables, x, trace=False, dtype='float64', method=method)
-  assert found.dtype == jnp.float64
+  chex.assert_type(found, np.float64)
   variables, x = jax.tree.map(lambda w: np.asarray(w, np.float64), (variables, x))
   vector, back = jax.flatten_util.ravel_pytree(variables['params'])
-  forward = jax.jit(lambda w: small({**variables, 'params': back(w)}, x))
-  step = 1e-6
-  columns = [(forward(vector + step * e) - forward(vector - step * e)) / (2 * step) for e in np.eye(vector.size)]
-  jacobian = np.stack(columns, axis=-1)
+  step, forward = 1e-6, lambda w: small({**variables, 'params': back(w)}, x)
+  column = lambda e: (forward(vector + step * e) - forward(vector - step * e)) / (2 * step)
+  jacobian = np.moveaxis(jax.device_get(jax.jit(jax.vmap(column))(np.eye(vector.size))), 0, -1)
   close(found, np.einsum('nkp,mlp->nmkl', jacobian, jacobian), 1e-8)
 
 
@@ -112,13 +104,14 @@ def test_float64_agrees_with_central_differences(wide, method):
 def test_members_under_vmap_and_a_derivative_of_the_kernel():
   variables, x = VARIABLES, X
   double = {**variables, 'params': jax.tree.map(lambda w: 2 * w, variables['params'])}
-  both = jax.tree.map(lambda a, b: jnp.stack([a, b]), variables, double)
-  found = jax.jit(jax.vmap(lambda v: ntk(small, v, x, chunk=2)))(both)
-  close(found[0], expected())
-  close(found[1], ntk(small, double, x, method='jacobian'))
+  both = jax.tree.map(lambda a, b: np.stack([a, b]), variables, double)
+  kernels = jax.device_get(jax.jit(jax.vmap(lambda v: ntk(small, v, x, chunk=2)))(both))
+  close(kernels[0], expected())
+  close(kernels[1], ntk(small, double, x, method='jacobian'))
   norm = lambda s: jnp.sum(ntk(small, {**variables, 'params': jax.tree.map(lambda w: w * s, variables['params'])}, x, chunk=3))
-  slope = (norm(jnp.float32(1.01)) - norm(jnp.float32(0.99))) / 0.02
-  np.testing.assert_allclose(jax.jit(jax.grad(norm))(jnp.float32(1)), slope, rtol=2e-3)
+  slopes = jax.jit(lambda s, h: (jax.grad(norm)(s), (norm(s + h) - norm(s - h)) / (2 * h)))
+  slope, difference = slopes(np.float32(1), np.float32(0.01))
+  np.testing.assert_allclose(slope, difference, rtol=2e-3)
 
 
 @pytest.mark.parametrize('trace', [True, False])
@@ -145,22 +138,23 @@ def test_temporaries_stay_near_the_budget():
     return compiled.memory_analysis().temp_size_in_bytes
 
   jax.config.update('jax_disable_most_optimizations', False)  # buffers are shared only then
-  assert temporaries(method='layers', budget=budget) < 1.5 * budget < temporaries(method='layers')
-  assert temporaries(method='jacobian', budget=2 * budget) < 3 * budget < temporaries(method='jacobian')
-  jax.config.update('jax_disable_most_optimizations', True)
+  try:
+    assert temporaries(method='layers', budget=budget) < 1.5 * budget < temporaries(method='layers')
+    assert temporaries(method='jacobian', budget=2 * budget) < 3 * budget < temporaries(method='jacobian')
+  finally:
+    jax.config.update('jax_disable_most_optimizations', True)
 
 
 def test_one_compilation_for_each_shape():
-  variables, x = VARIABLES, X
   calls = []
 
   def counted(variables, x):
     calls.append(x.shape)
     return small(variables, x)
 
-  ntk(counted, variables, x)
+  ntk(counted, VARIABLES, X)
   before = len(calls)
-  ntk(counted, variables, 2 * x)
+  ntk(counted, VARIABLES, 2 * X)
   assert len(calls) == before
 
 

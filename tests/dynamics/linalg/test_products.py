@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -14,15 +15,6 @@ from dynamics.linalg import products
 from dynamics.linalg.kinks import kinks
 from dynamics.types import Batch
 
-
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 N = 8
 draw = np.random.default_rng(3)
 FLOATS, LABELS = draw.normal(size=(N, 4)).astype(np.float32), np.array([0, 1, 2, 1, 0, 2, 2, 1], np.int32)
@@ -33,18 +25,17 @@ CASES = {
     models.transformer(width=4, heads=2, expansion=2, activation='gelu', norm='none', outputs=3, vocabulary=5), TOKENS
   ),
 }  # fmt: skip
-each = pytest.mark.parametrize('name', CASES)
 
 
 @functools.cache
 def setting(name, loss='cross_entropy', dtype='float64'):
   """(apply, loss, params, batch), and flat versions of both functions."""
   module, x = CASES[name]
-  x = jnp.asarray(x if x.dtype == np.int32 else x.astype(dtype))
+  x = x if x.dtype == np.int32 else x.astype(dtype)
   shapes, rng = jax.eval_shape(module.init, jax.random.key(0), x)['params'], np.random.default_rng(1)
-  weights = lambda w: jnp.asarray(0.7 * rng.normal(size=w.shape).astype(np.float32), dtype)  # the same in both dtypes
+  weights = lambda w: (0.7 * rng.normal(size=w.shape).astype(np.float32)).astype(dtype)  # the same in both dtypes
   params = jax.tree.map(weights, shapes)
-  batch = Batch(x, jnp.asarray(LABELS))
+  batch = Batch(x, LABELS)
   return lambda params, x: module.apply({'params': params}, x), getattr(losses, loss)(dtype=dtype), params, batch
 
 
@@ -54,20 +45,17 @@ def oracle(name, loss='cross_entropy'):
   apply, loss, params, batch = setting(name, loss)
   flat, back = jax.flatten_util.ravel_pytree(params)
   values = lambda w: loss(apply(back(w), batch.x), batch.y)
-  hessian = jax.jit(jax.hessian(lambda w: jnp.mean(values(w))))(flat)
-  jacobian = jax.jit(jax.jacobian(lambda w: apply(back(w), batch.x)))(flat)
-  gradients = jax.jit(jax.jacobian(values))(flat)
-  z = np.asarray(apply(params, batch.x))
-  share = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-  return np.asarray(hessian), np.asarray(jacobian), share, np.asarray(gradients)
+  outputs = lambda w: apply(back(w), batch.x)
+  derivatives = lambda w: (jax.hessian(lambda w: jnp.mean(values(w)))(w), jax.jacobian(outputs)(w), jax.jacobian(values)(w))
+  (hessian, jacobian, gradients), z = jax.device_get(jax.jit(lambda w: (derivatives(w), outputs(w)))(flat))
+  return hessian, jacobian, np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), gradients
 
 
 def dense(make, params, like=None):
   """The whole matrices of the operators make(params), column by column, in one program."""
   flat, back = jax.flatten_util.ravel_pytree(params if like is None else like)
-  columns = lambda matvec: jax.vmap(lambda e: jax.flatten_util.ravel_pytree(matvec(back(e)))[0])(
-    jnp.eye(flat.size, dtype=flat.dtype)
-  )
+  column = lambda matvec, e: jax.flatten_util.ravel_pytree(matvec(back(e)))[0]
+  columns = lambda matvec: jax.vmap(functools.partial(column, matvec))(np.eye(flat.size, dtype=flat.dtype))
   found = jax.jit(lambda p: jax.tree.map(columns, make(p), is_leaf=callable))(params)
   return jax.tree.map(lambda m: np.asarray(m).T, found)
 
@@ -83,8 +71,18 @@ def close(found, true, tolerance=1e-10):
   np.testing.assert_allclose(found, true, rtol=0, atol=tolerance * np.abs(true).max())
 
 
-@each
-@pytest.mark.parametrize('loss', ['cross_entropy', 'mean_squared_error'])
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+  ('name', 'loss'),
+  [
+    ('mlp', 'cross_entropy'),
+    ('mlp', 'mean_squared_error'),
+    ('transformer', 'cross_entropy'),
+    pytest.param('transformer', 'mean_squared_error', marks=slow),
+  ],
+)
 def test_every_matrix_against_dense_ones(wide, name, loss):
   apply, own, params, batch = setting(name, loss)
   hessian, _, _, g = oracle(name, loss)
@@ -107,7 +105,7 @@ def test_every_matrix_against_dense_ones(wide, name, loss):
     close(found, matrix)
 
 
-@each
+@pytest.mark.parametrize('name', ['mlp', pytest.param('transformer', marks=slow)])
 def test_the_fisher_is_the_mean_over_labels_that_the_model_draws(wide, name):
   """All labels in turn, each with the model's own probability."""
   apply, own, params, batch = setting(name)
@@ -115,12 +113,12 @@ def test_the_fisher_is_the_mean_over_labels_that_the_model_draws(wide, name):
   flat, back = jax.flatten_util.ravel_pytree(params)
   gradients = jax.jit(jax.jacobian(lambda w, y: own(apply(back(w), batch.x), y)))
   for label in range(3):
-    g = np.asarray(gradients(flat, jnp.full(N, label, jnp.int32)))
+    g = np.asarray(gradients(flat, np.full(N, label, np.int32)))
     total = total + np.einsum('n,np,nq->pq', share[:, label], g, g) / N
   close(dense(lambda p: products.fisher(apply, p, batch), params), total)
 
 
-@each
+@pytest.mark.parametrize('name', ['mlp', pytest.param('transformer', marks=slow)])
 def test_float32(name):
   apply, own, params, batch = setting(name, dtype='float32')
   with jax.enable_x64(True):
@@ -136,7 +134,7 @@ def test_float32(name):
     )
 
   for found, matrix in zip(dense(made, params), (hessian, true, true, g.T @ g / N), strict=True):
-    assert found.dtype == np.float32
+    chex.assert_type(found, np.float32)
     close(found, matrix, 1e-5)
 
 
@@ -154,13 +152,15 @@ def test_microbatches_and_devices_give_the_full_batch(wide, maker):
   apply, own, params, batch = setting('mlp')
   make, needs_loss = MAKERS[maker]
   functions = (apply, own) if needs_loss else (apply,)
-  v = jax.tree.map(lambda w: jnp.asarray(draw.normal(size=w.shape)), params)
-  flat = lambda tree: np.asarray(jax.flatten_util.ravel_pytree(tree)[0])
-  whole = flat(make(*functions, params, batch)(v))
-  for chunk in (3, 8):
-    close(flat(jax.jit(lambda v, chunk=chunk: make(*functions, params, batch, chunk=chunk)(v))(v)), whole)
+  v = jax.tree.map(lambda w: draw.normal(size=w.shape), params)
   over = products.sharded(parallel.mesh(4), parallel.MEMBER, make, *functions, chunk=1)
-  close(flat(jax.jit(lambda p, b, v: over(p, b)(v))(params, batch, v)), whole)
+  part = lambda p, b, v, chunk: make(*functions, p, b, **({'chunk': chunk} if chunk else {}))(v)
+  whole, *parts = jax.device_get(
+    jax.jit(lambda p, b, v: [part(p, b, v, None), part(p, b, v, 3), part(p, b, v, 8), over(p, b)(v)])(params, batch, v)
+  )
+  flat = lambda tree: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+  for product in parts:
+    close(flat(product), flat(whole))
   with pytest.raises(ValueError, match='7 examples cannot be split evenly over the 4 devices'):
     over(params, jax.tree.map(lambda x: x[:7], batch))
 
@@ -168,14 +168,12 @@ def test_microbatches_and_devices_give_the_full_batch(wide, maker):
 def test_one_linearisation_serves_many_vectors_and_members(wide):
   """vmap over vectors, over parameters, and lax.map over vectors: all rows of the same matrix."""
   apply, own, params, batch = setting('mlp')
-  members = jax.tree.map(lambda w: jnp.stack([w, 2 * w, -w]), params)
-  v = jax.tree.map(lambda w: jnp.asarray(draw.normal(size=(2, *w.shape))), params)
+  members = jax.tree.map(lambda w: np.stack([w, 2 * w, -w]), params)
+  v = jax.tree.map(lambda w: draw.normal(size=(2, *w.shape)), params)
   make = lambda p: products.loss_hessian(apply, own, p, batch)
-  found = jax.jit(jax.vmap(lambda p: jax.vmap(make(p))(v)))(members)
-  mapped = jax.jit(lambda p: jax.lax.map(make(p), v))
-  for i in range(3):
-    one = mapped(jax.tree.map(lambda w, i=i: w[i], members))
-    jax.tree.map(lambda a, b, i=i: close(a[i], b), found, one)
+  beside = jax.device_get(jax.jit(jax.vmap(lambda p: jax.vmap(make(p))(v)))(members))
+  mapped = jax.device_get(jax.jit(lambda p: jax.lax.map(lambda p: jax.lax.map(make(p), v), p))(members))
+  jax.tree.map(close, beside, mapped)
 
 
 def test_blocks_and_preconditioning(wide):
@@ -183,26 +181,31 @@ def test_blocks_and_preconditioning(wide):
   hessian, make = oracle('mlp')[0], lambda p: products.loss_hessian(apply, own, p, batch)
   keep = lambda path: path.startswith('input')
   inside = np.concatenate([np.full(w.size, keep(path)) for path, w in trees.by_path(params).items()])
-  close(dense(lambda p: products.restrict(make(p), keep), params), np.where(np.outer(inside, inside), hessian, 0))
-  some = products.block(make(params), params, keep)
-  assert list(some.like) == ['input/bias', 'input/kernel']
-  close(dense(lambda p: products.block(make(p), p, keep).matvec, params, some.like), hessian[np.ix_(inside, inside)])
-  with pytest.raises(ValueError, match='no leaf is kept; there are hidden_1/bias, '):
-    products.block(make(params), params, lambda path: False)
-
   adam = optax.scale_by_adam(b2=0.9, eps=1e-3)
-  state = adam.init(params)
-  second = np.zeros(inside.size)
-  for _ in range(3):
-    g = jax.tree.map(lambda w: jnp.asarray(draw.normal(size=w.shape)), params)
-    with jax.numpy_dtype_promotion('standard'):
-      _, state = adam.update(g, state)
-    second = 0.9 * second + 0.1 * np.asarray(jax.flatten_util.ravel_pytree(g)[0]) ** 2
-  scale = products.adam_scale(state, beta2=0.9, eps=1e-3)
+  gradients = jax.tree.map(lambda w: draw.normal(size=(3, *w.shape)), params)
+
+  @jax.jit
+  def scaled(gradients):
+    start = adam.init(params)
+    state, _ = jax.lax.scan(lambda state, g: (adam.update(g, state)[1], 0), start, gradients)
+    return products.adam_scale(state, beta2=0.9, eps=1e-3), products.adam_scale(start)
+
+  with jax.numpy_dtype_promotion('standard'):
+    scale, first = jax.device_get(scaled(gradients))
+  restricted, preconditioned = dense(lambda p: (products.restrict(make(p), keep), products.precondition(make(p), scale)), params)
+  close(restricted, np.where(np.outer(inside, inside), hessian, 0))
+  like = jax.eval_shape(lambda p: products.block(make(p), p, keep).like, params)
+  assert list(like) == ['input/bias', 'input/kernel']
+  inputs = {path: trees.by_path(params)[path] for path in like}
+  close(dense(lambda p: products.block(make(p), p, keep).matvec, params, inputs), hessian[np.ix_(inside, inside)])
+  with pytest.raises(ValueError, match='no leaf is kept; there are hidden_1/bias, '):
+    jax.eval_shape(lambda p: products.block(make(p), p, lambda path: False).like, params)
+
+  rows = np.concatenate([g.reshape(3, -1) for g in jax.tree.leaves(gradients)], axis=1)
+  second = 0.1 * (0.81 * rows[0] ** 2 + 0.9 * rows[1] ** 2 + rows[2] ** 2)
   diagonal = np.sqrt(second / (1 - 0.9**3)) + 1e-3
-  close(jax.flatten_util.ravel_pytree(scale)[0], diagonal, 1e-6)
-  close(dense(lambda p: products.precondition(make(p), scale), params), hessian / np.sqrt(np.outer(diagonal, diagonal)), 1e-6)
-  first = products.adam_scale(adam.init(params))
+  close(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(scale)]), diagonal, 1e-6)
+  close(preconditioned, hessian / np.sqrt(np.outer(diagonal, diagonal)), 1e-6)
   assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(first))
 
 
@@ -232,7 +235,7 @@ def test_kinks_are_named(function, expected):
 def test_kinks_of_whole_losses(activation, loss, expected):
   module, loss = models.mlp(widths=(4, 4), activation=activation, outputs=3), getattr(losses, loss)()
   x, y = jnp.ones((2, 3)), jnp.array([0, 2], jnp.int32)
-  params = module.init(jax.random.key(0), x)['params']
+  params = jax.eval_shape(module.init, jax.random.key(0), x)['params']
   assert kinks(lambda p: losses.mean(loss(module.apply({'params': p}, x), y)), params) == expected
 
 

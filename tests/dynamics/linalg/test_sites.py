@@ -9,18 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import inits, losses, models, trees
+from dynamics import models, network, transforms, trees
 from dynamics.linalg import blocks, layers, ntk, sites
-from dynamics.problem import supervised
-
-
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
 
 # ---- models -----------------------------------------------------------------------------------------------------
 
@@ -81,22 +71,26 @@ def case(name: str) -> Case:
     shapes = {'a': (4, 3), 'b': (4, 4), 'u': (4, 2), 'v': (2, 2), 'gain': (), 'shift': (4,), 'unused': (2, 3)}
     params = {key: floats(*shape) for key, shape in shapes.items()}
     return Case(plain, {'params': params, 'scales': {'s': jnp.float32(1.7)}}, floats(5, 2, 3))
-  module, x, rule = {
-    'mlp': (models.mlp(widths=(6, 5), outputs=3), floats(5, 4), inits.ntk),
-    'no bias': (models.mlp(widths=(6,), bias=False, vocabulary=4, outputs=3), tokens(5, 2, 4), inits.ntk),
+  module, x, changes = {
+    'mlp': (models.mlp(widths=(6, 5), outputs=3), floats(5, 4), (transforms.ntk(), transforms.scaled(alpha=1.3))),
+    'no bias': (models.mlp(widths=(6,), bias=False, vocabulary=4, outputs=3), tokens(5, 2, 4), (transforms.ntk(),)),
     'transformer': (
-      models.transformer(width=4, heads=2, expansion=2, vocabulary=5, outputs=3, norm='pre'), tokens(4, 3, 5), inits.mup,
+      models.transformer(width=4, heads=2, expansion=2, vocabulary=5, outputs=3, norm='pre'), tokens(4, 3, 5),
+      (transforms.mup(),),
     ),
-    'convolutions': (Convolutions(), floats(4, 5, 4, 2), inits.ntk),
-    'conv': (models.conv(channels=(3, 2), outputs=2), floats(4, 4, 4, 2), inits.ntk),
-    'recurrent': (Recurrent(), floats(4, 3, 2), inits.standard),
-    'tied': (Tied(), tokens(4, 3, 5), inits.standard),
+    'convolutions': (Convolutions(), floats(4, 5, 4, 2), (transforms.ntk(),)),
+    'conv': (models.conv(channels=(3, 2), outputs=2), floats(4, 4, 4, 2), (transforms.ntk(),)),
+    'recurrent': (Recurrent(), floats(4, 3, 2), ()),
+    'tied': (Tied(), tokens(4, 3, 5), ()),
   }[name]  # fmt: skip
-  problem = supervised(module, jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), losses.cross_entropy(), rule=rule)
-  variables = jax.jit(problem.init)(jax.random.key(3), {'alpha': jnp.float32(1.3)} if name == 'mlp' else {})
+  model = network.from_flax(module, x)
+  for transform in changes:
+    model = transform(model)
+  variables = network.begun(jax.jit(lambda key: model.init(key, None))(jax.random.key(3)))
   # Parameters that start at zero or one hide mistakes.
-  noise = lambda path, w: w + 0.3 * jax.random.normal(trees.named_key(jax.random.key(4), trees.path(path)), w.shape)
-  return Case(problem.apply, variables | {'params': jax.tree_util.tree_map_with_path(noise, variables['params'])}, x)
+  rng = np.random.default_rng(4)
+  noise = lambda w: np.asarray(w) + np.float32(0.3) * rng.normal(size=w.shape).astype(np.float32)
+  return Case(model.apply, variables | {'params': jax.tree.map(noise, variables['params'])}, x)
 
 
 NAMES = ('mlp', 'no bias', 'transformer', 'convolutions', 'conv', 'recurrent', 'tied', 'plain')
@@ -170,12 +164,12 @@ def test_layers_are_found_and_anything_else_is_left_to_the_gradient(name):
 def test_each_form_of_a_leaf_gives_the_same_kernel(name, trace, form):
   apply, variables, x = case(name)
   known = sites.structure(apply, variables, x)
-  plan = layers.plan(known, 4, 4, trace=trace)
-  indexed = {known.names[site.leaf] for site in known.sites if site.indexed}
-  free = [leaf in UNDERSTOOD[name] and not (form == 'product' and leaf in indexed) for leaf in known.names]
-  plan = plan._replace(forms=tuple(form if f else other for f, other in zip(free, plan.forms, strict=True)))
+  some = layers.plan(known, 4, 4, trace=trace)
+  own = {leaf: {site.indexed for site in known.sites if site.leaf == leaf} for leaf in range(len(known.names))}
+  free = [known.names[i] in UNDERSTOOD[name] and not (form == 'product' and True in own[i]) for i in range(len(known.names))]
+  some = some._replace(forms=tuple(form if f else w for f, w in zip(free, some.forms, strict=True)))
   with jax.default_matmul_precision('float32'):
-    close(jax.jit(lambda v, x: blocks.blocks(plan, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
+    close(jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
 
 
 @pytest.mark.parametrize('name', ['mlp', 'conv', 'recurrent', 'plain'])
@@ -183,10 +177,10 @@ def test_one_half_of_a_full_kernel_in_blocks(name, monkeypatch):
   apply, variables, x = case(name)
   monkeypatch.setattr(blocks, 'COPY_OPERATIONS', 0)
   monkeypatch.setattr(blocks, 'FULL_SPEED_ROWS', 1)
-  plan = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
-  assert blocks.blocks_per_side(plan, len(x)) >= 3
+  some = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
+  assert blocks.blocks_per_side(some, len(x)) >= 3
   with jax.default_matmul_precision('float32'):
-    found = jax.jit(lambda v, x: blocks.blocks(plan, v, x, None, None, False, 10**9))(variables, x)
+    found = jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x)
   close(found, expected(name, trace=False))
 
 
@@ -202,7 +196,7 @@ def test_a_bias_shares_the_cotangents_of_its_layer_alone():
   forms = dict(zip(known.names, layers.plan(known, 5, 5, trace=False).forms, strict=True))
   assert forms['b'] == forms['e'] == 'readout'
   assert 'bias' not in (forms['c'], forms['d'])  # z is read twice, and d is added to a sum
-  jacobian = jax.jacobian(lambda p: apply({'params': p}, x))(variables['params'])
+  jacobian = jax.jit(jax.jacobian(lambda p: apply({'params': p}, x)))(variables['params'])
   for key, found in ntk(apply, variables, x, trace=False, method='layers', leaves=True).items():
     j = np.asarray(jacobian[key], np.float64).reshape(5, 2, -1)
     close(found, np.einsum('nkp,mlp->nmkl', j, j))

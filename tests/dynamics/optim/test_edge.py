@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import losses, models, optim, parallel, train, trees
+from dynamics import losses, models, network, objectives, optim, parallel, train, trees
 from dynamics.data.sampling import sampler
-from dynamics.problem import supervised
 from dynamics.study import Study
-from dynamics.types import Batch, Data
+from dynamics.types import Batch, Data, Problem, Task
 
 rng = np.random.default_rng(3)
 VALUES = np.array([5.0, 3.0, 2.0, 1.0, 0.5, 0.5])
@@ -29,7 +28,7 @@ def bowl(values):
 
 def rate(optimizer, updates, state, params, hessian):
   """(the update over the gradient, the new state)."""
-  out, state = jax.jit(lambda *some: optimizer.update(*some, hessian=hessian))(updates, state, params)
+  out, state = jax.jit(lambda *operands: optimizer.update(*operands, hessian=hessian))(updates, state, params)
   ratios = jnp.concatenate([jnp.ravel(o / u) for o, u in zip(jax.tree.leaves(out), jax.tree.leaves(updates), strict=True)])
   np.testing.assert_allclose(ratios, ratios[0], rtol=1e-12)
   return float(ratios[0]), state
@@ -38,11 +37,11 @@ def rate(optimizer, updates, state, params, hessian):
 def test_on_a_quadratic_the_rate_is_2_over_the_largest_eigenvalue_and_descent_converges(wide):
   """Six eigenvalues, of which two are the same: five products are all it takes. Past the edge it diverges."""
   gradient, hessian = bowl(VALUES)
-  make = optim.optimizer(optim.on_the_fly, lanczos=5, every=1)
+  make = lambda lr: optim.on_the_fly(lanczos=5, every=1, lr=lr)
 
   @jax.jit
   def walk(lr):
-    optimizer = make({'lr': lr})
+    optimizer = make(lr)
 
     def step(_, carry):
       params, state = carry
@@ -52,7 +51,7 @@ def test_on_a_quadratic_the_rate_is_2_over_the_largest_eigenvalue_and_descent_co
     first = jax.tree.map(jnp.asarray, START)
     return trees.norm(jax.lax.fori_loop(0, 60, step, (first, optimizer.init(first)))[0])
 
-  optimizer = make({'lr': jnp.float64(0.5)})
+  optimizer = make(jnp.float64(0.5))
   np.testing.assert_allclose(rate(optimizer, gradient(START), optimizer.init(START), START, hessian)[0], -1 / 5, rtol=1e-12)
   slowest = (1 - 0.5 / 5) ** 60  # of the smallest eigenvalue
   start = trees.norm(START)
@@ -62,7 +61,7 @@ def test_on_a_quadratic_the_rate_is_2_over_the_largest_eigenvalue_and_descent_co
 
 def test_weight_decay_is_part_of_the_curvature(wide):
   gradient, hessian = bowl(VALUES)
-  optimizer = optim.optimizer(optim.on_the_fly)({'lr': jnp.float64(1), 'weight_decay': jnp.float64(0.7)})
+  optimizer = optim.on_the_fly(lr=jnp.float64(1), weight_decay=jnp.float64(0.7))
   updates, _ = optimizer.update(gradient(START), optimizer.init(START), START, hessian=hessian)
   penalised = jax.tree.map(lambda g, w: -2 / 5.7 * (g + 0.7 * w), gradient(START), START)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), updates, penalised)
@@ -71,10 +70,10 @@ def test_weight_decay_is_part_of_the_curvature(wide):
 def test_the_eigenvalue_rises_at_once_falls_slowly_and_is_looked_for_at_its_times(wide):
   optimizer = optim.edge(every=2, lanczos=6, hold=0.9)
   state, seen = optimizer.init(START), []
-  for scale in (1, 9, 0.1, 9, 3, 3):  # the odd ones nobody looks at
+  for scale in (1, 9, 0.1, 9, 3, 3):  # the curvature of odd steps is not computed
     gradient, hessian = bowl(scale * VALUES)
-    found, state = rate(optimizer, gradient(START), state, START, hessian)
-    seen.append(2 / found)
+    step_size, state = rate(optimizer, gradient(START), state, START, hessian)
+    seen.append(2 / step_size)
   np.testing.assert_allclose(seen, [5, 5, 4.5, 4.5, 15, 15], rtol=1e-10)
 
 
@@ -98,34 +97,36 @@ def test_it_says_what_it_needs():
   optimizer = optim.edge()
   with pytest.raises(ValueError, match='`hessian`'):
     optimizer.update(ones, optimizer.init(ones), ones)
-  with pytest.raises(TypeError, match="no choice 'evry'"):
-    optim.optimizer(optim.sgd, evry=3)
+  with pytest.raises(TypeError, match="'evry'"):
+    optim.on_the_fly(lr=1.0, evry=3)
 
 
 # ---- in training ------------------------------------------------------------------------------------------------
 
 X, Y = rng.normal(size=(16, 4)).astype(np.float32), rng.integers(0, 3, 16).astype(np.int32)
 DATA = Data(Batch(jnp.asarray(X), jnp.asarray(Y)), Batch(jnp.asarray(X), jnp.asarray(Y)))
-MLP = models.mlp(widths=(6,), activation='tanh', outputs=3)
-PROBLEM = supervised(MLP, jnp.asarray(X[:1]), losses.cross_entropy(), batch=sampler(size=8))
+MODEL = network.from_flax(models.mlp(3, None, widths=(6,), activation='tanh'), X[:1])
+LOSS, BATCH, LANCZOS = losses.cross_entropy(), sampler(size=8), 20
+OBJECTIVE = objectives.supervised()(MODEL, LOSS, None)
 
 
-LANCZOS = 20
+def problem(hyper, source):
+  optimizer = optim.on_the_fly(every=3, lanczos=LANCZOS, lr=hyper['lr'])
+  return Problem(Task(lambda key: DATA, 3), MODEL, LOSS, OBJECTIVE, optimizer, BATCH)
 
 
 @functools.cache
 def programs(layout, shards):
-  optimizer = optim.optimizer(optim.on_the_fly, every=3, lanczos=LANCZOS)
-  study = Study(PROBLEM, optimizer, lambda key, hyper: DATA, {}, {}, 7)
-  return train.compile_programs(study, parallel.mesh(1, shards, jax.devices()[:shards]), layout=layout)
+  return train.compile_programs(Study(problem, 7), parallel.mesh(1, shards, jax.devices()[:shards]), layout=layout)
 
 
-def state_after(steps, layout='map', shards=1, resume=None):
-  """Of two members."""
-  made, members = programs(layout, shards), train.join((0, 1), {'lr': (0.5, 0.4)})
-  data = made.data(members)
-  first, state = (0, made.start(members, data)) if resume is None else resume
-  return jax.device_get(made.advance(parallel.place(state, made.grid, split=True), members, data, first, steps))
+def after(steps, layout='map', shards=1, resume=None):
+  """(state, frozen) of two members."""
+  compiled, members = programs(layout, shards), train.join((0, 1), {'lr': (0.5, 0.4)})
+  draws = compiled.data(members)
+  first, state, frozen = (0, *compiled.start(members, draws)) if resume is None else resume
+  state, frozen = (parallel.place(tree, compiled.grid, split=True) for tree in (state, frozen))
+  return jax.device_get((compiled.advance(state, frozen, members, draws, first, steps), frozen))
 
 
 def edge_of(state):
@@ -134,21 +135,21 @@ def edge_of(state):
 
 def test_the_eigenvalue_is_that_of_the_dense_hessian_of_the_batch():
   """20 products on 51 parameters: within a thousandth."""
+  state, frozen = after(1)
 
   def dense(i, seed):
-    flat, unravel = jax.flatten_util.ravel_pytree(jax.tree.map(lambda x: x[i], start))
-    batch = PROBLEM.batch(trees.named_key(train.seed_key(seed), 'batch'), DATA, jnp.int32(0))
-    return jax.hessian(lambda w: PROBLEM.loss({'params': unravel(w)}, batch, {'alpha': jnp.float32(1)})[0])(flat)
+    flat, unravel = jax.flatten_util.ravel_pytree(jax.tree.map(lambda x: x[i], frozen.initial['params']))
+    batch, key = BATCH(trees.named_key(train.seed_key(seed), 'batch'), DATA, jnp.int32(0)), train.seed_key(0)
+    return jax.hessian(lambda w: OBJECTIVE({'params': unravel(w)}, batch, key)[0])(flat)
 
-  found, start = edge_of(state_after(1)).largest, state_after(0).variables['params']
-  true = [dense(i, seed) for i, seed in enumerate((0, 1))]
-  np.testing.assert_allclose(found, np.linalg.eigvalsh(np.asarray(true, np.float64))[:, -1], rtol=1e-3)
+  expected = [np.linalg.eigvalsh(np.asarray(dense(i, seed), np.float64))[-1] for i, seed in enumerate((0, 1))]
+  np.testing.assert_allclose(edge_of(state).largest, expected, rtol=1e-3)
 
 
 def test_layouts_and_devices_agree_and_a_run_goes_on_to_the_bit():
   """A batch that is split over two devices has the Hessian of the whole."""
-  whole = state_after(7)
+  whole, _ = after(7)
   np.testing.assert_array_equal(edge_of(whole).count, [7, 7])
-  for other in (state_after(7, 'vmap'), state_after(7, shards=2)):
+  for other, _ in (after(7, 'vmap'), after(7, shards=2)):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5), whole, other)
-  jax.tree.map(np.testing.assert_array_equal, whole, state_after(7, resume=(4, state_after(4))))
+  jax.tree.map(np.testing.assert_array_equal, whole, after(7, resume=(4, *after(4)))[0])

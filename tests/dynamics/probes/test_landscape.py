@@ -7,21 +7,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import inits, losses, models, optim, probes, train, trees
+from dynamics import inits, losses, models, network, objectives, optim, probes, train, transforms, trees
 from dynamics.data.sampling import sampler
 from dynamics.probes.landscape import barrier
-from dynamics.problem import supervised
 from dynamics.study import Study
-from dynamics.types import Batch, Data, Signal, View, stateless
+from dynamics.types import Batch, Data, Problem, StepInfo, Task, stateless
 
 rng = np.random.default_rng(8)
 X, Y = rng.normal(size=(12, 4)), np.arange(12) % 3
-MODELS = [models.mlp(widths=(6,), outputs=3), models.normalised_mlp(widths=(5, 4), activation='tanh', ghost=3, outputs=3)]
+BATCH = Batch(jnp.asarray(X, jnp.float32), jnp.asarray(Y, jnp.int32))
+NORMALISED = models.normalised_mlp(3, widths=(3,), activation='tanh', ghost=3)  # with batch statistics
 
 
-def measured(probe, now, batch, start=None, key=0):
-  view = View(jnp.int32(0), now, now if start is None else start, (), {}, Data(batch, batch))
-  return jax.jit(lambda v, k: probe.measure(v, (), k)[0])(view, jax.random.key(key))
+@pytest.fixture
+def measured(probing):
+  """The reading of one view; `now` and `start` are variables."""
+
+  def read(probe, apply, loss, now, batch, start=None, key=0):
+    view = probing.view(apply, now['params'], batch, loss=loss)
+    held = {'initial': now['params'], 'frozen': {}}
+    variables = lambda v: {**v, **held}
+    return probing.read(
+      probe, view._replace(variables=variables(now), initial=variables(now if start is None else start)), key=key
+    )[0]
+
+  return read
 
 
 def quadratic(a):
@@ -30,31 +40,28 @@ def quadratic(a):
   return height, lambda z, y: z[:, 0], Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32))
 
 
-def network(module):
-  """(apply, loss, variables, batch, heights) in float64; `heights` of stacked variables: loss and accuracy, by numpy."""
-  loss = losses.cross_entropy(dtype='float64')
-  x = jax.ShapeDtypeStruct((1, 4), jnp.float64)
-  problem = supervised(module, x, loss, init=inits.independent(inits.gaussian))
-  variables = jax.tree.map(lambda v: v.astype(jnp.float64), jax.jit(problem.init)(jax.random.key(1), {}))
+def normalised():
+  """(model, loss, variables, batch, heights) in float64; `heights` of stacked variables: loss and accuracy, by numpy."""
+  model = network.initialised(network.from_flax(NORMALISED, jnp.asarray(X)), inits.gaussian())
+  variables = jax.tree.map(lambda v: v.astype(jnp.float64), jax.jit(lambda key: model.init(key, None))(jax.random.key(1)))
   batch = Batch(jnp.asarray(X), jnp.asarray(Y, jnp.int32))
-
-  forward = jax.jit(jax.vmap(lambda variables: problem.apply(variables, batch.x[:7])))
+  forward = jax.jit(jax.vmap(lambda variables: model.apply(variables, batch.x[:7])))
 
   def heights(stacked):
     z = np.asarray(forward(stacked))  # (s, n, k)
     picked = z[:, np.arange(7), Y[:7]]
     return np.mean(np.log(np.exp(z).sum(2)) - picked, axis=1), np.mean(z.argmax(2) == Y[:7], axis=1)
 
-  return problem.apply, loss, variables, batch, heights
+  return model, losses.cross_entropy(dtype='float64'), variables, batch, heights
 
 
-def test_the_landscape_of_a_quadratic():
+def test_the_landscape_of_a_quadratic(measured):
   """Along the gradient exactly; at random E L = 1/2 w^T a w + r^2 |w|^2 tr(a) / 2 p, within four standard errors."""
   p, r = 30, np.linspace(-0.5, 0.5, 5)
   a = np.cov(rng.normal(size=(p, 50)))
   w = rng.normal(size=p)
   apply, loss, batch = quadratic(a)
-  out = measured(probes.landscape(apply, loss, points=5, reach=0.5, directions=200), {'params': {'w': jnp.float32(w)}}, batch)
+  out = measured(probes.landscape(points=5, reach=0.5, directions=200), apply, loss, {'params': {'w': jnp.float32(w)}}, batch)
   d = -a @ w / np.linalg.norm(a @ w) * np.linalg.norm(w)
   np.testing.assert_allclose(out['offset'], r, atol=1e-7)
   np.testing.assert_allclose(out['gradient'], [(w + s * d) @ a @ (w + s * d) / 2 for s in r], rtol=1e-4)
@@ -63,17 +70,16 @@ def test_the_landscape_of_a_quadratic():
   assert out['random_se'][0] > 0
   assert out['random_se'][2] < 1e-5
   assert 'plane' not in out
-  rest = measured(probes.landscape(apply, loss, points=3), {'params': {'w': jnp.zeros(p)}}, batch)
+  rest = measured(probes.landscape(points=3), apply, loss, {'params': {'w': jnp.zeros(p)}}, batch)
   assert np.isnan(rest['gradient']).all()
   assert (rest['random'] == 0).all()
 
 
-@pytest.mark.parametrize('module', MODELS, ids=['mlp', 'normalised'])
-def test_the_landscape_of_a_network_against_numpy_on_the_same_directions(wide, module):
+def test_the_landscape_of_a_network_against_numpy_on_the_same_directions(measured, wide):
   """The directions are drawn again, by the names of the leaves, and the gradient is a finite difference along its own line."""
-  apply, loss, variables, batch, heights = network(module)
-  made = dict(examples=7, points=4, reach=0.6, directions=3, plane=True)
-  out = measured(probes.landscape(apply, loss, **made), variables, batch, key=7)
+  model, loss, variables, batch, heights = normalised()
+  fields = dict(examples=7, points=4, reach=0.6, directions=3, plane=True)
+  out = measured(probes.landscape(**fields), model, loss, variables, batch, key=7)
   params, r = variables['params'], np.linspace(-0.6, 0.6, 4).astype(np.float32)
   flat, unflatten = jax.flatten_util.ravel_pytree(params)
   flat, others = np.asarray(flat), {n: v for n, v in variables.items() if n != 'params'}
@@ -101,9 +107,9 @@ def test_the_landscape_of_a_network_against_numpy_on_the_same_directions(wide, m
   np.testing.assert_allclose(out['plane'], plane, rtol=1e-6)
 
 
-def test_lines_of_quadratics_fall_rise_or_bar():
+def test_lines_of_quadratics_fall_rise_or_bar(measured):
   """On a convex bowl no barrier; on an inverted one, of curvature -1 between ends at -1 and 1, one of 1/2."""
-  one = lambda x: {'params': {'w': jnp.full(1, x)}}
+  at = lambda x: {'params': {'w': jnp.full(1, x)}}
   for sign, start, end, bar, rise, falls in [
     (1, 2.0, 0.0, 0, 0, 1),
     (1, 2.0, -1.0, 0, 0.5, 0),  # beyond the minimum
@@ -111,28 +117,31 @@ def test_lines_of_quadratics_fall_rise_or_bar():
     (1, 1.5, 1.5, 0, 0, 1),  # step 0
   ]:
     apply, loss, batch = quadratic(sign * np.eye(1))
-    out = measured(probes.interpolation(apply, loss, points=13), one(end), batch, one(start))
+    out = measured(probes.interpolation(points=13), apply, loss, at(end), batch, at(start))
     r = np.linspace(0, 1, 13)
     np.testing.assert_allclose(out['loss'], sign * (start + r * (end - start)) ** 2 / 2, atol=1e-6)
     np.testing.assert_allclose([out['barrier'], out['rise'], out['falls']], [bar, rise, falls], atol=1e-6)
-    np.testing.assert_allclose(barrier(apply, loss, one(start), one(end), batch, 13), bar, atol=1e-6)
-  lost = measured(probes.interpolation(apply, loss), one(np.nan), batch, one(1.0))
+    np.testing.assert_allclose(barrier(apply, loss, at(start), at(end), batch, 13), bar, atol=1e-6)
+  lost = measured(probes.interpolation(), apply, loss, at(np.nan), batch, at(1.0))
   assert np.isnan([lost['falls'], lost['barrier'], lost['rise']]).all()
 
 
-def test_the_line_between_two_networks_against_numpy(wide):
+def test_the_line_between_two_networks_against_numpy(probing, wide):
   """Under vmap over two ends, as for the members of a study. Its ends are the networks, batch statistics and all."""
-  apply, loss, one, batch, heights = network(MODELS[1])
+  model, loss, start, batch, heights = normalised()
   other = lambda v: jnp.asarray(v * rng.uniform(0.5, 2, v.shape) + rng.uniform(0, 0.5, v.shape))  # its variances are positive
-  ends = [jax.tree.map(other, one) for _ in range(2)]
-  few = jax.tree.map(lambda x: x[:7], batch)
-  bars = jax.jit(jax.vmap(lambda two: barrier(apply, loss, one, two, few, 6)))(jax.tree.map(lambda *v: jnp.stack(v), *ends))
+  ends = [jax.tree.map(other, start) for _ in range(2)]
+  rows = jax.tree.map(lambda x: x[:7], batch)
+  stacked = jax.tree.map(lambda *v: jnp.stack(v), *ends)
+  bars = jax.jit(jax.vmap(lambda end: barrier(model.apply, loss, start, end, rows, 6)))(stacked)
   r = np.linspace(0, 1, 6).astype(np.float32).astype(np.float64)
-  for two, bar in zip(ends, bars, strict=True):
-    out = measured(probes.interpolation(apply, loss, examples=7, points=6), two, batch, one)
-    level, accuracy = heights(
-      jax.tree.map(lambda a, b: np.stack([(1 - s) * np.asarray(a) + s * np.asarray(b) for s in r]), one, two)
-    )
+  view = probing.view(model, start['params'], batch, loss=loss)
+  readings = probing.read(
+    probes.interpolation(examples=7, points=6), *(view._replace(variables=end, initial=start) for end in ends)
+  )
+  for end, bar, out in zip(ends, bars, readings, strict=True):
+    line = jax.tree.map(lambda a, b: np.stack([(1 - s) * np.asarray(a) + s * np.asarray(b) for s in r]), start, end)
+    level, accuracy = heights(line)
     np.testing.assert_allclose(out['loss'], level, rtol=1e-9)
     np.testing.assert_allclose(out['accuracy'], accuracy, rtol=1e-6)
     expected = np.max(level - (1 - r) * level[0] - r * level[-1])
@@ -142,55 +151,79 @@ def test_the_line_between_two_networks_against_numpy(wide):
     assert bool(out['falls']) == (rise < 1e-9)
 
 
-@pytest.mark.parametrize('family', [optim.sgd, optim.adam], ids=['sgd', 'adam'])
-def test_steps_are_those_of_the_weights_of_every_step(family):
-  """Three members, minibatches. The oracle sees the weights, and on plain gradient descent they tell the gradients too."""
-  loss, times = losses.cross_entropy(), (0, 1, 3, 7)
-  module, steps = models.mlp(widths=(6,), outputs=3), 7
-  problem = supervised(module, jax.ShapeDtypeStruct((1, 4), jnp.float32), loss, init=inits.independent(inits.gaussian),
-                       batch=sampler(size=6))  # fmt: skip
-  data = Data(*2 * (Batch(jnp.float32(X), jnp.asarray(Y, jnp.int32)),))
+def test_what_is_held_does_not_move_along_the_line():
+  """L = -(w + initial + frozen)^2 / 2, whose barrier is an eighth of the squared length of the line: from 0 to 4."""
+  apply = lambda v, x: (v['params']['w'] + v['initial']['w'] + v['frozen']['shift'])[None]
+  loss, batch = lambda z, y: -(z[:, 0] ** 2) / 2, Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32))
+  at = lambda w, held: {'params': {'w': jnp.full(1, w)}, 'initial': {'w': jnp.full(1, held)}, 'frozen': {'shift': jnp.ones(1)}}
+  np.testing.assert_allclose(barrier(apply, loss, at(-2.0, -3.0), at(2.0, 1.0), batch, 3), 2, rtol=1e-6)
+
+
+# ---- effective_step ---------------------------------------------------------------------------------------------
+
+
+def stepped(optimizer, transform=None, schedule=None, steps=7, times=(0, 1, 3, 7)):
+  """Tables of effective_step and of the weights of every step: three members, minibatches."""
+  model = network.initialised(network.from_flax(models.mlp(3, widths=(4, 3)), BATCH.x), inits.gaussian())
+  model, loss = transform(model) if transform else model, losses.cross_entropy()
+  task = Task(lambda key: Data(BATCH, BATCH), 3)
   weights = stateless(lambda view, key: view.variables['params'])
-  made = {'step': probes.effective_step(problem.apply, loss), 'weights': weights}
-  schedule = {'step': times, 'weights': tuple(range(steps + 1))}
-  lr = (0.05, 0.1, 0.2)
-  study = Study(problem, optim.optimizer(family), lambda key, hyper: data, made, schedule, steps)
-  tables = train.run(study, (0, 1, 2), {'lr': lr}).tables
-  found = tables['step']
+  made, objective = {'step': probes.effective_step(), 'weights': weights}, objectives.supervised()(model, loss, None)
+
+  def problem(hyper, source):
+    whole = optim.chain(optimizer(lr=hyper['lr']), schedule, model.rates)
+    return Problem(task, model, loss, objective, whole, sampler(size=6), probes=made)
+
+  study = Study(problem, steps, {'step': times, 'weights': tuple(range(steps + 1))})
+  return train.run(study, (0, 1, 2), {'lr': (0.05, 0.1, 0.2)}).tables
+
+
+@pytest.mark.parametrize('name', ['sgd', 'adam'])
+def test_steps_are_those_of_the_weights_of_every_step(name):
+  """The oracle sees the weights alone, and on plain gradient descent they tell the gradients too."""
+  times = (0, 1, 3, 7)
+  # Gradient descent under a schedule and muP: only the rate of each leaf and step makes its steps 1.
+  tables = (
+    stepped(optim.adam)
+    if name == 'adam'
+    else stepped(optim.sgd, transforms.mup(base=2), lambda t: jnp.where(t % 3 == 0, 1.0, 0.5))
+  )
+  readings = tables['step']
   w = {n: v.reshape(*v.shape[:2], -1).astype(np.float64) for n, v in tables['weights'].items() if n != 'step'}
   w['all'] = np.concatenate(list(w.values()), axis=-1)
-  for name, v in w.items():
+  for leaf, v in w.items():
     size, divisor = np.linalg.norm(np.diff(v, axis=0), axis=-1), np.linalg.norm(v[:-1], axis=-1)
     ratio = np.divide(size, divisor, where=divisor > 0, out=np.full(size.shape, np.nan))
-    reading = found['relative' if name == 'all' else f'relative_of/{name}']
+    reading = readings['relative' if leaf == 'all' else f'relative_of/{leaf}']
     assert np.isnan(reading[0]).all()
     for row, (first, last) in enumerate(itertools.pairwise(times), 1):
-      some = ratio[first:last]
-      count = np.isfinite(some).sum(0)
-      expected = np.where(count > 0, np.nansum(some, axis=0) / np.maximum(count, 1), np.nan)
-      np.testing.assert_allclose(reading[row], expected, rtol=1e-4, err_msg=f'{name} at {last}')
-  if family is optim.sgd:
-    np.testing.assert_allclose(found['effective'][1:], 1, rtol=1e-5)
-    np.testing.assert_allclose(found['cosine'][1:], 1, rtol=1e-5)
+      window = ratio[first:last]
+      count = np.isfinite(window).sum(0)
+      expected = np.where(count > 0, np.nansum(window, axis=0) / np.maximum(count, 1), np.nan)
+      np.testing.assert_allclose(reading[row], expected, rtol=1e-4, err_msg=f'{leaf} at {last}')
+  if name == 'sgd':
+    np.testing.assert_allclose(readings['effective'][1:], 1, rtol=1e-5)
+    assert (readings['cosine'][1:] < 1 - 1e-4).all(), 'the rates of the leaves are all the same'
   else:
-    assert (found['cosine'][1:] < 0.99).all()
-    assert (found['effective'][1:] > 1.5).all()
+    assert (readings['cosine'][1:] < 0.99).all()
+    assert (readings['effective'][1:] > 1.5).all()
 
 
-def test_the_ratios_of_steps_by_hand():
+def test_the_ratios_of_steps_by_hand(probing):
   """Two steps of known vectors, and one without a gradient, which has neither a cosine nor an effective step."""
-  start = {'params': {'a': jnp.float32([3, 4]), 'b': jnp.zeros(1)}}
-  view = View(jnp.int32(0), start, start, (), {'lr': jnp.float32(0.5)}, None)
-  probe = probes.effective_step(None, None)
-  memory = probe.init(view)
+  view = probing.view(lambda v, x: x, {'a': jnp.float32([3, 4]), 'b': jnp.zeros(1)})
+  probe = probes.effective_step()
   tree = lambda a, b: {'a': jnp.float32(a), 'b': jnp.float32([b])}
-  for u, g in [(tree([0, -1], 0), tree([0, 2], 0)), (tree([-3, 0], 4), tree([0, 0], 1)), (tree([0, 0], 1), tree([0, 0], 0))]:
-    memory = probe.update(memory, Signal(jnp.float32(0), g, u))
-  out, memory = probe.measure(view, memory, None)
-  np.testing.assert_allclose(out['relative'], np.mean([1 / 5, 5 / 18**0.5, 1 / 5]), rtol=1e-6)
-  np.testing.assert_allclose(out['relative_of']['a'], np.mean([1 / 5, 3 / 18**0.5, 0]), rtol=1e-6)
-  np.testing.assert_allclose(out['relative_of']['b'], 1 / 4, rtol=1e-6)  # its first two steps start from zero
-  np.testing.assert_allclose(out['effective'], np.mean([1 / (0.5 * 2), 5 / 0.5]), rtol=1e-6)
-  np.testing.assert_allclose(out['cosine'], np.mean([1, -0.8]), rtol=1e-6)
-  again = probe.measure(view._replace(hyper={}), memory, None)[0]
-  assert np.isnan(jax.tree.leaves(again)).all()
+  steps = [(tree([0, -1], 0), tree([0, 2], 0)), (tree([-3, 0], 4), tree([0, 0], 1)), (tree([0, 0], 1), tree([0, 0], 0))]
+  single, leaves = jnp.float32(0.5), {'a': jnp.float32(0.5), 'b': jnp.float32(2)}
+  for rates, effective in ((single, [1 / (0.5 * 2), 5 / 0.5]), (leaves, [1 / (0.5 * 2), 5 / 2]), (None, [np.nan])):
+    state = probe.init(view)
+    for u, g in steps:
+      state = probe.update(state, StepInfo(jnp.float32(0), g, u, rates))
+    out, state = probe.measure(view, state, None)
+    np.testing.assert_allclose(out['relative'], np.mean([1 / 5, 5 / 18**0.5, 1 / 5]), rtol=1e-6)
+    np.testing.assert_allclose(out['relative_of']['a'], np.mean([1 / 5, 3 / 18**0.5, 0]), rtol=1e-6)
+    np.testing.assert_allclose(out['relative_of']['b'], 1 / 4, rtol=1e-6)  # its first two steps start from zero
+    np.testing.assert_allclose(out['effective'], np.mean(effective), rtol=1e-6)
+    np.testing.assert_allclose(out['cosine'], np.mean([1, -0.8]), rtol=1e-6)
+  assert np.isnan(jax.tree.leaves(probe.measure(view, state, None)[0])).all(), 'no step since the last reading'

@@ -5,16 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import losses, models, probes, trees
-from dynamics.problem import supervised
-from dynamics.types import Batch, Data, Signal, View
+from dynamics import losses, models, network, probes, trees
+from dynamics.types import Batch, StepInfo
 
 rng = np.random.default_rng(8)
 
 
-def view_of(variables, x):
-  batch = Batch(x, jnp.zeros((x.shape[0], 1), jnp.float32))
-  return View(jnp.int32(0), variables, variables, (), {}, Data(batch, batch))
+@pytest.fixture
+def view_of(probing):
+  return lambda params, x: probing.view(lambda v, x: x, params, Batch(x, jnp.zeros((x.shape[0], 1), jnp.float32)))
 
 
 LOSSES = {
@@ -31,16 +30,16 @@ def test_oscillation_against_numpy_window_by_window(name, dtype):
   """Three members side by side, with other losses each; the second reading knows nothing of the first window."""
   factors = np.array([1.0, 0.5, 2.0])
   series = jnp.asarray(LOSSES[name][:, None] * factors, jnp.float32).astype(dtype)  # (t, m)
-  probe = probes.oscillation(None, None)
+  probe = probes.oscillation()
   cut = len(series) // 3
 
-  def window(memory, part):
-    step = lambda kept, loss: (probe.update(kept, Signal(loss, {}, {})), None)
-    return probe.measure(None, jax.lax.scan(step, memory, part)[0], jax.random.key(0))
+  def window(state, part):
+    step = lambda state, loss: (probe.update(state, StepInfo(loss, {}, {}, None)), None)
+    return probe.measure(None, jax.lax.scan(step, state, part)[0], None)
 
-  def both(own):
-    first, memory = window(probe.init(None), own[:cut])
-    return first, window(memory, own[cut:])[0]
+  def both(member):
+    first, state = window(probe.init(None), member[:cut])
+    return first, window(state, member[cut:])[0]
 
   read = jax.jit(jax.vmap(both, in_axes=1))(series)
   for out, part in zip(read, (series[:cut], series[cut:]), strict=True):
@@ -54,27 +53,26 @@ def test_oscillation_against_numpy_window_by_window(name, dtype):
 
 @pytest.mark.parametrize('steps', [0, 1, 3])
 def test_a_loss_that_does_not_move_has_no_autocorrelation(steps):
-  probe = probes.oscillation(None, None)
-  memory = probe.init(None)
+  probe = probes.oscillation()
+  state = probe.init(None)
   for _ in range(steps):
-    memory = probe.update(memory, Signal(jnp.float32(0.7), {}, {}))
-  out, _ = probe.measure(None, memory, jax.random.key(0))
+    state = probe.update(state, StepInfo(jnp.float32(0.7), {}, {}, None))
+  out, _ = probe.measure(None, state, None)
   assert np.isnan(out['autocorrelation'])
   assert np.isnan(out['mean']) == (steps < 2)
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize('shape', [(7, 3, 4), (5, 4)], ids=['patches', 'one patch'])
-def test_patches_against_numpy_pair_by_pair(shape, dtype):
+def test_patches_against_numpy_pair_by_pair(probing, view_of, shape, dtype):
   x, w = (jnp.asarray(rng.normal(size=s), dtype) for s in (shape, (4, 6)))
   other = {'input': {'kernel': w}, 'readout': {'kernel': jnp.ones((6, 1))}}
-  probe = probes.patches(None, None)
-  out = jax.jit(lambda v: probe.measure(v, probe.init(v), None)[0])(view_of({'params': other}, x.astype(jnp.float32)))
+  (out,) = probing.read(probes.patches(), view_of(other, x.astype(jnp.float32)))
   pairs = np.einsum('npd,dh->nph', np.asarray(x, np.float64).reshape(shape[0], -1, 4), np.asarray(w, np.float64))
   np.testing.assert_allclose(out['largest'], np.abs(pairs).max((0, 2)), rtol=1e-5)
   np.testing.assert_allclose(out['mean_square'], (pairs**2).mean((0, 2)), rtol=1e-5)
-  lost = view_of({'params': {'input': {'kernel': w.at[0, 0].set(jnp.nan)}}}, x.astype(jnp.float32))
-  assert all(np.isnan(np.asarray(v)).all() for v in probe.measure(lost, (), None)[0].values())
+  (lost,) = probing.read(probes.patches(), view_of({'input': {'kernel': w.at[0, 0].set(jnp.nan)}}, x.astype(jnp.float32)))
+  assert all(np.isnan(v).all() for v in lost.values())
 
 
 @pytest.mark.parametrize(
@@ -84,9 +82,9 @@ def test_patches_against_numpy_pair_by_pair(shape, dtype):
     ({'input': {'kernel': jnp.ones((4, 2))}}, jnp.zeros((3, 2, 5)), 'needs a first layer of 5 rows'),
   ],
 )
-def test_patches_refuse_what_they_cannot_read(params, x, sentence):
+def test_patches_refuse_what_they_cannot_read(view_of, params, x, sentence):
   with pytest.raises(ValueError, match=sentence):
-    probes.patches(None, None).init(view_of({'params': params}, x))
+    probes.patches().init(view_of(params, x))
 
 
 # ---- the network and its points -----------------------------------------------------------------------------------
@@ -94,28 +92,28 @@ def test_patches_refuse_what_they_cannot_read(params, x, sentence):
 
 @pytest.mark.parametrize('activation', ['relu', 'squared_relu'])
 def test_patchwise_and_its_gradient_against_numpy(activation):
-  x, y = rng.normal(size=(3, 2, 5)), rng.normal(size=(3, 1))
-  problem = supervised(
-    models.patchwise(filters=4, activation=activation, outputs=1),
-    jax.ShapeDtypeStruct((1, 2, 5), jnp.float32),
+  x, y = rng.normal(size=(3, 2, 5)).astype(np.float32), rng.normal(size=(3, 1))
+  model, loss = (
+    network.from_flax(models.patchwise(1, filters=4, activation=activation), jnp.zeros((1, 2, 5))),
     losses.mean_squared_error(),
   )
-  variables = problem.init(jax.random.key(1), {})
+  variables = model.init(jax.random.key(1), None)
   w = np.asarray(variables['params']['input']['kernel'], np.float64)
   assert list(trees.by_path(variables['params'])) == ['input/kernel']
   sign, power = np.repeat([0.25, -0.25], 4), 2 if activation == 'squared_relu' else 1
   f = lambda w: (np.maximum(x @ w, 0) ** power).sum(1) @ sign
-  np.testing.assert_allclose(problem.apply(variables, jnp.asarray(x, jnp.float32))[:, 0], f(w), rtol=1e-4, atol=1e-6)
-  batch = Batch(*(jnp.asarray(a, jnp.float32) for a in (x, y)))
-  gradient = jax.grad(lambda p: problem.loss({'params': p}, batch, {})[0])(variables['params'])['input']['kernel']
+  inputs, targets = (jnp.asarray(a, jnp.float32) for a in (x, y))
+  value = lambda params: (lambda z: (jnp.mean(loss(z, targets)), z))(model.apply({'params': params}, inputs))
+  (_, outputs), gradient = jax.jit(jax.value_and_grad(value, has_aux=True))(variables['params'])
+  np.testing.assert_allclose(outputs[:, 0], f(w), rtol=1e-4, atol=1e-6)
   cost = lambda w: np.mean((f(w) - y[:, 0]) ** 2) / 2
   unit = lambda i: 1e-6 * np.eye(w.size)[i].reshape(w.shape)
   slow = np.array([(cost(w + unit(i)) - cost(w - unit(i))) / 2e-6 for i in range(w.size)]).reshape(w.shape)
-  np.testing.assert_allclose(gradient, slow, rtol=1e-3, atol=1e-5)
+  np.testing.assert_allclose(gradient['input']['kernel'], slow, rtol=1e-3, atol=1e-5)
 
 
 def test_patchwise_says_what_it_cannot_be():
   with pytest.raises(ValueError, match='one output, but the task has 2'):
-    models.patchwise(outputs=2)
+    models.patchwise(2)
   with pytest.raises(ValueError, match='reads patches'):
-    jax.eval_shape(models.patchwise(outputs=1).init, jax.random.key(0), jnp.zeros((3, 4)))
+    jax.eval_shape(models.patchwise(1).init, jax.random.key(0), jnp.zeros((3, 4)))

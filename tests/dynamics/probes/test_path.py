@@ -5,29 +5,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import inits, losses, models, optim, probes, train, trees
+from dynamics import inits, losses, models, network, objectives, optim, probes, train, trees
 from dynamics.data.sampling import sampler
-from dynamics.problem import supervised
 from dynamics.study import Study
-from dynamics.types import Batch, Data, Signal, View, stateless
+from dynamics.types import Batch, Data, Problem, StepInfo, Task, stateless
 
 rng = np.random.default_rng(6)
 X, Y = jnp.asarray(rng.normal(size=(12, 4)), jnp.float32), jnp.asarray(np.arange(12) % 3, jnp.int32)
 DATA = Data(Batch(X, Y), Batch(X, Y))
 STEPS, TIMES = 9, (0, 1, 4, 9)
-MODELS = [models.mlp(widths=(6,), outputs=3), models.normalised_mlp(widths=(5, 4), activation='tanh', ghost=3, outputs=3)]
+MODEL = models.normalised_mlp(3, widths=(3,), activation='tanh', ghost=3)  # with batch statistics
 
 
-@pytest.mark.parametrize('module', MODELS, ids=['mlp', 'normalised'])
-def test_the_path_is_that_of_the_weights_of_every_step(module):
+def test_the_path_is_that_of_the_weights_of_every_step():
   """Three members, minibatches; the oracle sees the weights alone."""
-  loss = losses.cross_entropy()
-  x = jax.ShapeDtypeStruct((1, 4), jnp.float32)
-  problem = supervised(module, x, loss, init=inits.independent(inits.gaussian), batch=sampler(size=6))
+  model = network.initialised(network.from_flax(MODEL, X), inits.gaussian())
+  loss, task = losses.cross_entropy(), Task(lambda key: DATA, 3)
   weights = stateless(lambda view, key: jax.flatten_util.ravel_pytree(view.variables['params'])[0])
-  made = {'path': probes.path(problem.apply, loss), 'weights': weights}
-  times = {'path': TIMES, 'weights': tuple(range(STEPS + 1))}
-  study = Study(problem, optim.optimizer(optim.momentum), lambda key, hyper: DATA, made, times, STEPS)
+  made, objective = {'path': probes.path(), 'weights': weights}, objectives.supervised()(model, loss, None)
+
+  def problem(hyper, source):
+    return Problem(task, model, loss, objective, optim.momentum(lr=hyper['lr']), sampler(size=6), probes=made)
+
+  study = Study(problem, STEPS, {'path': TIMES, 'weights': tuple(range(STEPS + 1))})
   tables = train.run(study, (0, 1, 2), {'lr': (0.05, 0.1, 0.2)}).tables
   w = tables['weights'][''].astype(np.float64)  # (t, m, p)
   u = np.diff(w, axis=0)
@@ -35,14 +35,14 @@ def test_the_path_is_that_of_the_weights_of_every_step(module):
   products = np.sum(u[1:] * u[:-1], axis=-1)  # of steps 1 and 0, 2 and 1, ...
   cosines = products / (size[1:] * size[:-1])
   for row, (first, last) in enumerate(zip((0, *TIMES), TIMES, strict=False)):
-    gone = np.linalg.norm(w[last] - w[0], axis=-1)
+    away = np.linalg.norm(w[last] - w[0], axis=-1)
     pairs = slice(max(first - 1, 0), max(last - 1, 0))  # whose later step is among those since the last reading
     with np.errstate(invalid='ignore'):
       none = np.full(3, np.nan)
       expected = {
         'length': size[:last].sum(0),
-        'straightness': gone / size[:last].sum(0),
-        'wander': gone / np.sqrt((size[:last] ** 2).sum(0)),
+        'straightness': away / size[:last].sum(0),
+        'wander': away / np.sqrt((size[:last] ** 2).sum(0)),
         'cosine': cosines[pairs].mean(0) if cosines[pairs].size else none,
         'autocorrelation': products[pairs].sum(0) / (size[1:][pairs] ** 2).sum(0),
       }
@@ -50,18 +50,23 @@ def test_the_path_is_that_of_the_weights_of_every_step(module):
       np.testing.assert_allclose(tables['path'][name][row], value, rtol=2e-4, atol=2e-5, err_msg=f'{name} at {last}')
 
 
-def walked(updates):
+@pytest.fixture
+def walked(probing):
   """The reading after these updates of a single parameter array."""
-  w0 = {'w': jnp.zeros(updates.shape[1])}
-  probe = probes.path(None, None)
-  memory = probe.init(View(jnp.int32(0), {'params': w0}, {'params': w0}, (), {}, None))
-  for u in updates:
-    memory = probe.update(memory, Signal(jnp.float32(0), {'w': u}, {'w': u}))
-  now = {'params': {'w': jnp.asarray(updates.sum(0), jnp.float32)}}
-  return probe.measure(View(jnp.int32(len(updates)), now, {'params': w0}, (), {}, None), memory, None)[0]
+  probe = probes.path()
+
+  @jax.jit
+  def walk(updates):
+    view = probing.view(lambda v, x: x, {'w': jnp.zeros(updates.shape[1])})
+    step = lambda state, u: (probe.update(state, StepInfo(jnp.float32(0), {'w': u}, {'w': u}, None)), None)
+    state, _ = jax.lax.scan(step, probe.init(view), updates)
+    now = {**view.variables, 'params': {'w': jnp.sum(updates, axis=0)}}
+    return probe.measure(view._replace(variables=now), state, None)[0]
+
+  return walk
 
 
-def test_walks_whose_statistics_are_known():
+def test_walks_whose_statistics_are_known(walked):
   line = walked(np.ones((16, 3), np.float32))
   for name, value in {'straightness': 1, 'wander': 4, 'cosine': 1, 'autocorrelation': 1}.items():
     np.testing.assert_allclose(line[name], value, rtol=1e-5)
@@ -75,20 +80,15 @@ def test_walks_whose_statistics_are_known():
   np.testing.assert_allclose(walk['cosine'], 0, atol=0.01)
 
 
-def measured(probe, params, batch, key=0, **more):
-  view = View(jnp.int32(0), {'params': params, **more}, {'params': params}, (), {}, Data(batch, batch))
-  return jax.jit(lambda v, k: probe.measure(v, (), k)[0])(view, jax.random.key(key))
-
-
 @pytest.mark.parametrize(('slope', 'bend', 'alpha'), [(2.0, 0.0, 2), (0.0, 0.5, 4)])
-def test_the_potential_of_a_plane_and_of_a_bowl(slope, bend, alpha):
+def test_the_potential_of_a_plane_and_of_a_bowl(probing, slope, bend, alpha):
   """L = slope g.w + bend |w|^2 about w = 0: squares slope^2 r^2 |g|^2 / p on average, and bend^2 r^4."""
   p = 400
   g = jnp.asarray(rng.normal(size=p), jnp.float32)
   height = lambda variables, x: slope * (x @ variables['params']['w']) + bend * jnp.sum(variables['params']['w'] ** 2)[None]
-  probe = probes.potential(lambda v, x: height(v, x)[:, None], lambda z, y: z[:, 0], nearest=0.5, farthest=8, points=5,
-                           directions=400)  # fmt: skip
-  out = measured(probe, {'w': jnp.zeros(p)}, Batch(g[None], jnp.zeros(1, jnp.int32)))
+  probe = probes.potential(nearest=0.5, farthest=8, points=5, directions=400)
+  batch, loss = Batch(g[None], jnp.zeros(1, jnp.int32)), lambda z, y: z[:, 0]
+  (out,) = probing.read(probe, probing.view(lambda v, x: height(v, x)[:, None], {'w': jnp.zeros(p)}, batch, loss=loss))
   np.testing.assert_allclose(out['distance'], [0.5, 1, 2, 4, 8], rtol=1e-5)
   np.testing.assert_allclose(out['exponent'], alpha, atol=1e-3)
   r = np.array([0.5, 1, 2, 4, 8])
@@ -97,19 +97,18 @@ def test_the_potential_of_a_plane_and_of_a_bowl(slope, bend, alpha):
   assert out['exponent_se'] < 1e-3
 
 
-@pytest.mark.parametrize('module', MODELS, ids=['mlp', 'normalised'])
-def test_the_potential_of_a_network_against_numpy_on_the_same_directions(wide, module):
+def test_the_potential_of_a_network_against_numpy_on_the_same_directions(probing, wide):
   """The directions are drawn again, by the names of the leaves; all else is numpy. A normalised network is evaluated."""
-  loss = losses.mean_squared_error(dtype='float64')
-  x = jax.ShapeDtypeStruct((1, 4), jnp.float64)
-  problem = supervised(module, x, loss, init=inits.independent(inits.gaussian))
-  variables = jax.tree.map(lambda v: v.astype(jnp.float64), problem.init(jax.random.key(1), {}))
+  loss, model = losses.mean_squared_error(dtype='float64'), network.from_flax(MODEL, X.astype(jnp.float64))
+  variables = jax.tree.map(lambda v: v.astype(jnp.float64), model.init(jax.random.key(1), None))
   batch, count = Batch(X.astype(jnp.float64), Y), 3
-  probe = probes.potential(problem.apply, loss, nearest=0.2, farthest=5, points=4, directions=count)
-  out = measured(probe, variables['params'], batch, 7, **{n: v for n, v in variables.items() if n != 'params'})
+  probe = probes.potential(nearest=0.2, farthest=5, points=4, directions=count)
+  view = probing.view(model, variables['params'], batch, loss=loss)
+  (out,) = probing.read(probe, view._replace(variables={**view.variables, **variables}), key=7)
   far, flat = np.geomspace(0.2, 5, 4), np.concatenate([np.ravel(v) for v in jax.tree.leaves(variables['params'])])
   unflatten = jax.flatten_util.ravel_pytree(variables['params'])[1]
-  height = lambda w: float(np.mean(loss(problem.apply({**variables, 'params': unflatten(jnp.asarray(w))}, batch.x), Y)))
+  level = jax.jit(lambda w: jnp.mean(loss(model.apply({**variables, 'params': unflatten(w)}, batch.x), Y)))
+  height = lambda w: float(level(jnp.asarray(w)))
   squares = np.zeros((count, 4))
   for i in range(count):
     key = jax.random.fold_in(jax.random.key(7), i)

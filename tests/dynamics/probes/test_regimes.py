@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import losses, models, probes, trees
-from dynamics.problem import supervised
-from dynamics.types import Batch, Data, View
+from dynamics import losses, models, network, probes, transforms, trees
+from dynamics.types import Batch
 
 rng = np.random.default_rng(11)
 N = 6
@@ -27,64 +26,86 @@ class Case(NamedTuple):
   outputs: int
 
 
+VALUES, SERIES = rng.normal(size=(2 * N, 2)), rng.normal(size=(2 * N, 4, 3))
 CASES = {
-  'mlp': Case(models.mlp(widths=(6, 5), activation='tanh', outputs=3), FLOATS, LABELS, 3),
-  'tokens': Case(models.mlp(widths=(7,), activation='gelu', bias=False, outputs=3, vocabulary=4), TOKENS, LABELS, 3),
-  'one_output': Case(models.mlp(widths=(7,), activation='tanh', outputs=1), FLOATS, LABELS % 2, 1),
-  'transformer': Case(
-    models.transformer(width=4, heads=2, expansion=2, activation='tanh', norm='none', outputs=3, vocabulary=4), TOKENS, LABELS, 3
-  ),
-  'rnn': Case(models.rnn(width=5, activation='tanh', response=2, outputs=2),
-              rng.normal(size=(2 * N, 4, 3)), rng.normal(size=(2 * N, 2)), 2),
-}  # fmt: skip
-each = pytest.mark.parametrize('name', CASES)
+  'mlp': Case(models.mlp(3, widths=(4, 3), activation='tanh'), FLOATS, LABELS, 3),
+  'one_output': Case(models.mlp(1, widths=(4,), activation='tanh'), FLOATS, LABELS % 2, 1),
+  'values': Case(models.mlp(2, widths=(4,), activation='tanh'), FLOATS, VALUES, 2),
+  'rnn': Case(models.rnn(2, width=3, activation='tanh', response=2), SERIES, VALUES, 2),
+  'tokens': Case(models.mlp(3, 4, widths=(7,), activation='gelu', bias=False), TOKENS, LABELS, 3),
+  'transformer': Case(models.transformer(3, 4, width=4, heads=2, expansion=2, activation='tanh', norm='none'), TOKENS, LABELS, 3),
+}
 
 
-class Scene(NamedTuple):
-  """A model at steps 0, 4 and 10 of an imagined training."""
-
-  apply: object
-  loss: losses.Loss
-  views: list
+def quick(*names):
+  """All cases, of which the others are slow: a probe sees a network as a function, whose kernels have tests of their own."""
+  return pytest.mark.parametrize('name', [n if n in names else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
 
 
-@functools.cache
-def scene(name: str) -> Scene:
-  case = CASES[name]
-  loss = losses.mean_squared_error(dtype='float64')
-  loss = loss if name != 'one_output' else losses.hinge(dtype='float64')
-  problem = supervised(case.module, jax.ShapeDtypeStruct((1, *case.x.shape[1:]), case.x.dtype), loss)
-  start = jax.tree.map(lambda w: np.asarray(w, np.float64), problem.init(jax.random.key(5), {}))
-  draw = np.random.default_rng(2)
-  step = lambda tree, size: jax.tree.map(lambda w: w + size * draw.normal(size=w.shape), tree)
-  middle = step(start, 0.1)
-  data = Data(*(Batch(jnp.asarray(case.x[half]), jnp.asarray(case.y[half])) for half in (slice(N), slice(N, None))))
-  at = lambda t, variables: View(jnp.int32(t), jax.tree.map(jnp.asarray, variables), start, (), {}, data)
-  return Scene(problem.apply, loss, [at(0, start), at(4, middle), at(10, step(middle, 0.2))])
+# Laws that share these fields share the compiled programs.
+FIELDS = {'kernel': dict(examples=99, top=2, keep=True), 'kernel_regression': dict(ridge=0.1)}
 
 
-def readings(probe, views):
-  """At each view, with the memory of those before, as numpy."""
-  memory, out = jax.jit(probe.init)(views[0]), []
-  measure = jax.jit(lambda view, memory: probe.measure(view, memory, jax.random.key(0)))
-  for view in views:
-    reading, memory = measure(view, memory)
-    out.append(jax.device_get(reading))
-  return out
+@pytest.fixture(scope='module')
+def scene(probing):
+  """Views of a model at steps 0, 4 and 10 of an imagined training."""
+
+  @functools.cache
+  def make(name):
+    case = CASES[name]
+    loss = losses.hinge(dtype='float64') if name == 'one_output' else losses.mean_squared_error(dtype='float64')
+    model, draw = network.from_flax(case.module, case.x), np.random.default_rng(2)
+    start = jax.tree.map(lambda w: np.asarray(w, np.float64), model.init(jax.random.key(5), None)['params'])
+    step = lambda tree, size: jax.tree.map(lambda w: w + size * draw.normal(size=w.shape), tree)
+    middle = step(start, 0.1)
+    train, test = (Batch(jnp.asarray(case.x[half]), jnp.asarray(case.y[half])) for half in (slice(N), slice(N, None)))
+    view = probing.view(model, start, train, test=test, loss=loss)
+    at = lambda t, params: view._replace(
+      step=jnp.int32(t), variables={**view.variables, 'params': jax.tree.map(jnp.asarray, params)}
+    )
+    return [at(0, start), at(4, middle), at(10, step(middle, 0.2))]
+
+  return make
 
 
-def jacobian(apply, variables, x):
+@pytest.fixture(scope='module')
+def readings(probing, scene):
+  """At each view, with the state of those before, as numpy."""
+
+  @functools.cache
+  def programs(maker, name):
+    probe, problem = getattr(probes, maker)(**FIELDS.get(maker, {})), scene(name)[0].problem
+    init = jax.jit(lambda view: probe.init(view._replace(problem=problem)))
+    return lambda view: init(view._replace(problem=None)), probing.reader(probe, problem)
+
+  def read(maker, name, views=None):
+    init, measure = programs(maker, name)
+    views, out = scene(name) if views is None else views, []
+    state = init(views[0])
+    for view in views:
+      reading, state = measure(view, state)
+      out.append(jax.device_get(reading))
+    return out
+
+  return read
+
+
+def jacobian(view, x):
   """(n, k, p) in the order of the leaves."""
-  return np.asarray(dense(apply)(variables, x))
+  return np.asarray(dense(view.problem.model)(view.variables, x))
 
 
 @functools.cache
-def dense(apply):
+def dense(model):
   def derivative(variables, x):
     flat, back = jax.flatten_util.ravel_pytree(variables['params'])
-    return jax.jacobian(lambda w: apply({**variables, 'params': back(w)}, x))(flat)
+    return jax.jacobian(lambda w: model.apply({**variables, 'params': back(w)}, x))(flat)
 
   return jax.jit(derivative)
+
+
+def apply(view, x):
+  return np.asarray(view.problem.model.apply(view.variables, x))
 
 
 def cosine(a, b):
@@ -106,11 +127,10 @@ close = functools.partial(np.testing.assert_allclose, rtol=1e-7, atol=1e-10)
 # ---- kernels ----------------------------------------------------------------------------------------------------
 
 
-@each
-def test_kernel_against_dense_jacobians(wide, name):
-  apply, loss, views = scene(name)
-  out = readings(probes.kernel(apply, loss, examples=99, top=2, keep=True), views)
-  features = [jacobian(apply, view.variables, view.data.train.x).reshape(N, -1) for view in views]
+@quick('mlp')
+def test_kernel_against_dense_jacobians(scene, readings, wide, name):
+  views, out = scene(name), readings('kernel', name)
+  features = [jacobian(view, view.data.train.x).reshape(N, -1) for view in views]
   kernels = [f @ f.T for f in features]
   y = onehot(name)[:N] - onehot(name)[:N].mean(axis=0)
   centre = lambda f: f - f.mean(axis=0)
@@ -137,10 +157,10 @@ def test_kernel_against_dense_jacobians(wide, name):
     close(out[2]['share_of'][path], np.sum(piece**2) / np.sum(features[2] ** 2))
 
 
-def test_kernel_reads_the_first_examples_and_an_equal_step_has_no_velocity(wide):
-  apply, loss, views = scene('mlp')
-  short = readings(probes.kernel(apply, loss, examples=3, leaves=False, keep=True), [views[0], views[2], views[2]])
-  f = jacobian(apply, views[2].variables, views[2].data.train.x[:3]).reshape(3, -1)
+def test_kernel_reads_the_first_examples_and_an_equal_step_has_no_velocity(probing, scene, wide):
+  views = [scene('one_output')[t] for t in (0, 2, 2)]
+  short = probing.read(probes.kernel(examples=3, leaves=False, keep=True), *views)
+  f = jacobian(views[2], views[2].data.train.x[:3]).reshape(3, -1)
   close(short[1]['kernel'], f @ f.T)
   assert short[1]['eigenvalues'].shape == (3,)
   assert 'share_of' not in short[1]
@@ -148,59 +168,72 @@ def test_kernel_reads_the_first_examples_and_an_equal_step_has_no_velocity(wide)
   assert short[2]['moved'] < 1e-30  # far below rounding of the cosine itself
 
 
-@pytest.mark.parametrize('name', ['mlp', 'one_output', 'rnn'])  # labels, signs and floats; the kernel itself is tested above
-def test_kernel_regression_is_ridge_regression_on_dense_jacobians(wide, name):
-  apply, loss, views = scene(name)
-  train, test = views[0].data
-  y, out = onehot(name)[:N], readings(probes.kernel_regression(apply, loss, ridge=0.1), views)
+def test_the_kernel_of_a_model_that_holds_a_traced_scale(scene, wide):
+  """Members differ in alpha within one program, and their kernels by its square."""
+  view, probe = scene('one_output')[0], probes.kernel(leaves=False)
 
-  def predictions(variables):
-    a, b = (jacobian(apply, variables, x).reshape(N, -1) for x in (train.x, test.x))
+  @jax.jit
+  @jax.vmap
+  def trace(alpha):
+    model = transforms.scaled(alpha=alpha)(view.problem.model)
+    scaled = view._replace(problem=view.problem._replace(model=model))
+    return probe.measure(scaled, probe.init(scaled), None)[0]['trace']
+
+  out = trace(jnp.asarray([1.0, 3.0]))
+  close(out[1] / out[0], 9)
+
+
+@quick('mlp', 'one_output', 'values')  # labels, signs and floats; the kernel itself is tested above
+def test_kernel_regression_is_ridge_regression_on_dense_jacobians(scene, readings, wide, name):
+  views, out = scene(name), readings('kernel_regression', name)
+  train, test, _ = views[0].data
+  y = onehot(name)[:N]
+
+  def predictions(view):
+    a, b = (jacobian(view, x).reshape(N, -1) for x in (train.x, test.x))
     penalty = 0.1 * np.sum(a**2) / N * np.eye(a.shape[1])
     return y.mean(axis=0) + b @ np.linalg.solve(a.T @ a + penalty, a.T @ (y - y.mean(axis=0)))
 
-  one = CASES[name].outputs == 1
-  classes = lambda z: (z[:, 0] > 0) if one else z.argmax(1)
+  single = CASES[name].outputs == 1
+  classes = lambda z: (z[:, 0] > 0) if single else z.argmax(1)
   labels = np.asarray(test.y if test.y.ndim == 1 else np.argmax(test.y, 1))
   for view, read in zip(views, out, strict=True):
-    network, current = np.asarray(apply(view.variables, test.x)), predictions(view.variables)
-    for part, z in (('network', network), ('current', current), ('initial', predictions(views[0].variables))):
+    outputs, current = apply(view, test.x), predictions(view)
+    for part, z in (('network', outputs), ('current', current), ('initial', predictions(views[0]))):
       hits = classes(z) == labels
-      each_loss = np.maximum(1 - z[:, 0] * onehot(name)[N:, 0], 0) if one else np.sum((z - onehot(name)[N:]) ** 2, axis=1) / 2
+      each_loss = np.maximum(1 - z[:, 0] * onehot(name)[N:, 0], 0) if single else np.sum((z - onehot(name)[N:]) ** 2, axis=1) / 2
       close(read[part]['loss'], each_loss.mean())
       close(read[part]['loss_se'], each_loss.std(ddof=1) / N**0.5)
       close(read[part]['accuracy'], hits.mean(), rtol=1e-6)
       close(read[part]['accuracy_se'], hits.std(ddof=1) / N**0.5, rtol=1e-6)
-    close(read['agreement'], np.mean(classes(network) == classes(current)), rtol=1e-6)
+    close(read['agreement'], np.mean(classes(outputs) == classes(current)), rtol=1e-6)
 
 
 # ---- the tangent model ------------------------------------------------------------------------------------------
 
 
-@each
-def test_linearisation_against_dense_jacobians(wide, name):
-  apply, loss, views = scene(name)
+@quick('mlp', 'one_output')
+def test_linearisation_against_dense_jacobians(scene, readings, wide, name):
+  views, out = scene(name), readings('linearisation', name)
   x, y = views[0].data.test
-  flat = lambda variables: np.asarray(jax.flatten_util.ravel_pytree(variables['params'])[0])
-  j0, f0 = jacobian(apply, views[0].variables, x), np.asarray(apply(views[0].variables, x))
-  out = readings(probes.linearisation(apply, loss), views)
+  flat = lambda view: np.asarray(jax.flatten_util.ravel_pytree(view.variables['params'])[0])
+  j0, f0 = jacobian(views[0], x), apply(views[0], x)
   assert np.isnan(out[0]['error'])
   for view, read in zip(views[1:], out[1:], strict=True):
-    f, tangent = np.asarray(apply(view.variables, x)), f0 + j0 @ (flat(view.variables) - flat(views[0].variables))
+    f, tangent = apply(view, x), f0 + j0 @ (flat(view) - flat(views[0]))
     close(read['error'], np.linalg.norm(f - tangent) / np.linalg.norm(f - f0))
-    close(read['loss'], np.mean(loss(jnp.asarray(tangent), y)))
+    close(read['loss'], np.mean(view.problem.loss(jnp.asarray(tangent), y)))
     classes = lambda z: (z[:, 0] > 0) if z.shape[1] == 1 else z.argmax(1)
     close(read['agreement'], np.mean(classes(f) == classes(tangent)), rtol=1e-6)
     labels = np.asarray(y if y.ndim == 1 else jnp.argmax(y, 1))
     close(read['accuracy'], np.mean(classes(tangent) == labels), rtol=1e-6)
 
 
-def test_a_model_that_is_linear_in_its_weights_is_its_own_tangent(wide):
-  apply = lambda variables, x, train=False: x @ variables['params']['w']
-  w = [{'params': {'w': jnp.asarray(rng.normal(size=(3, 2)))}} for _ in range(2)]
-  batch = Batch(jnp.asarray(FLOATS), jnp.asarray(rng.normal(size=(2 * N, 2))))
-  view = View(jnp.int32(1), w[1], w[0], (), {}, Data(batch, batch))
-  (out,) = readings(probes.linearisation(apply, losses.mean_squared_error(dtype='float64')), [view])
+def test_a_model_that_is_linear_in_its_weights_is_its_own_tangent(probing, wide):
+  linear = lambda variables, x: x @ variables['params']['w']
+  now, start = ({'w': jnp.asarray(rng.normal(size=(3, 2)))} for _ in range(2))
+  batch, loss = Batch(jnp.asarray(FLOATS), jnp.asarray(VALUES)), losses.mean_squared_error(dtype='float64')
+  (out,) = probing.read(probes.linearisation(), probing.view(linear, now, batch, initial=start, loss=loss))
   assert out['error'] < 1e-14
   assert out['agreement'] == 1
 
@@ -208,11 +241,11 @@ def test_a_model_that_is_linear_in_its_weights_is_its_own_tangent(wide):
 # ---- features ---------------------------------------------------------------------------------------------------
 
 
-@each
-def test_representation_against_singular_values(wide, name):
-  apply, loss, views = scene(name)
-  out = readings(probes.representation(apply, loss), views)
-  shown = [{k: np.asarray(h) for k, h in apply(v.variables, v.data.train.x, features=True)[1].items()} for v in views]
+@quick('mlp', 'rnn')
+def test_representation_against_singular_values(scene, readings, wide, name):
+  views, out = scene(name), readings('representation', name)
+  features = lambda view: view.problem.model.forward(view.variables, view.data.train.x)[1].features
+  shown = [{layer: np.asarray(h) for layer, h in features(view).items()} for view in views]
   size = lambda a, b: np.linalg.norm(a.T @ b)
   for now, read in zip(shown, out, strict=True):
     for layer in now:
@@ -228,14 +261,13 @@ def test_representation_against_singular_values(wide, name):
     assert all(read[which] == read[f'{which}_of'][last] for which in ('alignment', 'cka', 'rank', 'participation'))
 
 
-def test_activity_unit_by_unit(wide):
-  problem = supervised(models.mlp(widths=(6,), outputs=3), jax.ShapeDtypeStruct((1, 3), np.float64), losses.cross_entropy())
+def test_activity_unit_by_unit(probing, wide):
   w0 = {'kernel': rng.normal(size=(3, 6)), 'bias': np.array([0, 0, 0, 0, -99.0, -99.0])}
   w = {'kernel': w0['kernel'] + rng.normal(size=(3, 6)), 'bias': np.array([0, 0, 0, 99.0, -99.0, 0])}
   readout = {'kernel': np.ones((6, 3)), 'bias': np.zeros(3)}
-  batch = Batch(jnp.asarray(FLOATS), jnp.asarray(LABELS))
-  now, start = ({'params': {'input': jax.tree.map(jnp.asarray, tree), 'readout': readout}} for tree in (w, w0))
-  (out,) = readings(probes.activity(problem.apply, None), [View(jnp.int32(0), now, start, (), {}, Data(batch, batch))])
+  batch, model = Batch(jnp.asarray(FLOATS), jnp.asarray(LABELS)), network.from_flax(models.mlp(3, widths=(6,)), FLOATS)
+  now, start = ({'input': jax.tree.map(jnp.asarray, tree), 'readout': readout} for tree in (w, w0))
+  (out,) = probing.read(probes.activity(), probing.view(model, now, batch, initial=start))
   on = lambda tree: [[x @ tree['kernel'][:, unit] + tree['bias'][unit] > 0 for unit in range(6)] for x in FLOATS]
   is_on, was_on = np.array(on(w)), np.array(on(w0))
   dead = np.mean([not any(is_on[:, unit]) for unit in range(6)])
@@ -248,21 +280,20 @@ def test_activity_unit_by_unit(wide):
 # ---- neural collapse --------------------------------------------------------------------------------------------
 
 
-def show(h, w, y):
+@pytest.fixture
+def show(probing):
   """Features (n, h) as inputs, and a classifier w (h, k)."""
 
-  def apply(variables, x, *, train=False, features=False):
-    outputs = x @ variables['params']['w']
-    return (outputs, {'after_input': x}) if features else outputs
+  def read(h, w, y):
+    apply = lambda variables, x: (x @ variables['params']['w'], {'after_input': x})
+    view = probing.view(apply, {'w': jnp.asarray(w)}, Batch(jnp.asarray(h), jnp.asarray(y)))
+    return probing.read(probes.neural_collapse(), view)[0]
 
-  batch = Batch(jnp.asarray(h), jnp.asarray(y))
-  variables = {'params': {'w': jnp.asarray(w)}}
-  view = View(jnp.int32(0), variables, variables, (), {}, Data(batch, batch))
-  return readings(probes.neural_collapse(apply, losses.cross_entropy()), [view])[0]
+  return read
 
 
 @pytest.mark.parametrize('width', [9, 2], ids=['wide', 'narrow'])
-def test_neural_collapse_class_by_class(wide, width):
+def test_neural_collapse_class_by_class(show, wide, width):
   """Three classes of five have examples, in unequal numbers."""
   y = np.array([0, 0, 0, 1, 1, 4, 4, 4, 4, 1, 0], np.int32)
   h, w = rng.normal(size=(11, width)) + rng.normal(size=(5, width))[y], rng.normal(size=(width, 5))
@@ -286,26 +317,26 @@ def test_neural_collapse_class_by_class(wide, width):
   close(out['nearest'], np.mean(nearest == (h @ w).argmax(1)), rtol=1e-6)
 
 
-def test_neural_collapse_of_a_simplex_and_of_data_without_classes(wide):
+def test_neural_collapse_of_a_simplex_and_of_data_without_classes(show, wide):
   simplex = np.eye(4) - 1 / 4
   y = np.array([0, 1, 2, 3] * 3, np.int32)
   out = show(simplex[y] + 7.0, 3 * simplex, y)
   assert out.pop('nearest') == 1
   assert max(out.values()) < 1e-7
   assert np.isnan(show(simplex[y], np.ones((4, 1)), y % 2)['duality'])  # a single output has no row a class
-  for spoiled in (show(simplex[y], simplex, simplex[y]), show(simplex[y], simplex, np.zeros(12, np.int32))):
-    assert all(np.isnan(value) for value in spoiled.values())
+  assert all(np.isnan(value) for value in show(simplex[y], simplex, np.zeros(12, np.int32)).values())
+  with pytest.raises(ValueError, match=r'neural_collapse needs labels \(12,\), one an example, but the targets are float64'):
+    show(simplex[y], simplex, simplex[y])
 
 
 # ---- weights and outputs ----------------------------------------------------------------------------------------
 
 
-def test_weights_against_singular_values_and_entry_by_entry(wide):
+def test_weights_against_singular_values_and_entry_by_entry(probing, wide):
   w, w0 = ({'a': rng.normal(size=(5, 3)), 'b': rng.normal(size=4), 'c': rng.normal(size=(2, 3, 4))} for _ in range(2))
   w0['b'][:2] = 0
-  nothing = Batch(jnp.zeros((1, 1)), jnp.zeros(1, jnp.int32))
-  view = View(jnp.int32(0), {'params': w}, {'params': w0}, (), {}, Data(nothing, nothing))
-  (out,) = readings(probes.weights(None, None), [view])
+  view = probing.view(lambda v, x: x, w, initial=w0)
+  (out,) = probing.read(probes.weights(), view)
   flips = {name: [a * b < 0 for a, b in zip(w[name].ravel(), w0[name].ravel(), strict=True)] for name in w}
   close(out['flipped'], np.mean(np.concatenate(list(flips.values()))), rtol=1e-6)
   for name in w:
@@ -317,13 +348,13 @@ def test_weights_against_singular_values_and_entry_by_entry(wide):
       close(out[f'{prefix}spectral_of'][name], values[0])
       close(out[f'{prefix}rank_of'][name], entropy_rank(values**2))
       close(out[f'{prefix}stable_rank_of'][name], np.sum(values**2) / values[0] ** 2)
-  assert set(readings(probes.weights(None, None, spectra=False), [view])[0]) == {'flipped', 'flipped_of'}
+  assert set(probing.read(probes.weights(spectra=False), view)[0]) == {'flipped', 'flipped_of'}
 
 
-def test_predictions_are_the_outputs_on_the_first_test_examples(wide):
-  apply, loss, views = scene('rnn')
-  (out,) = readings(probes.predictions(apply, loss, examples=4), views[2:])
-  close(out['outputs'], apply(views[2].variables, views[2].data.test.x)[:4])
+def test_predictions_are_the_outputs_on_the_first_test_examples(probing, scene, wide):
+  view = scene('values')[2]
+  (out,) = probing.read(probes.predictions(examples=4), view)
+  close(out['outputs'], apply(view, view.data.test.x)[:4])
 
 
 # ---- what cannot be read ----------------------------------------------------------------------------------------
@@ -332,20 +363,26 @@ MAKERS = ('kernel', 'kernel_regression', 'linearisation', 'representation', 'act
 
 
 @pytest.mark.parametrize('maker', MAKERS)
-def test_weights_that_are_nan_are_read_as_nan(wide, maker):
-  apply, loss, views = scene('mlp')
-  broken = views[2]._replace(variables=jax.tree.map(lambda w: w * jnp.nan, views[2].variables))
-  out = readings(getattr(probes, maker)(apply, loss), [views[0], broken])[1]
-  out = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(out)}
+def test_weights_that_are_nan_are_read_as_nan(scene, readings, wide, maker):
+  start, _, last = scene('mlp')
+  broken = last._replace(variables={**last.variables, 'params': jax.tree.map(lambda w: w * jnp.nan, last.variables['params'])})
+  out = trees.by_path(readings(maker, 'mlp', [start, broken])[1])
   spoiled = {path: leaf for path, leaf in out.items() if 'accuracy' not in path and 'initial' not in path}
   assert all(np.all(np.isnan(leaf)) for leaf in spoiled.values()), spoiled
   assert all(leaf == 0 for path, leaf in out.items() if 'accuracy' in path and 'initial' not in path)
 
 
 @pytest.mark.parametrize('maker', ['representation', 'activity', 'neural_collapse'])
-def test_a_model_without_hidden_features_is_refused(maker):
-  problem = supervised(models.linear(outputs=2), jax.ShapeDtypeStruct((1, 3), np.float32), losses.cross_entropy())
-  variables, batch = problem.init(jax.random.key(0), {}), Batch(jnp.ones((2, 3)), jnp.zeros(2, jnp.int32))
-  view = View(jnp.int32(0), variables, variables, (), {}, Data(batch, batch))
+def test_a_model_without_hidden_features_is_refused(probing, maker):
+  view = probing.view(lambda variables, x: x @ variables['params']['w'], {'w': jnp.ones((1, 2))},
+                      Batch(jnp.ones((2, 1)), jnp.zeros(2, jnp.int32)))  # fmt: skip
   with pytest.raises(ValueError, match='shows no hidden features, which this probe reads; give it a hidden layer'):
-    getattr(probes, maker)(problem.apply, losses.cross_entropy()).init(view)
+    getattr(probes, maker)().init(view)
+
+
+@pytest.mark.parametrize('maker', ['kernel', 'kernel_regression', 'representation', 'neural_collapse'])
+def test_what_compares_examples_is_refused_a_single_one(probing, scene, maker):
+  view = scene('mlp')[0]
+  single = view._replace(data=view.data._replace(train=jax.tree.map(lambda x: x[:1], view.data.train)))
+  with pytest.raises(ValueError, match='needs 2 examples or more cannot read 1'):
+    getattr(probes, maker)().init(single)

@@ -1,13 +1,13 @@
 """Kernels of wide networks against quadrature by scipy and against wide networks."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate, special
 
-from dynamics import inits, losses, models, trees
-from dynamics.problem import supervised
+from dynamics import inits, models, network, transforms, trees
 from dynamics.theory import kernels
 
 rng = np.random.default_rng(0)
@@ -34,8 +34,9 @@ def average(f, g, q1, q2, c):
 @pytest.mark.parametrize('name', CLOSED)
 def test_closed_forms_against_scipy_on_a_few_pairs(wide, name):
   dual, f, df = CLOSED[name]
+  dual = jax.jit(dual)
   for q1, q2, c in ((1.0, 1.0, 0.5), (0.4, 2.0, -0.7)):
-    second, slope = dual(jnp.float64(q1), jnp.float64(q2), jnp.float64(c))
+    second, slope = dual(q1, q2, c)
     np.testing.assert_allclose(second, average(f, f, q1, q2, c), rtol=1e-6)
     np.testing.assert_allclose(slope, average(df, df, q1, q2, c), rtol=1e-6)
 
@@ -44,11 +45,10 @@ def test_closed_forms_against_scipy_on_a_few_pairs(wide, name):
   ('name', 'nodes', 'errors'), [('erf', 64, (1e-9, 1e-8)), ('identity', 64, (1e-9, 1e-9)), ('relu', 256, (1e-4, 1e-2))]
 )
 def test_quadrature_against_closed_forms_at_every_correlation(wide, name, nodes, errors):
-  c = jnp.linspace(-1, 1, 21)
+  c = np.linspace(-1, 1, 21)
+  both = jax.jit(lambda *q: (kernels.quadrature(JAX[name], nodes=nodes)(*q), CLOSED[name][0](*q)))
   for q1, q2 in ((0.3, 0.9), (2.0, 2.0)):
-    q1, q2 = jnp.full_like(c, q1), jnp.full_like(c, q2)
-    found = kernels.quadrature(JAX[name], nodes=nodes)(q1, q2, c)
-    for got, expected, error in zip(found, CLOSED[name][0](q1, q2, c), errors, strict=True):
+    for got, expected, error in zip(*both(np.full_like(c, q1), np.full_like(c, q2), c), errors, strict=True):
       np.testing.assert_allclose(got, expected, atol=error)
 
 
@@ -56,23 +56,22 @@ def test_quadrature_against_closed_forms_at_every_correlation(wide, name, nodes,
 
 
 def finite(activation, x, *, bias, widths, scale, bias_std, seeds, outputs):
-  """Outputs (s, n, k) and tangent kernels (s, n, n) of networks under the rule ntk, by a dense Jacobian."""
+  """Outputs (s, n, k) and tangent kernels (s, n, n) of networks in the NTK parametrization, by a dense Jacobian."""
   module = models.mlp(widths=widths, activation=activation, bias=bias, outputs=outputs)
-  init = inits.independent(inits.gaussian, inits.ntk)
-  problem = supervised(module, jax.ShapeDtypeStruct(x.shape, x.dtype), losses.mean_squared_error(), init=init, rule=inits.ntk)
+  model = transforms.ntk()(network.initialised(network.from_flax(module, x), inits.gaussian(init_scale=scale)))
 
   @jax.jit
   def one(key):
-    params = problem.init(key, {'init_scale': jnp.float32(scale)})['params']
+    params = model.init(key, None)['params']
     for name in params if bias else ():
       noise = jax.random.normal(trees.named_key(key, f'bias of {name}'), params[name]['bias'].shape)
       params[name]['bias'] = bias_std * noise
-    f = lambda p: problem.apply({'params': p}, x)
+    f = lambda p: model.apply({'params': p}, x)
     rows = [j.reshape((len(x) * outputs, -1)) for j in jax.tree.leaves(jax.jacrev(f)(params))]
     full = sum(j @ j.T for j in rows).reshape((len(x), outputs, len(x), outputs))
     return f(params), jnp.trace(full, axis1=1, axis2=3) / outputs
 
-  return [np.stack(a) for a in zip(*(one(jax.random.key(seed)) for seed in range(seeds)), strict=True)]
+  return [np.stack(a) for a in zip(*jax.device_get([one(jax.random.key(seed)) for seed in range(seeds)]), strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -86,10 +85,10 @@ def finite(activation, x, *, bias, widths, scale, bias_std, seeds, outputs):
 )
 def test_wide_networks_under_the_rule_ntk_have_these_kernels(activation, dual, bias, layers, scale, bias_std, outputs):
   """The mean over seeds, within five standard errors and the correction of order 1/width."""
-  x, width = jnp.asarray(rng.normal(size=(3, 4)), jnp.float32), 768
+  x, width = rng.normal(size=(3, 4)).astype(np.float32), 768
   widths = (width,) * layers
   f, ntk = finite(activation, x, bias=bias, widths=widths, scale=scale, bias_std=bias_std, seeds=30, outputs=outputs)
-  limit = kernels.dense(dual, hidden=layers, weight_std=scale, bias=float(bias), bias_std=bias_std)(x)
+  limit = jax.jit(kernels.dense(dual, hidden=layers, weight_std=scale, bias=float(bias), bias_std=bias_std))(x)
   error, size = ntk.std(0, ddof=1) / len(ntk) ** 0.5, float(np.diag(limit.ntk).max())
   assert error.max() < 0.02 * size
   np.testing.assert_array_less(abs(ntk.mean(0) - limit.ntk), 5 * error + 2 / width * size)
@@ -99,10 +98,10 @@ def test_wide_networks_under_the_rule_ntk_have_these_kernels(activation, dual, b
 
 
 def test_the_order_of_inputs_and_the_symmetry_of_the_kernels():
-  x, z = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32), jnp.asarray(rng.normal(size=(2, 3)), jnp.float32)
+  x, z = (rng.normal(size=(n, 3)).astype(np.float32) for n in (4, 2))
   for dual in (kernels.relu, kernels.quadrature(jnp.tanh)):
     kernel = jax.jit(kernels.dense(dual, bias_std=0.3))
-    whole, part = kernel(jnp.concatenate([x, z])), kernel(x, z)
+    whole, part = jax.device_get((kernel(np.concatenate([x, z])), kernel(x, z)))
     for all_, some in zip(whole, part, strict=True):
       np.testing.assert_allclose(all_, all_.T, rtol=1e-5)
       np.testing.assert_allclose(all_[:4, 4:], some, rtol=1e-5)
@@ -112,16 +111,16 @@ def test_a_linear_network_has_the_kernels_of_a_product_of_matrices():
   x = rng.normal(size=(5, 3)).astype(np.float32)
   gram = x @ x.T / 3
   for hidden in (0, 1, 3):
-    out = kernels.dense(kernels.identity, hidden=hidden, bias=0.0, weight_std=2.0)(jnp.asarray(x))
+    out = jax.jit(kernels.dense(kernels.identity, hidden=hidden, bias=0.0, weight_std=2.0))(x)
     np.testing.assert_allclose(out.nngp, 4.0 ** (hidden + 1) * gram, rtol=2e-5, atol=1e-3)
     np.testing.assert_allclose(out.ntk, (hidden + 1) * 4.0**hidden * gram, rtol=2e-5, atol=1e-3)
 
 
 def test_an_input_of_zeros_and_a_pair_of_equal_inputs_give_numbers():
-  x = jnp.asarray([[0.0, 0.0], [1.0, 2.0], [1.0, 2.0]])
+  x = np.asarray([[0.0, 0.0], [1.0, 2.0], [1.0, 2.0]], np.float32)
   for bias in (0.0, 1.0):
-    out = kernels.dense(kernels.relu, hidden=2, bias=bias)(x)
-    assert np.isfinite(out.ntk).all()
+    out = jax.device_get(jax.jit(kernels.dense(kernels.relu, hidden=2, bias=bias))(x))
+    chex.assert_tree_all_finite(out.ntk)
     np.testing.assert_allclose(out.ntk[0], bias, atol=1e-6)  # only the last bias moves the output at 0
     np.testing.assert_allclose(out.ntk[1, 2], out.ntk[1, 1], rtol=1e-3)
 

@@ -1,5 +1,6 @@
 """The numpy forms of the relu limit against the general ones, and ensembles of networks against sampled ones."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ X, Y, NEW = rng.standard_normal((5, 3)), rng.standard_normal((5, 2)), rng.standa
 @pytest.mark.parametrize('bias', [0.0, 0.7])
 def test_the_kernels_and_laws_are_those_of_the_general_recursion(wide, hidden, bias):
   choices = dict(hidden=hidden, bias=bias)
-  general = kernels.dense(kernels.relu, **choices)
+  general = jax.jit(kernels.dense(kernels.relu, **choices))
   for one, two in ((X, None), (NEW, X), (np.zeros((1, 3)), X)):
     for got, expected in zip(
       relu_limit.kernels(one, two, **choices), general(*(v for v in (one, two) if v is not None)), strict=True
     ):
       np.testing.assert_allclose(got, expected, atol=1e-12)
   if hidden:
-    expected = flow.ensemble(general, jnp.asarray(X), jnp.asarray(Y))(jnp.inf, jnp.asarray(NEW))
+    expected = jax.jit(lambda x, y, new: flow.ensemble(general, x, y)(jnp.inf, new))(X, Y, NEW)
     for got, each in zip(relu_limit.trained(X, Y, NEW, **choices), expected, strict=True):
       np.testing.assert_allclose(got, each, atol=1e-9)
 
