@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dynamics import train
 from dynamics.components import NEEDS
 from dynamics.leaves import weights
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
-from dynamics.study import Study
+from dynamics.study import Study, due
 from dynamics.types import Data, Frozen, Problem, State
 from experiments.build import build, shapes
 from experiments.resolve import families, needs_x64, parts_of
@@ -32,27 +33,29 @@ def check_cell(cell: Cell) -> tuple[Study, Shapes]:
     devices = cell.config['data_parallel']
     if devices > jax.device_count():
       raise ConfigError(f'data_parallel is {devices}; there are only {jax.device_count()} devices here.')
-    key, hyper = train.seed_key(0), {name: jnp.float32(values[0]) for name, values in cell.hyper.items()}
+    hyper = {name: np.float32(values[0]) for name, values in cell.hyper.items()}  # numpy's, so that nothing is compiled
     problem = study.problem(hyper, None)
     data = shapes(problem.task)
     _check_batch(cell, problem, data)
     _check_needs(cell, problem, data)
-    train.check_common_data(study, train.join(cell.seeds, cell.hyper))
-    return study, _trace(cell, study, key, hyper, data)
+    for times in (study.schedule, study.interventions):
+      due(times, study.steps)
+    train.check_common_data(study, train.Members((), {name: np.float32(values) for name, values in cell.hyper.items()}))
+    return study, _trace(cell, study, hyper, data)
 
 
-def _trace(cell: Cell, study: Study, key, hyper, data: Data) -> Shapes:
+def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data) -> Shapes:
   """Every program of one member, from shapes."""
-  member = train.Members(key, hyper, source_shapes(cell))
+  member = _member(cell, hyper)
   state, frozen = _start(study, member, data)
   _check_state(cell, state, frozen)
 
   def loss(state, frozen, member, data):
     problem, data = study.problem(member.hyper, member.source), data._replace(source=member.source)
-    batch = problem.batch(key, data, jnp.int32(0))
+    batch = problem.batch(member.keys, data, jnp.int32(0))
     share = jax.tree.map(lambda x: x[: x.shape[0] // cell.config['data_parallel']], batch)
     variables = {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
-    return problem.objective(variables, share, key)
+    return problem.objective(variables, share, member.keys)
 
   value, _ = jax.eval_shape(loss, state, frozen, member, data)
   if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
@@ -150,9 +153,13 @@ def source_shapes(cell: Cell):
 def _start_shapes(cell: Cell) -> tuple[State, Frozen]:
   """State and start of one member without probes."""
   study = build(cell._replace(probes={}))
-  hyper = {name: jnp.float32(values[0]) for name, values in cell.hyper.items()}
-  member = train.Members(train.seed_key(0), hyper, source_shapes(cell))
-  return jax.eval_shape(train.start(study), member, shapes(study.problem(hyper, None).task))
+  hyper = {name: np.float32(values[0]) for name, values in cell.hyper.items()}
+  return jax.eval_shape(train.start(study), _member(cell, hyper), shapes(study.problem(hyper, None).task))
+
+
+def _member(cell: Cell, hyper: Mapping[str, np.float32]) -> train.Members:
+  """Shapes of a member's key and source, with its hyper values."""
+  return train.Members(jax.eval_shape(lambda: train.seed_key(0)), hyper, source_shapes(cell))
 
 
 @contextlib.contextmanager

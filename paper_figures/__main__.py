@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
       print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
       return 0
     statuses = [rebuild(name, paper, options) for name, paper in papers.items()]
-  except (ConfigError, Missing, StoreError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+  except (ConfigError, Missing, StoreError, OSError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
     return 2
   return max(statuses)
@@ -172,8 +172,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser.add_argument('--to', default='figures')
   options = parser.parse_args(list(argv))
   options.out, options.to = command.folder('--out', options.out), command.folder('--to', options.to)
-  if options.to.exists() and not options.to.is_dir():
-    raise ConfigError(f'--to is {str(options.to)!r}, which is a file; figures go to a folder.')
+  if any(place.is_file() for place in (options.to, *options.to.parents)):
+    raise ConfigError(f'--to is {str(options.to)!r}, which is a file or lies below one; figures go to a folder.')
   for paper in options.papers:
     choose('paper', paper, dict.fromkeys(names()))
   if options.seeds and options.gallery:

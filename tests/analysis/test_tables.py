@@ -15,6 +15,7 @@ import pytest
 from analysis import export, tables
 from dynamics.plan import identity, table_identity
 from experiments import config, run
+from paper_figures import __main__ as figures
 
 TEXT = """
 import ml_collections
@@ -199,3 +200,28 @@ def test_analysis_needs_no_jax():
   code = 'import sys; import analysis.series, analysis.claims, analysis.fits, analysis.export; print("jax" in sys.modules)'
   ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
   assert ran.stdout.strip() == 'False'
+
+
+@pytest.mark.parametrize('damage', [b'', b'null', b'[]', b'{}', b'\xff\xfe'], ids=str)
+def test_figures_of_runs_that_are_not_as_they_were_written_are_a_sentence(tmp_path, capsys, damage):
+  paper = figures.importlib.import_module('paper_figures.demo')
+  for cell in config.cells(figures.wanted(paper)[0]):
+    folder = tmp_path / identity(cell)
+    for place in (folder, *(folder / 'tables' / table_identity(cell, probe) for probe in cell.probes)):
+      place.mkdir(parents=True)
+      (place / 'done.json').write_bytes(damage)
+  for words in (['--list'], ['--draw_only', f'--to={tmp_path / "figures"}']):
+    assert figures.main(['demo', f'--out={tmp_path}', *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: ')
+    assert error.count('\n') == 1
+
+
+def test_figures_go_to_a_folder(tmp_path, capsys):
+  (tmp_path / 'file').write_text('a letter')
+  for to in ('file', 'file/below'):
+    assert figures.main(['demo', '--draw_only', f'--out={tmp_path}', f'--to={tmp_path / to}']) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --to is '{tmp_path / to}'")
+    assert error.count('\n') == 1
+  assert (tmp_path / 'file').read_text() == 'a letter'

@@ -22,7 +22,7 @@ CASES = [  # arguments, words of the sentence
   ([TRANSFORMS + "({'name': 'ntk'}, {'name': 'ntk'})"], ['transforms has ntk twice']),
   ([TRANSFORMS + '({"most": 3},)'], ['transforms has a block without name']),
   (['--config.hyper.dimension=3'], ['hyper.dimension is read by nothing', 'transforms subspace']),
-  ([TRANSFORMS + "({'name': 'subspace', 'most': 3},)", '--config.hyper.dimension=4'], ['dimension is 4', '3']),
+  ([TRANSFORMS + "({'name': 'subspace', 'most': 3},)", '--config.hyper.dimension=4'], ['hyper.dimension is 4', 'most, 3']),
   (['--config.hyper.drop=0.5'], ['hyper.drop is read by nothing', 'lr_schedule drops']),
   (['--config.lr_schedule.name=drops', '--config.hyper.drop_every=0'], ['hyper.drop_every', 'at least 1']),
   (['--config.hyper.factor_rank=2'], ['hyper.factor_rank is read by nothing', 'init factors']),
@@ -44,7 +44,7 @@ CASES = [  # arguments, words of the sentence
   (['--config.optimizer.every=3'], ['optimizer.every is no field of optimizer']),  # of another optimizer
   (['--config.optimizer.lr=3'], ['optimizer.lr is a traced value', 'set hyper.lr']),
   (['--config.loss.dtype=float23'], ['loss.dtype', "'float23'", 'float32']),
-  ([SWEEP + "(('hyper.lrr', (0.1,)),)"], ['sweep: hyper.lrr', "did you mean 'hyper.lr'"]),
+  ([SWEEP + "(('hyper.lrr', (0.1,)),)"], ['hyper.lrr is no field of hyper', "did you mean 'lr'"]),
   ([SWEEP + "(('dta.p', (5, 7)),)"], ['sweep: dta.p', "did you mean 'data.p'"]),
   # mistyped
   (['--config.steps=ten'], ['config.steps', "'ten'", 'a whole number']),
@@ -103,7 +103,7 @@ CASES = [  # arguments, words of the sentence
   (['--config.hyper.lr={1, 2}'], ['--config.hyper.lr is of type set']),
   (['--config.hyper.lr=1j'], ['--config.hyper.lr is of type complex']),
   (['--config.hyper.lr=' + '-' * 3000 + '1'], ['nested too deeply']),
-  (['--config.hyper.lr=' + '(' * 60 + ')' * 60], ['--config.hyper.lr', 'nested more than 32 deep']),
+  (['--config.hyper.lr=' + '[' * 60 + ']' * 60], ['--config.hyper.lr', 'nested more than 32 deep']),
   (['--config.hyper.lr=1' + 400 * '0'], ['a whole number of 1329 bits']),
   (['--config.steps=1' + 5000 * '0'], ['config.steps', 'a whole number']),
   (['--config.steps=' + 20_000 * '1'], ['a value of 20000 characters']),
@@ -122,7 +122,10 @@ CASES = [  # arguments, words of the sentence
   (['--config.model.name=transformer', '--config.model.width=10'], ['width is 10', '4 heads', 'a multiple of heads']),
   (['--config.model.widths=(8,8)', TRANSFORMS + "({'name': 'mean_field'},)"], ['mean_field', 'one hidden layer']),
   (['--config.data.name=teacher'], ['loss', "'cross_entropy'", 'needs integer labels', 'mean_squared_error']),
-  (['--config.data.name=teacher', '--config.data.target=label', '--config.loss.name=mean_squared_error'], ['float targets']),
+  (
+    ['--config.data.name=teacher', '--config.data.target=label', '--config.loss.name=mean_squared_error'],
+    ['the targets are labels'],
+  ),
   (['--config.init.name=source'], ['needs a block source']),
   # sizes
   (['--config.steps=1000000000', '--config.schedule.stride=1'], ['1,000,000,001 readings', 'longer stride']),

@@ -80,7 +80,7 @@ def test_directions_of_the_task_and_of_the_inputs(directions):
     (dict(name='low_rank', rank=1, directions='task', where='input/*'),
      dict(data=dict(name='modular', p=5), model=dict(name='mlp')), 'tokens'),
     ({}, dict(data=dict(name='perceptron', train=20, test=5), loss=dict(name='hinge')), 'sequences'),
-    ({}, dict(data=dict(name='perceptron', train=20, test=5), model=dict(name='linear')), 'output'),
+    ({}, dict(data=dict(name='perceptron', train=20, test=5), model=dict(name='linear')), 'take the hinge loss, or two outputs'),
     ({}, dict(data=dict(name='linear_map', inputs=3)), 'singular has 4 values'),
   ],
 )  # fmt: skip

@@ -40,7 +40,7 @@ def test_memory_counts_all_members():
   ('there', 'words'),
   [
     (10**5, None),
-    (80_000, 'about 2 of them fit, so take fewer seeds'),
+    (70_000, 'about 2 of them fit, so take fewer seeds'),
     (30_000, 'not even one fits; the largest part is the state'),
   ],
 )
