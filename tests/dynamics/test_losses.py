@@ -216,3 +216,9 @@ def test_a_label_that_no_class_has_is_nan(wide):
   z = jnp.zeros((2, K))
   for make in (losses.cross_entropy, losses.stablemax, losses.hinge):
     np.testing.assert_array_equal(np.isnan(make()(z, jnp.asarray([1, K], jnp.int32))), [False, True])
+
+
+@pytest.mark.parametrize('make', [losses.cross_entropy, losses.stablemax])
+def test_one_output_has_no_classes_to_compare(wide, make):
+  with pytest.raises(ValueError, match=rf'{make.__name__} is 0 for a model with a single output, .* take the hinge loss'):
+    losses.each(make(), jnp.zeros((N, 1)), CLASSES)

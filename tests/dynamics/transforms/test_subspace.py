@@ -191,6 +191,11 @@ def test_more_columns_than_parameters_are_refused():
     within(100)(model_of()).init(KEY, DATA)
 
 
+def test_more_coordinates_than_columns_are_refused():
+  with pytest.raises(ValueError, match=r'hyper.dimension is 9, but a subspace has transforms.subspace.most, 5, coordinates'):
+    within(5, dimension=9.0)
+
+
 def test_a_tangent_model_in_a_subspace_is_linear_in_the_coordinates():
   """f(w0) + J P theta, from a dense Jacobian, beside statistics that training carries along."""
 
