@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics.leaves import describe, from_matrices, map_leaves, matrices
+from dynamics.leaves import describe, from_matrices, map_leaves, matrices, weights
+from dynamics.models import linear
 from dynamics.network import from_flax, initialised
 from dynamics.transforms import mup
 
@@ -92,9 +93,16 @@ def test_layers_drawn_by_their_fans_keep_the_mean_square(name):
   x = np.float32(np.random.default_rng(99).normal(size=shape))
   apply, variables = plain(*model) if isinstance(model, tuple) else (model.apply, jax.eval_shape(model.init, KEY, x))
   leaves = describe(apply, variables, x)
-  weights = drawn(leaves, lambda leaf: leaf.fan_in**-0.5, 40)
-  outputs = jax.jit(jax.vmap(lambda w: apply({'params': w}, x)))(weights)
+  draws = drawn(leaves, lambda leaf: leaf.fan_in**-0.5, 40)
+  outputs = jax.jit(jax.vmap(lambda w: apply({'params': w}, x)))(draws)
   assert 0.85 < np.mean(np.square(outputs)) < 1.18
+
+
+def test_weights_stand_in_the_order_of_the_forward_pass():
+  """Names are no numbers: in the order of the alphabet hidden_10 comes before hidden_2."""
+  ordered = weights(from_flax(linear(3, widths=(4,) * 12), FLOATS).leaves())
+  assert [leaf.name.split('/')[0] for leaf in ordered] == ['input', *(f'hidden_{i}' for i in range(1, 12)), 'readout']
+  assert [leaf.role for leaf in ordered] == ['input', *['hidden'] * 11, 'output']
 
 
 # ---- the first step under mup -----------------------------------------------------------------------------------------
