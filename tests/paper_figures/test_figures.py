@@ -5,16 +5,14 @@ import importlib
 import json
 import math
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import claims, series, tables
-from dynamics import train
 from experiments import config as configs
-from experiments import supervised
-from experiments import tables as schemas
+from experiments import tables as stored
+from experiments.check import check_cell
 from paper_figures import __main__ as command
 from paper_figures import output
 
@@ -34,9 +32,8 @@ def cells_of(config):
 
 def traced(cell):
   """(times, column -> dtype), both by probe."""
-  with jax.enable_x64(supervised.wide(cell.config)):
-    study = supervised.build(cell.config)
-    return study.schedule, schemas.schema(study, train.join(cell.seeds, cell.hyper))[0]
+  study, shapes = check_cell(cell)
+  return study.schedule, {probe: stored.columns(reading) for probe, reading in shapes.readings.items()}
 
 
 @functools.cache
