@@ -25,33 +25,33 @@ def main(argv: Sequence[str]) -> int:
   if any(word in ('--help', '-h') for word in argv):
     print(__doc__)
     return 0
-  from experiments import config  # a command line: the only place here that may resolve a config
+  from experiments import command, config  # a command line: the only place here that may resolve a config
 
   try:
     cells, rest = config.read(argv)
     options = _parse(rest)
-    wanted = [word for word in argv if word not in rest]
+    about = [word for word in argv if word not in rest]
     elsewhere = [f'--out={options.out}'] if options.out != 'results' else []
-    make = 'python -m experiments.run ' + shlex.join([*wanted, *elsewhere])
-    write(tables.load(cells, options.probe, pathlib.Path(options.out), make), options)
+    make = 'python -m experiments.run ' + shlex.join([*about, *elsewhere])
+    write(tables.load(cells, options.probe, command.folder('--out', options.out), make), options)
   except (ConfigError, tables.Missing) as error:
-    print(f'error: {error}', file=sys.stderr)
+    print('error:', ' '.join(str(error).split()), file=sys.stderr)
     return 2
-  except (OSError, duckdb.IOException) as error:
-    print(f'error: {options.to} cannot be written: {str(error).splitlines()[0]}.', file=sys.stderr)
+  except (OSError, duckdb.Error) as error:
+    print(f'error: {options.to or "standard output"} cannot be written: {str(error).splitlines()[0]}.', file=sys.stderr)
     return 2
   return 0
 
 
 def write(table, options: argparse.Namespace) -> None:
   """The table in the format and to the place that were asked for."""
+  to = str(pathlib.Path(options.to).expanduser()) if options.to else ''
   if options.format == 'csv':
-    text = table.to_csv(options.to or None, index=False)
+    text = table.to_csv(to or None, index=False)
     print(text or '', end='')
-    return
-  with duckdb.connect() as connection:
-    connection.register('readings', table)
-    connection.execute(f"COPY (SELECT * FROM readings) TO '{options.to or '/dev/stdout'}' (FORMAT parquet)")
+  else:
+    with duckdb.connect() as connection:
+      connection.from_df(table).write_parquet(to or '/dev/stdout')  # no SQL, of which a name could become a part
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -64,11 +64,13 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
   parser.add_argument('--format', choices=('csv', 'parquet'), default='csv')
   parser.add_argument('--to', default='')
   parser.add_argument('--out', default='results')
-  found, unknown = parser.parse_known_args(list(words))
+  options, unknown = parser.parse_known_args(list(words))
   if unknown:
     raise ConfigError(f'{unknown[0]} is no argument here; there are --config, --probe, --format, --to and --out.')
-  return found
+  return options
 
 
 if __name__ == '__main__':
-  sys.exit(main(sys.argv[1:]))
+  from experiments import command
+
+  sys.exit(command.run(main, sys.argv[1:]))

@@ -1,9 +1,10 @@
 """Tables of stored runs: found by content, never by path."""
 
 import hashlib
-import json
+import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -11,8 +12,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from analysis.statistics import first_time
-from dynamics.plan import Cell, identity
+from dynamics import sealed
+from dynamics.plan import Cell, identity, table_identity
 
 
 class Missing(LookupError):
@@ -20,15 +21,15 @@ class Missing(LookupError):
 
 
 def done(cells: Sequence[Cell], out: pathlib.Path) -> list[bool]:
-  """For each cell, whether its run is finished and stored under `out`."""
-  return [(out / identity(cell) / 'done.json').is_file() for cell in cells]
+  """For each cell, whether its training is finished and all of its tables are made, under `out`. Parts are not read."""
+  return [(out / identity(cell) / 'done.json').is_file() and not _unmade(cell, cell.probes, out) for cell in cells]
 
 
 def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.DataFrame:
   """One tidy table of a probe over all cells: a row a (cell, member, step).
 
   Columns: cell (the run's identity), member, seed, every hyper value under its name, every static field that the sweep
-  changes under its path, step, finite, and the readings. NaN readings are NaN.
+  changes under its path, step, finite, and the readings: entry i of an array is 'name/i', see `entries`. NaN is NaN.
 
   Args:
     cells: what was asked for.
@@ -37,29 +38,45 @@ def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.
     make: the command that makes missing runs, for the error.
 
   Raises:
-    Missing: runs that are not there or not done, or a probe that was not on.
+    Missing: a probe that is not on, or runs or tables that are not there, not done, or not as they were written.
   """
-  absent = [cell for cell, there in zip(cells, done(cells, out), strict=True) if not there]
+  for cell in cells:
+    if probe not in cell.probes:
+      raise Missing(f'{probe!r} is no probe of this config; there are: {", ".join(cell.probes) or "none"}')
+  absent = [cell for cell in cells if not (out / identity(cell) / 'done.json').is_file() or _unmade(cell, (probe,), out)]
   if absent:
-    raise Missing(f'{len(absent)} of {len(cells)} runs are not in {out}; make them with: {make}')
-  return pd.concat([one(cell, probe, out / identity(cell), make) for cell in cells], ignore_index=True)
+    raise Missing(f'{len(absent)} of {len(cells)} tables of {probe!r} are not in {out}; make them with: {make}')
+  return pd.concat([cell_table(cell, probe, out, make) for cell in cells], ignore_index=True)
 
 
-def one(cell: Cell, probe: str, folder: pathlib.Path, make: str) -> pd.DataFrame:
+def cell_table(cell: Cell, probe: str, out: pathlib.Path, make: str) -> pd.DataFrame:
   """The table of one cell, whose bytes are checked to be those that the run wrote."""
-  written = json.loads((folder / 'done.json').read_text())['parts']  # name -> sha256
-  named = {folder / 'tables' / name: digest for name, digest in written.items()}
-  parts = {path: digest for path, digest in sorted(named.items()) if path.parent.name == probe}
-  if not parts:
-    on = ', '.join(sorted({path.parent.name for path in named}))
-    raise Missing(f'{folder} has no table of {probe!r}; there are: {on or "none"}. Switch it on and run: {make}')
+  folder = out / identity(cell)
+  for name in ('run.json', 'done.json'):
+    _sealed(folder / name, make)
+  place = folder / 'tables' / table_identity(cell, probe)
+  parts = {place / name: digest for name, digest in sorted(_sealed(place / 'done.json', make)['parts'].items())}
   for path, digest in parts.items():
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-      raise Missing(f'{path} is missing or damaged: remove {folder / "done.json"} and make its rows again with: {make}')
+      raise Missing(f'{path} is missing or damaged; make it again with: {make}')
+  if not parts:
+    raise Missing(f'{probe!r} is read at no step of this run; give it a schedule, and make it with: {make}')
   with duckdb.connect() as connection:
-    columns = connection.execute('SELECT * FROM read_parquet(?)', [[str(p) for p in parts]]).fetchnumpy()
+    columns = connection.execute('SELECT * FROM read_parquet(?)', [[_literally(path) for path in parts]]).fetchnumpy()
   # Parquet holds NaN as NULL, which comes back masked.
   return labelled(cell, {name: _filled(values) for name, values in columns.items()})
+
+
+def entries(table: pd.DataFrame, reading: str) -> np.ndarray:
+  """(row, r) an array reading, whose entries are the columns 'reading/0', 'reading/1', ...
+
+  Raises:
+    KeyError: no such reading.
+  """
+  count = next(i for i in itertools.count() if f'{reading}/{i}' not in table)
+  if not count:
+    raise KeyError(f'{reading} is no array of this table')
+  return table[[f'{reading}/{i}' for i in range(count)]].to_numpy()
 
 
 def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -89,26 +106,31 @@ def cube(table: pd.DataFrame, along: Sequence[str] = ('seed',)) -> xr.Dataset:
   return table[numeric.union(index)].set_index(index).to_xarray()
 
 
-def each_seed(table: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
-  """(t,) steps and (seed, t) values of one setting."""
-  arrays = cube(table)
-  return arrays['step'].to_numpy(), arrays[reading].transpose('seed', 'step').to_numpy()
-
-
-def last(table: pd.DataFrame, reading: str) -> np.ndarray:
-  """(seed,) the last reading."""
-  return each_seed(table, reading)[1][:, -1]
-
-
-def reached(table: pd.DataFrame, reading: str, level: float) -> np.ndarray:
-  """(seed,) the first step at which a reading is at least `level`; inf for never, NaN where it was lost before."""
-  steps, values = each_seed(table, reading)
-  return np.array([first_time(steps, v, level) for v in values])
-
-
 def summary(cell: Cell, out: pathlib.Path) -> Mapping[str, Any]:
-  """What done.json says of a run: the seconds of each part, the members that diverged."""
-  return json.loads((out / identity(cell) / 'done.json').read_text())
+  """What done.json says of a training: the seconds of each part, the members that diverged.
+
+  Raises:
+    Missing: a file that is not as it was written.
+  """
+  return _sealed(out / identity(cell) / 'done.json', 'the command of this config')
+
+
+def _unmade(cell: Cell, probes: Iterable[str], out: pathlib.Path) -> list[str]:
+  """The probes of a cell whose table has no done.json."""
+  tables = out / identity(cell) / 'tables'
+  return [probe for probe in probes if not (tables / table_identity(cell, probe) / 'done.json').is_file()]
+
+
+def _sealed(path: pathlib.Path, make: str) -> Mapping[str, Any]:
+  try:
+    return sealed.read(path)
+  except sealed.SealError as error:
+    raise Missing(f'{error}; remove it, and make it again with: {make}') from error
+
+
+def _literally(path: pathlib.Path) -> str:
+  """A path as a pattern that matches it alone: duckdb expands *, ? and [."""
+  return re.sub(r'[*?[]', lambda match: f'[{match[0]}]', str(path))
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ configs/prieto2025_stablemax_reference.py, and needs 80,000 steps.
 from configs._merge import merge
 from configs._prieto2025 import EVERY_PROBE, MLP, STABLEMAX
 
+STEPS = 3500
+
 
 def get_config():
   return merge(
@@ -18,7 +20,7 @@ def get_config():
     STABLEMAX,
     {
       'data.train_fraction': 0.6,
-      'steps': 3500,
+      'steps': STEPS,
       'schedule': dict(log_points=16, linear_points=20),
       'probes': EVERY_PROBE,
     },

@@ -156,6 +156,11 @@ def from_matrices(leaf: Leaf, matrices: Array) -> Array:
   return jnp.transpose(matrices.reshape([leaf.shape[k] for k in order]), inverse)
 
 
+def matrix_shape(leaf: Leaf) -> tuple[int, int, int]:
+  """(copies, rows, columns) of `matrices`."""
+  return _layout(leaf)[1]
+
+
 def _layout(leaf: Leaf) -> tuple[tuple[int, ...], tuple[int, int, int]]:
   if {*leaf.inputs} & {*leaf.outputs}:
     raise ValueError(f'{leaf.name} {leaf.shape} holds inputs and outputs along one axis, so it is no matrix')

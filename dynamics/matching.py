@@ -50,14 +50,14 @@ def matched(
   orders of its neighbours, until no layer changes. This ends in a local minimum, so there are two descents, and the closer end
   is returned: one starts from the current order, the other with a first sweep that only considers incoming weights. Hence the
   distance never increases, and two networks that differ only in the order of units become equal. Batch statistics are permuted
-  too, and so are the weights of step 0 in a `predictor`.
+  too, and so are the weights of step 0 of a `centred` or `linearised` model.
 
-  Layers form a chain in the order of `dynamics.inits.leaves.weights`: dense layers, convolutions, and a dense layer after a
-  flattened image. A vector belongs to the layer of the kernel in the same module ('input/bias'), or of the module whose name it
-  has before '_norm' ('input_norm/scale'). This structure is first tested by permuting random weights.
+  Layers form a chain in the order of the forward pass: dense layers, convolutions, and a dense layer after a flattened image. A
+  vector belongs to the layer of the kernel in the same module ('input/bias'), or of the module whose name it has before '_norm'
+  ('input_norm/scale'). This structure is first tested by permuting random weights.
 
   Args:
-    apply: (variables, x) -> outputs, of a `Problem`.
+    apply: (variables, x) -> outputs, of a `Model`.
     reference, variables: of the same shapes and dtypes. They may be traced; errors are raised while tracing.
     x: (n, ...) inputs, of which only shape and dtype matter.
     layers: patterns of the leaves of each layer from the first to the readout, for names that do not show them:
@@ -75,22 +75,24 @@ def matched(
   )
   if reference_shapes != shapes:
     raise ValueError('matching needs two networks of the same shapes and dtypes')
-  chain = _chain(variables, layers)
+  chain = _chain(apply, variables, x, layers)
   _check_invariance(apply, variables, x, chain)
   return _permuted(variables, chain, _orders(reference['params'], variables['params'], chain, sweeps))
 
 
-def permuted(variables: Variables, orders: Sequence[Array], layers: Patterns | None = None) -> Variables:
-  """The same network with unit j of hidden layer i taken from unit orders[i][j]; `layers` and errors as in `matched`."""
-  return _permuted(variables, _chain(variables, layers), orders)
+def permuted(
+  apply: Callable[..., Array], variables: Variables, x: Array, orders: Sequence[Array], layers: Patterns | None = None
+) -> Variables:
+  """The same network with unit j of hidden layer i taken from unit orders[i][j]; other arguments and errors as in `matched`."""
+  return _permuted(variables, _chain(apply, variables, x, layers), orders)
 
 
 # ---- structure ----------------------------------------------------------------------------------------------------
 
 
-def _chain(variables: Variables, patterns: Patterns | None) -> tuple[Layer, ...]:
+def _chain(apply, variables: Variables, x: Array, patterns: Patterns | None) -> tuple[Layer, ...]:
   """The layers from first to last, after checking that the shapes of all leaves agree with a chain."""
-  kernels = [leaf for leaf in weights(describe(variables['params'])) if len(leaf.shape) > 1]
+  kernels = [leaf for leaf in weights(describe(apply, variables, x)) if len(leaf.shape) > 1]
   patterns = [_default_patterns(leaf.name) for leaf in kernels] if patterns is None else patterns
   chain = []
   for layer_patterns in patterns:
@@ -104,8 +106,8 @@ def _chain(variables: Variables, patterns: Patterns | None) -> tuple[Layer, ...]
   for a, b in itertools.pairwise(chain):
     if b.shape[-2] % a.units:
       raise ValueError(
-        f'matching needs a chain of layers, but {b.kernel} is {b.shape} after {a.kernel}, {a.shape}; another order than that of '
-        'the names is given by layers='
+        f'matching needs a chain of layers, but {b.kernel} is {b.shape} after {a.kernel}, {a.shape}; another order is given by '
+        'layers='
       )
   for collection, tree in variables.items():
     for name, v in trees.by_path(tree).items():
@@ -182,7 +184,7 @@ def _check_invariance(apply, variables: Variables, x: Array, chain: tuple[Layer,
       raise ValueError(
         f'matching needs a chain of layers, but another order of the units of {layer.kernel}, and of the inputs of '
         f'{chain[i + 1].kernel}, changes what the network gives: attention, recurrence and skip connections are no chains; '
-        'another order than that of the names is given by layers='
+        'another order is given by layers='
       )
 
 

@@ -197,7 +197,7 @@ def _check_field(field: str, valid: Mapping[str, Any]) -> None:
   head, _, last = field.rpartition('.')
   if field == 'seeds':
     raise ConfigError('sweep names seeds, which need no sweep: set seeds = (0, 1, 2).')
-  if field in valid or not head:  # `resolve` knows the fields at the top
+  if field in valid:
     return
   block_known = any(path.startswith(f'{head}.') for path in valid)
   twins = [path for path in valid if path.rpartition('.')[2] == last]
@@ -205,6 +205,8 @@ def _check_field(field: str, valid: Mapping[str, Any]) -> None:
     raise ConfigError(f'sweep names {field}, but {last} is static, not a traced value: sweep {twins[0]}.')
   if any(path.startswith('hyper.') for path in twins):
     raise ConfigError(f'sweep names {field}, but {last} is a traced value, not a static one: sweep hyper.{last}.')
+  if not head:  # `resolve` knows the fields at the top
+    return
   if not block_known:
     raise ConfigError(unknown(f'sweep: {field}', field, valid))
   # Another name of a block, set by the same sweep, may have this field or read this hyper value: `resolve` will tell.

@@ -124,7 +124,10 @@ def check(path: str, value: Any, kind: Any) -> Any:
   }
   if not fits[kind]:
     raise ConfigError(f'{path} is {value!r}, which is {_kind(value)}; it must be {KINDS[kind]}.')
-  return kind(value)
+  try:
+    return kind(value)
+  except OverflowError as error:
+    raise ConfigError(f'{path} is a whole number that no float holds.') from error
 
 
 def choose(path: str, name: Any, options: Mapping[str, Any]) -> Any:

@@ -44,10 +44,16 @@ class Event(NamedTuple):
 
 
 def start(study: Study) -> Callable[[Members, Data], tuple[State, Frozen]]:
-  """The state at step 0."""
+  """The state at step 0.
+
+  Raises:
+    ValueError: while it is traced: a schedule of a probe or an intervention that the problem does not have.
+  """
 
   def of_member(member, data):
     problem, data = _problem(study, member, data)
+    _check_names('schedule', study.schedule, problem.probes)
+    _check_names('interventions', study.interventions, problem.interventions)
     variables = dict(problem.model.init(trees.named_key(member.keys, 'init'), data))
     drawn = variables.pop('frozen', {})
     frozen = Frozen(jax.tree.map(jnp.copy, variables), drawn)
@@ -141,6 +147,12 @@ def leaf_rates(problem: Problem, t: Array):
 
 def _problem(study: Study, member: Members, data: Data) -> tuple[Problem, Data]:
   return study.problem(member.hyper, member.source), data._replace(source=member.source)
+
+
+def _check_names(field: str, names: Iterable[str], known: Mapping) -> None:
+  for name in names:
+    if name not in known:
+      raise ValueError(f'study.{field} names {name!r}; there are {", ".join(known) or "none"}')
 
 
 def _joined(state: State, frozen: Frozen) -> Variables:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from dynamics import network, study
 from dynamics.components import Part
@@ -24,7 +24,8 @@ def build(cell: Cell) -> study.Study:
   """
   config = cell.config
   problem = experiment({**config, 'probes': cell.probes}, _source_model(cell))
-  problem(_example({**cell.hyper}), None)  # makes, outside of any trace, all that reads no hyper value
+  largest = {name: np.float32(max(values)) for name, values in cell.hyper.items()}
+  problem(largest, None)  # outside of any trace: makes all that reads no hyper value, and a component may look at its own
   times = lambda blocks: {name: study.times(config['steps'], **entry['schedule']) for name, entry in blocks.items()}
   return study.Study(
     problem=problem,
@@ -72,11 +73,6 @@ def shapes(task) -> Data:
   return jax.eval_shape(lambda: task.draw(jax.random.key(0)))
 
 
-def _example(hyper: Mapping[str, tuple[float, ...]]) -> dict[str, jax.Array]:
-  """The hyper values of the first member."""
-  return {name: jnp.float32(values[0]) for name, values in hyper.items()}
-
-
 def _family(block: str, parts: Mapping[str, Part], make, hyper) -> dict[str, Any]:
   return {where.partition('.')[2]: make(where, hyper) for where in parts if where.startswith(f'{block}.')}
 
@@ -100,6 +96,6 @@ def _source_model(cell: Cell) -> Callable[[], Model] | None:
   if cell.source is None:
     return None
   other = cell.source.cell
-  hyper = {name: (values[cell.source.members[0]],) for name, values in other.hyper.items()}
+  hyper = {name: np.float32(values[cell.source.members[0]]) for name, values in other.hyper.items()}
   problem = experiment({**other.config, 'probes': {}}, _source_model(other))
-  return lambda: problem(_example(hyper), None).model
+  return lambda: problem(hyper, None).model

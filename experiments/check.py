@@ -1,4 +1,4 @@
-"""What is refused before anything is compiled or written: components that do not fit together, and sizes that no device holds."""
+"""What is refused before anything is compiled or written: components that do not fit together."""
 
 import contextlib
 import itertools
@@ -8,22 +8,22 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dynamics import train
 from dynamics.components import NEEDS
 from dynamics.leaves import weights
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
-from dynamics.study import Study
-from dynamics.types import Data, Problem
+from dynamics.study import Study, due
+from dynamics.types import Data, Frozen, Problem, State
 from experiments.build import build, shapes
 from experiments.resolve import families, needs_x64, parts_of
+from experiments.sizes import Shapes
 
-ADVICE = 'take fewer seeds or members, a smaller model, fewer examples, or fewer probes with large readings'
 
-
-def check_cell(cell: Cell) -> None:
-  """Traces the data, the start, the steps, every intervention and every probe of a cell.
+def check_cell(cell: Cell) -> tuple[Study, Shapes]:
+  """Traces the data, the start, the steps, every intervention and every probe of a cell, and gives their shapes.
 
   Raises:
     ConfigError: the first thing that does not fit, in a sentence.
@@ -33,26 +33,29 @@ def check_cell(cell: Cell) -> None:
     devices = cell.config['data_parallel']
     if devices > jax.device_count():
       raise ConfigError(f'data_parallel is {devices}; there are only {jax.device_count()} devices here.')
-    key, hyper = train.seed_key(0), {name: jnp.float32(values[0]) for name, values in cell.hyper.items()}
+    hyper = {name: np.float32(values[0]) for name, values in cell.hyper.items()}  # numpy's, so that nothing is compiled
     problem = study.problem(hyper, None)
     data = shapes(problem.task)
     _check_batch(cell, problem, data)
     _check_needs(cell, problem, data)
-    train.check_common_data(study, train.join(cell.seeds, cell.hyper))
-    _trace(cell, study, key, hyper, data)
+    for times in (study.schedule, study.interventions):
+      due(times, study.steps)
+    train.check_common_data(study, train.Members((), {name: np.float32(values) for name, values in cell.hyper.items()}))
+    return study, _trace(cell, study, hyper, data)
 
 
-def _trace(cell: Cell, study: Study, key, hyper, data: Data) -> None:
+def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data) -> Shapes:
   """Every program of one member, from shapes."""
-  member = train.Members(key, hyper, source_shapes(cell))
-  state, frozen = jax.eval_shape(train.start(study), member, data)
+  member = _member(cell, hyper)
+  state, frozen = _start(study, member, data)
+  _check_state(cell, state, frozen)
 
   def loss(state, frozen, member, data):
     problem, data = study.problem(member.hyper, member.source), data._replace(source=member.source)
-    batch = problem.batch(key, data, jnp.int32(0))
+    batch = problem.batch(member.keys, data, jnp.int32(0))
     share = jax.tree.map(lambda x: x[: x.shape[0] // cell.config['data_parallel']], batch)
     variables = {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
-    return problem.objective(variables, share, key)
+    return problem.objective(variables, share, member.keys)
 
   value, _ = jax.eval_shape(loss, state, frozen, member, data)
   if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
@@ -63,9 +66,23 @@ def _trace(cell: Cell, study: Study, key, hyper, data: Data) -> None:
   for name in study.interventions:
     with sentences(f'interventions.{name}'):
       jax.eval_shape(train.intervene(study, name), state, frozen, member, data, step)
+  readings = {}
   for name in study.schedule:
     with sentences(f'probes.{name}'):
-      jax.eval_shape(train.measure(study, name), state, frozen, member, data, step)
+      readings[name], _ = jax.eval_shape(train.measure(study, name), state, frozen, member, data, step)
+  return Shapes(state, frozen, data, readings)
+
+
+def _start(study: Study, member: train.Members, data: Data) -> tuple[State, Frozen]:
+  """State and start of one member; where a probe refuses to begin, the sentence names it."""
+  alone = lambda schedule: jax.eval_shape(train.start(study._replace(schedule=schedule)), member, data)
+  try:
+    return alone(study.schedule)
+  except (TypeError, ValueError):
+    for name, times in study.schedule.items():
+      with sentences(f'probes.{name}'):
+        alone({name: times})
+    raise
 
 
 def _check_batch(cell: Cell, problem: Problem, data: Data) -> None:
@@ -111,17 +128,38 @@ def _facts(cell: Cell, problem: Problem, data: Data) -> Mapping[str, bool]:
   }
 
 
-def source_shapes(cell: Cell, *axes: int):
-  """The shapes of the source run's variables, with leading axes."""
+def _check_state(cell: Cell, state: State, frozen: Frozen) -> None:
+  """Whether a run can go on with the training of its source."""
+  if cell.source is None or cell.source.take != 'state':
+    return
+  listening = [name for name, probe in state.probes.items() if jax.tree.leaves(probe)]
+  if listening:
+    raise ConfigError(
+      f"source: take='state' begins in the middle, where probes.{listening[0]} cannot: it listens from the start."
+    )
+  kinds = lambda tree: jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree)
+  if kinds((state._replace(probes={}), frozen)) != kinds(_start_shapes(cell.source.cell)):
+    raise ConfigError("source: take='state' goes on with a training, but that run's state has other shapes than this one's.")
+
+
+def source_shapes(cell: Cell):
+  """The shapes of the source run's variables, of one member."""
   if cell.source is None:
     return None
-  other = cell.source.cell
-  study = build(other._replace(probes={}))
-  hyper = {name: jnp.float32(values[0]) for name, values in other.hyper.items()}
-  member = train.Members(train.seed_key(0), hyper, source_shapes(other))
-  state, frozen = jax.eval_shape(train.start(study), member, shapes(study.problem(hyper, None).task))
-  variables = {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
-  return jax.tree.map(lambda x: jax.ShapeDtypeStruct((*axes, *x.shape), x.dtype), variables)
+  state, frozen = _start_shapes(cell.source.cell)
+  return {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
+
+
+def _start_shapes(cell: Cell) -> tuple[State, Frozen]:
+  """State and start of one member without probes."""
+  study = build(cell._replace(probes={}))
+  hyper = {name: np.float32(values[0]) for name, values in cell.hyper.items()}
+  return jax.eval_shape(train.start(study), _member(cell, hyper), shapes(study.problem(hyper, None).task))
+
+
+def _member(cell: Cell, hyper: Mapping[str, np.float32]) -> train.Members:
+  """Shapes of a member's key and source, with its hyper values."""
+  return train.Members(jax.eval_shape(lambda: train.seed_key(0)), hyper, source_shapes(cell))
 
 
 @contextlib.contextmanager
@@ -137,7 +175,3 @@ def sentences(where: str = '') -> Iterator[None]:
   except (TypeError, ValueError, MemoryError, OverflowError) as error:
     text = (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')
     raise ConfigError(f'{head}{text}.') from error
-
-
-def check_sizes(cell: Cell, columns: Mapping, state_bytes: int) -> None:
-  """Readings and state, against what the host and the device hold."""

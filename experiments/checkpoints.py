@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import absl.logging
@@ -14,8 +14,9 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 
 from dynamics import trees
+from dynamics.sealed import seal
 from dynamics.types import Tree
-from experiments.disk import Damage, StoreError, check_space, faults, reason, seal
+from experiments.disk import Damage, StoreError, check_space, faults, reason
 
 KEEP = 2  # newest checkpoints kept
 
@@ -23,11 +24,11 @@ absl.logging.set_verbosity(absl.logging.FATAL)  # orbax warns of what is meant h
 
 
 class Folder:
-  """Checkpoints under folder/<step>: the newest two and the milestones. What is saved goes to disk while training goes on."""
+  """Checkpoints under folder/<step>: the newest two, and the steps `keep`. They go to disk while training goes on."""
 
-  def __init__(self, folder: pathlib.Path, milestones: tuple[int, ...], say):
+  def __init__(self, folder: pathlib.Path, keep: tuple[int, ...], say: Callable[[str], None]):
     self.folder, self.say = folder, say
-    self._milestones = milestones
+    self._keep = keep
     self._manager: ocp.CheckpointManager | None = None
 
   def steps(self) -> list[int]:
@@ -88,6 +89,8 @@ class Folder:
 
   def set_aside(self, step: int, error: Exception, aside: pathlib.Path) -> None:
     """Moves a checkpoint that cannot be used to `aside`, for a look."""
+    if not (self.folder / str(step)).exists():
+      return
     aside.mkdir(exist_ok=True)
     target = next(t for i in range(10**6) if not (t := aside / f'{step}-{i}').exists())
     (self.folder / str(step)).rename(target)
@@ -100,7 +103,7 @@ class Folder:
 
   def _open(self) -> ocp.CheckpointManager:
     if self._manager is None:
-      keep = policy.AnyPreservationPolicy([policy.LatestN(KEEP), policy.CustomSteps(list(self._milestones))])
+      keep = policy.AnyPreservationPolicy([policy.LatestN(KEEP), policy.CustomSteps(list(self._keep))])
       options = ocp.CheckpointManagerOptions(preservation_policy=keep, cleanup_tmp_directories=True)
       self._manager = ocp.CheckpointManager(self.folder.absolute(), options=options)
     return self._manager

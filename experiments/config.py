@@ -33,7 +33,7 @@ def read(argv: Sequence[str]) -> tuple[list[plan.Cell], list[str]]:
       if flag == '--config':
         path = value
       else:
-        changes.append((flag.removeprefix('--config.'), literal(value)))
+        changes.append((flag.removeprefix('--config.'), files.plain(literal(value), flag)))
     else:
       rest.append(word)
   if path is None:
@@ -44,7 +44,7 @@ def read(argv: Sequence[str]) -> tuple[list[plan.Cell], list[str]]:
 def cells(path: str, changes: Sequence[tuple[str, object]] = ()) -> list[plan.Cell]:
   """The cells of a config file with some of its fields changed. Whether their parts fit together, `check` tells."""
   config = files.load(path)
-  for field, value in changes:
+  for field, value in sorted(changes, key=lambda change: change[0] != 'sweep'):  # the sweep first: it forbids what it sets
     config = plan.override(config, field, value)
   return plan.cells(config, resolve_config)
 

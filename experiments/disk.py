@@ -1,14 +1,14 @@
-"""Faults of a disk as sentences, and small JSON files that are whole, sealed, or not there."""
+"""Faults of a disk as sentences, and sealed JSON files that are whole or not there."""
 
 import contextlib
 import errno
-import hashlib
-import json
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from dynamics import sealed
 
 SPARE = 2**16  # bytes beside the arrays that a checkpoint takes
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -49,36 +49,30 @@ def check_space(folder: pathlib.Path, arrays) -> None:
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-  """A JSON file as it was written.
+  """A sealed JSON file as it was written.
 
   Raises:
-    StoreError: one that is cut short, edited, or no block of fields.
+    StoreError: one that is missing, cut short, edited, or no block of fields.
   """
-  again = 'remove it and give the same command again to go on'
   try:
-    content = json.loads(path.read_text())
-  except (ValueError, OSError) as error:
-    raise StoreError(f'{path} cannot be read ({error}): {again}.') from error
-  if not isinstance(content, dict) or content.pop('sha256', None) != seal(content):
-    raise StoreError(f'{path} is not as it was written: {again}.')
-  return content
+    return sealed.read(path)
+  except sealed.SealError as error:
+    raise StoreError(f'{error}: remove it and give the same command again to go on.') from error
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
   """Whole or not at all, with a digest of itself."""
   temporary = path.with_suffix('.tmp')
   with faults(path.parent):
-    with temporary.open('w') as file:
-      json.dump({**content, 'sha256': seal(content)}, file, indent=1)
-      file.flush()
-      os.fsync(file.fileno())
-    temporary.rename(path)
+    try:
+      with temporary.open('w', encoding='utf-8') as file:
+        file.write(sealed.sealed(content))
+        file.flush()
+        os.fsync(file.fileno())
+      temporary.rename(path)
+    finally:
+      temporary.unlink(missing_ok=True)
     sync(path.parent)
-
-
-def seal(content: Mapping[str, Any]) -> str:
-  """A digest of what JSON keeps of a block of fields."""
-  return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def sync(folder: pathlib.Path) -> None:

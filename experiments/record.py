@@ -42,6 +42,16 @@ def note(folder: pathlib.Path, cell, now: dict, command: str, say) -> None:
   write_json(path, record)
 
 
+def is_there(folder: pathlib.Path) -> bool:
+  """Whether run.json is there, as it was written.
+
+  Raises:
+    StoreError: it is there and is not.
+  """
+  path = folder / 'run.json'
+  return path.is_file() and bool(read_json(path))
+
+
 def git_state() -> str:
   """The commit of the code, with '+' where the tree has changes; 'unknown' where the code is not in a repository of its own."""
   here = pathlib.Path(__file__).parent

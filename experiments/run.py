@@ -19,11 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from dynamics.schema import ConfigError
-from experiments import cores, progress
+from experiments import command, cores, progress
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
-CHECKPOINT, PART = 50_000, 1_500  # bytes that a checkpoint and a part take beside their numbers
 FLAGS = ('--config', '--out', '--dry_run', '--save_every', '--at', '--help')
 
 
@@ -49,11 +48,11 @@ def main(argv: Sequence[str]) -> int:
 
         cells, rest = config.read(argv)
         options = parse(rest)._replace(command=again)
-        check(cells, options.out, screen)
         if options.dry_run:
           for line in plan_lines(cells, options.out):
             screen.say(line)
           return 0
+        check(cells, options.out, screen)
       outcome = run_cells(cells, options)
   except (ConfigError, StoreError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
@@ -67,14 +66,38 @@ def main(argv: Sequence[str]) -> int:
 
 
 def check(cells, out: pathlib.Path, screen: progress.Screen) -> None:
-  """Traces all cells that are still to run, before anything is written."""
-  from dynamics.plan import identity
+  """Traces all cells in which something is to be made, their sources first, before anything is written."""
   from experiments.check import check_cell
+  from experiments.sizes import check_sizes
 
-  for number, cell in enumerate(cells):
-    screen.show(f'checking cell {number + 1} of {len(cells)}')
-    if not (out / identity(cell) / 'done.json').is_file():
-      check_cell(cell)
+  runs = [run for run in chain(cells) if status(run, out) != 'done']
+  for number, cell in enumerate(runs):
+    screen.show(f'checking cell {number + 1} of {len(runs)}')
+    study, shapes = check_cell(cell)
+    check_sizes(cell, study, shapes, out)
+
+
+def chain(cells) -> list:
+  """All runs that a command is about, each after its source, and each once."""
+  from dynamics.plan import identity
+
+  runs = {}
+  for cell in cells:
+    before = chain([cell.source.cell]) if cell.source else []
+    for run in [*before, cell]:
+      runs.setdefault((identity(run), run.milestones, repr(run.probes)), run)
+  return list(runs.values())
+
+
+def status(cell, out: pathlib.Path) -> str:
+  """'to run', 'to read' where the training is done and a table is not, or 'done'. Files are not read."""
+  from dynamics import plan
+
+  folder = out / plan.identity(cell)
+  tables = [folder / 'tables' / plan.table_identity(cell, probe) for probe in cell.probes]
+  if not (folder / 'done.json').is_file():
+    return 'to run'
+  return 'done' if all((table / 'done.json').is_file() for table in tables) else 'to read'
 
 
 def parse(words: Sequence[str]) -> Options:
@@ -86,7 +109,7 @@ def parse(words: Sequence[str]) -> Options:
       options = options._replace(dry_run=True)
     elif flag in ('--out', '--save_every', '--at'):
       value = value if equals or not words else words.pop(0)
-      field = {'--out': _folder, '--save_every': _seconds, '--at': _moment}[flag](value)
+      field = {'--out': lambda text: command.folder('--out', text), '--save_every': _seconds, '--at': _moment}[flag](value)
       options = options._replace(**{'at_checkpoints' if flag == '--at' else flag[2:]: field})
     elif flag in FLAGS:
       raise ConfigError(f'{flag} takes no value, but is given {value!r}.')
@@ -94,14 +117,6 @@ def parse(words: Sequence[str]) -> Options:
       near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, FLAGS, n=1)]
       raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(FLAGS)}.')
   return options
-
-
-def _folder(text: str) -> pathlib.Path:
-  if not text:
-    raise ConfigError('--out needs a value: --out=DIR.')
-  if '://' in text:
-    raise ConfigError(f'--out is {text!r}; it must be a folder of this machine, because runs are locked and synced there.')
-  return pathlib.Path(text).expanduser()
 
 
 def _moment(text: str) -> bool:
@@ -130,8 +145,8 @@ def run_cells(cells, options: Options, say: Callable[[str], None] | None = None)
     # Where compiled programs cannot be kept they are made again: no reason to talk.
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
     say = say or screen.say
-    command = options.command or shlex.join(sys.argv)
-    desk = Desk(options.out, options.save_every, command, options.at_checkpoints, say, screen, stop)
+    words = options.command or shlex.join(sys.argv)
+    desk = Desk(options.out, options.save_every, words, options.at_checkpoints, say, screen, stop)
     try:
       for number, cell in enumerate(cells):
         if stop.heard:
@@ -148,57 +163,35 @@ def run_cells(cells, options: Options, say: Callable[[str], None] | None = None)
 
 
 def plan_lines(cells, out: pathlib.Path) -> Iterator[str]:
-  """What a run would do, from shapes alone: a line a source run, a line a cell, and the sum."""
-  total, compiled = 0, 0
-  for cell in cells:
-    for source in _sources(cell):
-      yield f'{_line(source, out)[0]}  [source]'
-    line, bytes_, programs = _line(cell, out)
+  """What a run would do, from shapes alone: a line a run, sources first, and the sum."""
+  from experiments.check import check_cell
+  from experiments.sizes import check_sizes
+
+  asked, runs, total, compiled = {id(cell) for cell in cells}, chain(cells), 0, 0
+  for cell in runs:
+    study, shapes = check_cell(cell)
+    check_sizes(cell, study, shapes, out)
+    line, bytes_, programs = _line(cell, study, shapes, out)
     total, compiled = total + bytes_, compiled + programs
-    swept = ', '.join(f'{k}={v}' for k, v in cell.swept.items()) or 'the only cell'
-    yield f'{line}  [{swept}]'
-  yield (
-    f'{len(cells)} cells, {sum(c.members for c in cells)} members, {compiled} programs to compile, '
-    f'about {progress.size(total)} of results in {out}'
-  )
+    swept = ', '.join(f'{k}={v}' for k, v in cell.swept.items())
+    yield f'{line}  [{swept or ("the only cell" if id(cell) in asked else "source")}]'
+  text = f'{len(runs)} cells, {sum(cell.members for cell in runs)} members, {compiled} programs to compile'
+  yield f'{text}, about {progress.size(total)} of results in {out}'
 
 
-def _sources(cell):
-  """The chain of runs that must be there before a cell, the first first."""
-  return [] if cell.source is None else [*_sources(cell.source.cell), cell.source.cell]
-
-
-def _line(cell, out: pathlib.Path) -> tuple[str, int, int]:
+def _line(cell, study, shapes, out: pathlib.Path) -> tuple[str, int, int]:
   """What a cell would do; bytes of its results; programs to compile."""
-  import jax
-
-  from dynamics import plan, train, trees
+  from dynamics import plan
   from dynamics.study import due
-  from experiments import tables
-  from experiments.build import build
-  from experiments.check import source_shapes
-  from experiments.resolve import needs_x64
+  from experiments import sizes
   from experiments.work import PROGRAMS
 
-  with jax.enable_x64(needs_x64(cell)):
-    study = build(cell)
-    source = source_shapes(cell, cell.members)
-    columns, state, frozen = tables.schema(
-      study, jax.eval_shape(lambda: train.join(cell.seeds, cell.hyper))._replace(source=source)
-    )
-  parameters = trees.size(state.variables['params']) // cell.members
-  row = {probe: sum(dtype.itemsize for dtype in kinds.values()) + 13 for probe, kinds in columns.items()}
-  bytes_ = sum(PART + row[probe] * len(study.schedule[probe]) * cell.members for probe in columns)
-  memory = lambda tree: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
-  bytes_ += (2 + len(cell.milestones)) * (CHECKPOINT + memory(state)) + memory(frozen)
+  bytes_ = sum(sizes.disk(cell, study, shapes).values())
   programs = PROGRAMS + len(study.schedule) + len(study.interventions)
-  folder = out / plan.identity(cell)
-  whole = [probe for probe in cell.probes if tables.is_whole(folder / 'tables' / plan.table_identity(cell, probe))]
-  trained = (folder / 'done.json').is_file()
-  status = 'to run' if not trained else 'done' if len(whole) == len(cell.probes) else 'to read'
   line = (
-    f'{plan.identity(cell)}  {status}  {cell.members} members x {study.steps} steps  {parameters:,} parameters a member  '
-    f'{programs} programs  {len(due(study.schedule, study.steps))} probe times  {progress.size(bytes_)}'
+    f'{plan.identity(cell)}  {status(cell, out)}  {cell.members} members x {study.steps} steps  '
+    f'{sizes.parameters(shapes):,} parameters a member  {programs} programs  '
+    f'{len(due(study.schedule, study.steps))} probe times  {progress.size(bytes_)}'
   )
   return line, bytes_, programs
 
@@ -214,4 +207,4 @@ def cache(out: pathlib.Path) -> None:
 
 if __name__ == '__main__':
   cores.spread()
-  sys.exit(main(sys.argv[1:]))
+  sys.exit(command.run(main, sys.argv[1:]))

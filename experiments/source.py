@@ -21,7 +21,7 @@ def source(
   Args:
     config: the file of the other run's config.
     at: the step of its checkpoint, or 'end'.
-    select: fields of that config and their values, {'hyper.lr': 0.1}: they must leave one member a seed.
+    select: fields of that config with their values, dict(hyper=dict(lr=0.1)): they must leave one member a seed.
     take: 'variables', for an init or an objective that reads them; 'state', to go on with the training itself.
   """
 
@@ -34,16 +34,16 @@ def resolve_source(cell: Cell, given: Mapping[str, Any], resolve_config: Callabl
   """
   block = resolve(given, fields(source), 'source')
   other = files.load(block['config'])
-  selected = block['select'] or {}
-  if not isinstance(selected, Mapping):
-    raise ConfigError(f"source.select is {selected!r}; it must be a block such as {{'hyper.lr': 0.1}}.")
+  if not isinstance(block['select'] or {}, Mapping):
+    raise ConfigError(f'source.select is {block["select"]!r}; it must be a block such as dict(hyper=dict(lr=0.1)).')
+  selected = plan.flat(block['select'] or {})
   cells = [(c, i) for c in plan.cells(other, resolve_config) for i in range(c.members) if _matches(c, i, selected)]
   members = []
   for seed in cell.seeds:
     of_seed = [(c, i) for c, i in cells if c.seeds[i] == seed]
     if len(of_seed) != 1:
       those = f'{len(of_seed)} members of seed {seed}' if of_seed else f'no member of seed {seed}'
-      raise ConfigError(f'source: {block["config"]} has {those} with {dict(selected)}: source.select must leave one a seed.')
+      raise ConfigError(f'source: {block["config"]} has {those} with {selected}: source.select must leave one a seed.')
     members += of_seed
   if len({plan.identity(c) for c, _ in members}) > 1:
     raise ConfigError(f'source: seeds lie in different cells of {block["config"]}: source.select must name one cell.')

@@ -1,52 +1,56 @@
 """Reading what a source run left: its variables, or its whole state to go on with."""
 
+import pathlib
+
 import jax
 import numpy as np
 
 from dynamics import parallel, plan, train
 from dynamics.plan import Cell
-from dynamics.schema import ConfigError
+from dynamics.types import Frozen, State, Variables
 from experiments import checkpoints
 from experiments.build import build
+from experiments.disk import StoreError, faults, reason
 from experiments.resolve import needs_x64
 
 
-def variables(cell: Cell, out):
-  """The source run's variables for our members, leaves (m, ...), or None."""
+def variables(cell: Cell, out: pathlib.Path) -> Variables | None:
+  """The source run's variables for our members, leaves (m, ...); None where there is no source."""
   if cell.source is None:
     return None
   state, frozen = _read(cell, out)
   return {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
 
 
-def state(cell: Cell, out, like_state, like_frozen):
-  """(step, state, frozen) of the source run for our members, to go on with.
+def state(cell: Cell, out: pathlib.Path, like: State) -> tuple[int, State, Frozen]:
+  """(step, state, frozen) of the source run for our members, to go on with; probes begin as in `like`, and hold no arrays."""
+  state, frozen = _read(cell, out)
+  return cell.source.at, state._replace(probes=like.probes), frozen
+
+
+def _read(cell: Cell, out: pathlib.Path) -> tuple[State, Frozen]:
+  """State and start of the source run at its checkpoint, for our members, every byte checked.
 
   Raises:
-    ConfigError: a source whose state is not like ours.
+    StoreError: a checkpoint that is missing or damaged.
   """
-  state, frozen = _read(cell, out)
-  state = state._replace(probes=like_state.probes)
-  for ours, theirs in ((like_state._replace(probes={}), state._replace(probes={})), (like_frozen, frozen)):
-    kinds = [jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree) for tree in (ours, theirs)]
-    if kinds[0] != kinds[1]:
-      raise ConfigError("source: take='state' goes on with a training, but that run's state has other shapes than this one's.")
-  if jax.tree.leaves(like_state.probes):
-    raise ConfigError("source: take='state' begins in the middle, where probes that listen from the start cannot be read.")
-  return cell.source.at, state, frozen
-
-
-def _read(cell: Cell, out):
-  """State and start of the source run at its checkpoint, for our members, every byte checked."""
-  other, at = cell.source.cell, cell.source.at
-  folder = out / plan.identity(other)
-  silent = other._replace(probes={})
+  silent, at = cell.source.cell._replace(probes={}), cell.source.at
+  folder = out / plan.identity(silent)
   with jax.enable_x64(needs_x64(silent)):
-    study = build(silent)
-    members = train.join(other.seeds, other.hyper, variables(other, out))
-    programs = train.compile_programs(study, parallel.mesh(other.members, devices=jax.devices()[:1]))
+    members = train.join(silent.seeds, silent.hyper, variables(silent, out))
+    programs = train.compile_programs(build(silent), parallel.mesh(silent.members, devices=jax.devices()[:1]))
     like_state, like_frozen = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
-    state, _ = checkpoints.Folder(folder / 'checkpoints', (), print).read(at, like_state)
-    frozen, _ = checkpoints.Folder(folder / 'start', (), print).read(0, like_frozen)
+  tree = (_leaves(folder, 'checkpoints', at, like_state), _leaves(folder, 'start', 0, like_frozen))
   rows = np.asarray(cell.source.members)
-  return jax.tree.map(lambda x: x[rows], (state, frozen))
+  return jax.tree.map(lambda x: x[rows], tree)
+
+
+def _leaves(folder: pathlib.Path, place: str, step: int, like):
+  with faults(folder):
+    try:
+      return checkpoints.Folder(folder / place, (), print).read(step, like)[0]
+    except StoreError:
+      raise
+    except Exception as error:  # any fault of a damaged file: there are as many as file formats
+      text = f'source: {folder / place / str(step)} is missing or damaged ({reason(error)})'
+      raise StoreError(f'{text}: remove {folder / "done.json"} and give the same command again to make it anew.') from error

@@ -32,9 +32,9 @@ class Pass:
   kill between the two loses nothing: parts that no checkpoint names are dropped and made again.
   """
 
-  def __init__(self, run: 'Run', place: str, names: Mapping[str, str]):
+  def __init__(self, run: 'Run', place: str, names: Mapping[str, str], keep: tuple[int, ...]):
     self.run, self.names = run, dict(names)  # probe -> name of its table
-    self.checkpoints = checkpoints.Folder(run.folder / place, run.milestones if place == 'checkpoints' else (), run.say)
+    self.checkpoints = checkpoints.Folder(run.folder / place, keep, run.say)
     self._pending: dict[str, list] = {}
     self._parts: dict[str, str] = {}  # name -> sha256
     self.since = time.monotonic()  # when it was last saved
@@ -108,6 +108,17 @@ class Pass:
       self._drop_others()
       return None
 
+  def read(self, step: int, like: State) -> State | None:
+    """The state of a checkpoint; None, after moving it to damaged/, where its bytes are not those that were saved."""
+    with faults(self.run.folder):
+      try:
+        return self.checkpoints.read(step, like)[0]
+      except StoreError:
+        raise
+      except Exception as error:  # see `newest`
+        self.checkpoints.set_aside(step, error, self.run.folder / 'damaged')
+        return None
+
   def finish(self, step: int, state: State) -> None:
     """The last checkpoint, read back with all table parts; then the done-markers of the tables."""
     self.save(step, state)
@@ -120,9 +131,14 @@ class Pass:
           raise Damage(f'its table part {lost[0]} is missing or damaged')
       except Exception as error:  # see `newest`
         raise StoreError(f'{self.run.folder}: {reason(error)}; the disk does not keep what is written to it.') from error
+    self.mark_done()
+
+  def mark_done(self) -> None:
+    """The done-markers of the tables alone."""
     for name in self.names.values():
       parts = {part.split('/')[1]: sha for part, sha in self._parts.items() if part.split('/')[0] == name}
-      (self.run.tables / name).mkdir(parents=True, exist_ok=True)
+      with faults(self.run.folder):
+        (self.run.tables / name).mkdir(parents=True, exist_ok=True)
       write_json(self.run.tables / name / 'done.json', {'parts': parts})
 
   def _drop_others(self) -> None:
@@ -142,9 +158,21 @@ class Run:
     self.tables = folder / 'tables'
     self._start = checkpoints.Folder(folder / 'start', (0,), say)
 
-  def open_pass(self, names: Mapping[str, str], replay: bool = False) -> Pass:
-    """A pass that makes these tables, probe -> name."""
-    return Pass(self, 'replay' if replay else 'checkpoints', names)
+  def training(self, names: Mapping[str, str]) -> Pass:
+    """The pass that trains and makes these tables, probe -> name."""
+    return Pass(self, 'checkpoints', names, self.milestones)
+
+  def archive(self) -> Pass:
+    """The checkpoints of a finished training, to read and to add milestones to: none of them goes."""
+    return Pass(self, 'checkpoints', {}, (*self.milestones, *self.checkpoint_steps()))
+
+  def replay(self, names: Mapping[str, str]) -> Pass:
+    """A pass that makes these tables of a finished training."""
+    return Pass(self, 'replay', names, ())
+
+  def checkpoint_steps(self) -> list[int]:
+    """The steps of the training's checkpoints, the newest first."""
+    return checkpoints.Folder(self.folder / 'checkpoints', (), self.say).steps()
 
   def missing(self, names: Mapping[str, str]) -> dict[str, str]:
     """Those of the tables, probe -> name, that are not done and whole."""
@@ -174,7 +202,11 @@ class Run:
     write_json(self.folder / 'done.json', {'step': step, **summary})
 
   def end_replay(self) -> None:
+    """Removes the checkpoints of a replay."""
     shutil.rmtree(self.folder / 'replay', ignore_errors=True)
+
+  def close(self) -> None:
+    self._start.close()
 
 
 @contextlib.contextmanager
@@ -196,7 +228,11 @@ def opened(folder: pathlib.Path, milestones: tuple[int, ...], say) -> Iterator[R
     with faults(folder):
       os.ftruncate(lock, 0)
       os.write(lock, f'pid {os.getpid()}'.encode())
-    yield Run(folder, milestones, say)
+    run = Run(folder, milestones, say)
+    try:
+      yield run
+    finally:
+      run.close()
   finally:
     os.close(lock)
 

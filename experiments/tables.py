@@ -5,6 +5,7 @@ is 'name/i'. Parquet written from numpy holds NaN as NULL; `finite` is False on 
 """
 
 import hashlib
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,35 +14,26 @@ import duckdb
 import jax
 import numpy as np
 
-from dynamics import parallel, trees
-from dynamics.study import Study
-from dynamics.train import Members, compile_programs
-from dynamics.types import Frozen, State
+from dynamics import trees
+from dynamics.types import Tree
 from experiments.disk import StoreError, read_json, sync
 
 
-def schema(study: Study, members: Members) -> tuple[dict[str, dict[str, np.dtype]], State, Frozen]:
-  """probe -> column -> dtype, and the shapes of state and start: nothing is compiled or run."""
-  programs = compile_programs(study, parallel.mesh(members.keys.shape[0], devices=jax.devices()[:1]))
-  data = jax.eval_shape(programs.data, members)
-  state, frozen = jax.eval_shape(programs.start, members, data)
-  out = {}
-  for name, measure in programs.measure.items():
-    reading, _ = jax.eval_shape(lambda *args, measure=measure: measure(*args, 0), state, frozen, members, data)
-    out[name] = {column: dtype for path, leaf in trees.by_path(reading).items() for column, dtype in _columns(path, leaf)}
-  return out, state, frozen
+def columns(reading: Tree) -> dict[str, np.dtype]:
+  """The columns of one member's reading, from its shapes: name -> dtype as stored."""
+  return {name: dtype for path, leaf in trees.by_path(reading).items() for name, dtype in _columns(path, leaf.shape, leaf.dtype)}
 
 
-def rows(step: int, reading) -> dict[str, np.ndarray]:
+def rows(step: int, reading: Tree) -> dict[str, np.ndarray]:
   """One reading of all members as columns of m rows."""
-  columns = {}
+  stored = {}
   for path, leaf in trees.by_path(reading).items():
     flat = np.asarray(leaf).reshape(len(leaf), -1)
-    columns |= {column: flat[:, i].astype(dtype) for i, (column, dtype) in enumerate(_columns(path, leaf))}
-  finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
+    stored |= {name: flat[:, i].astype(dtype) for i, (name, dtype) in enumerate(_columns(path, leaf.shape[1:], leaf.dtype))}
+  finite = np.all([np.isfinite(values) for values in stored.values()], axis=0)
   members = len(finite)
   head = {'step': np.full(members, step, np.int64), 'member': np.arange(members, dtype=np.int32), 'finite': finite}
-  return {**head, **columns}
+  return {**head, **stored}
 
 
 def write(folder: pathlib.Path, name: str, first: int, last: int, series: Sequence[Mapping[str, np.ndarray]]) -> pathlib.Path:
@@ -91,11 +83,11 @@ def keep_only(folder: pathlib.Path, name: str, parts: Iterable[str]) -> None:
     path.unlink()
 
 
-def _columns(path: str, leaf) -> list[tuple[str, np.dtype]]:
-  entries = int(np.prod(leaf.shape[1:], dtype=np.int64))
-  names = [path] if len(leaf.shape) == 1 else [f'{path}/{i}' for i in range(entries)]
-  half = jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating) and leaf.dtype.itemsize < 4  # Parquet has no such numbers
-  return [(name, np.dtype(np.float32) if half else np.dtype(leaf.dtype)) for name in names]
+def _columns(path: str, shape: tuple[int, ...], dtype) -> list[tuple[str, np.dtype]]:
+  """(name, dtype as stored) of a leaf's entries."""
+  names = [f'{path}/{i}' for i in range(math.prod(shape))] if shape else [path]
+  half = jax.numpy.issubdtype(dtype, jax.numpy.floating) and dtype.itemsize < 4  # Parquet has no such numbers
+  return [(name, np.dtype(np.float32) if half else np.dtype(dtype)) for name in names]
 
 
 def _quoted(path: pathlib.Path) -> str:

@@ -1,7 +1,7 @@
 """The work on one cell: its source run first, then its training, then the tables that are missing."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ from dynamics import parallel, plan, train
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study, due
+from dynamics.types import State
 from experiments import progress, record, start_from, store
 from experiments.build import build
 from experiments.resolve import needs_x64
@@ -59,31 +60,30 @@ class Job(NamedTuple):
 
 def run_cell(cell: Cell, title: str, desk: Desk) -> Outcome:
   """Makes what is missing of a cell, up to its end or to the next checkpoint after a signal."""
+  name = plan.identity(cell)
+  folder = desk.out / name
+  if desk.at_checkpoints and not store.is_done(folder):
+    raise ConfigError(f'--at=checkpoints reads finished runs, and {folder} is not one: leave it out, and train first.')
   if cell.source is not None:
-    outcome = run_cell(cell.source.cell, f'{title}, its source', desk)
+    outcome = run_cell(cell.source.cell, f'{title}, its source', desk._replace(at_checkpoints=False))
     if not outcome.finished:
       return outcome
   desk.screen.show('loading')
   desk.stop.patient = False
-  name = plan.identity(cell)
-  folder = desk.out / name
   with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, desk.say) as run:
     if desk.at_checkpoints:
       cell = _read_at_checkpoints(cell, run)
     names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
-    if store.is_done(folder):
+    if store.is_done(folder) and record.is_there(folder) and not run.missing(names) and not _lost_milestones(cell, run):
       done = store.read_done(folder)
-      if not run.missing(names) and not _lost_milestones(cell, run):
-        desk.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
-        return Outcome(True, len(done['diverged']))
+      desk.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
+      return Outcome(True, len(done['diverged']))
     study = build(cell)
     members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, desk.out))
     job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', desk)
     record.note(folder, cell, record.surroundings(job.grid), desk.command, desk.say)
-    if not store.is_done(folder):
-      finished = _train(job, names)
-      if not finished:
-        return Outcome(False, 0)
+    if not store.is_done(folder) and not _train(job, names):
+      return Outcome(False, 0)
     missing = run.missing(names)
     if (missing or _lost_milestones(cell, run)) and not _replay(job, missing):
       return Outcome(False, 0)
@@ -93,17 +93,13 @@ def run_cell(cell: Cell, title: str, desk: Desk) -> Outcome:
 def _train(job: Job, names: Mapping[str, str]) -> bool:
   """Trains to the end, with the readings of the tables that are under way; False where a signal came first."""
   run, desk = job.run, job.desk
-  peek = run.open_pass({})
-  newest = peek.newest()
-  peek.close()
+  newest = run.training({}).newest()
   under_way = run.missing(names) if newest is None else {p: n for p, n in names.items() if newest[1].get(p) == n}
   study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in under_way})
-  programs, passing = job.programs(study), run.open_pass(under_way)
+  programs, passing = job.programs(study), run.training(under_way)
   try:
     like_state, like_frozen = job.like(programs)
-    resume = _resumed(job, programs, passing.restore(like_state), like_frozen)
-    if resume is None and job.cell.source is not None and job.cell.source.take == 'state':
-      resume = start_from.state(job.cell, desk.out, like_state, like_frozen)
+    resume = _resumed(job, programs, passing.restore(like_state), like_frozen) or _origin(job, like_state)
     count = PROGRAMS + len(study.interventions) + len(study.schedule)
     begun = f'going on from step {resume[0]}' if resume else f'compiling {count} programs'
     desk.say(f'{job.title}: {job.cell.members} members x {study.steps} steps; {begun}')
@@ -135,25 +131,28 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
   lost = _lost_milestones(job.cell, run)
   study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in missing})
   programs = job.programs(study)
-  training, passing = run.open_pass({}), run.open_pass(missing, replay=True)
+  training, passing = run.archive(), run.replay(missing)
   try:
     like_state, like_frozen = job.like(programs)
-    carries = jax.tree.leaves(like_state.probes) or any(p.update for p in _probes(job, study).values())
-    moments = sorted({*due(study.schedule, study.steps), *lost})
-    kept = [] if carries else [step for step in training.checkpoints.steps() if step not in lost]
+    origin = _origin(job, like_state)
+    moments = sorted(t for t in {*due(study.schedule, study.steps), *lost} if origin is None or t > origin[0])
     newest = passing.newest()
-    under_way = newest is not None and newest[1] == dict(missing)
-    resume = _resumed(job, programs, passing.restore(like_state), like_frozen) if under_way else None
-    told = ', '.join(missing) or 'checkpoints'
-    parts = [(start, last) for start, last in stretches(moments, kept) if resume is None or last > resume[0]]
-    steps = sum(last - max(start or 0, resume[0] if resume else 0) for start, last in parts)
-    desk.say(f'{job.title}: reading {told}; {steps} steps again' if steps else f'{job.title}: reading {told}, without training')
-    event = None
-    for start, last in parts:
-      reread = False
-      if resume is None and start is not None:
-        state, _ = training.checkpoints.read(start, like_state)
-        resume, reread = (start, state, _frozen(job, programs, like_frozen)), True
+    if newest is not None and newest[1] != dict(missing):
+      run.end_replay()  # of other tables
+    restored = passing.restore(like_state)
+    event, step = None, -1 if restored is None else restored[0]
+    parts = [(begin, last) for begin, last in stretches(moments, _starts(job, study, like_state)) if last > step]
+    words = ', '.join(missing) or 'checkpoints'
+    count = sum(last - max(begin or 0, step) for begin, last in parts)
+    desk.say(f'{job.title}: reading {words}; {count} steps again' if count else f'{job.title}: reading {words}, without training')
+    resume = _resumed(job, programs, restored, like_frozen) or origin
+    for begin, last in parts:
+      reread = begin is not None and begin > step
+      if reread:
+        state = training.read(begin, like_state)
+        if state is None:  # and now lies in damaged/
+          return _replay(job, missing)
+        resume = (begin, state, _frozen(job, programs, like_frozen))
       replayed = train.events(study, job.members, programs, resume=resume, reread=reread, until=last, stops=lost)
       for event in _heard(job, replayed):
         passing.append(event.step, event.readings)
@@ -161,10 +160,13 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
           _keep(training, event)
         if event.step < moments[-1] and not _saved(job, passing, event, False):
           return False
-      resume = None
+      step = event.step
     if event is not None:
       _compare(job, training, event)
-      passing.finish(event.step, event.state)
+    if event is None and restored is None:
+      passing.mark_done()  # tables that are read at no step
+    else:
+      passing.finish(*((event.step, event.state) if event else restored))
   finally:
     training.close()
     passing.close()
@@ -173,11 +175,21 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
   return True
 
 
-def stretches(moments: list[int], kept: list[int]) -> list[tuple[int | None, int]]:
-  """(from, to) pairs of steps that lead through all `moments`; each begins at a kept checkpoint, or at the start (None)."""
+def _starts(job: Job, study: Study, like: State) -> list[int]:
+  """Checkpoints from which a replay may read: none for a probe that listens to every step or carries a state."""
+  hyper = {name: jnp.float32(values[0]) for name, values in job.cell.hyper.items()}
+  source = jax.tree.map(lambda x: x[0], job.members.source)
+  probes = job.study.problem(hyper, source).probes
+  if jax.tree.leaves(like.probes) or any(probes[name].update for name in study.schedule):
+    return []
+  return job.run.checkpoint_steps()
+
+
+def stretches(moments: Sequence[int], steps: Sequence[int]) -> list[tuple[int | None, int]]:
+  """(from, to) pairs that lead through all `moments`; each begins at one of `steps`, a checkpoint, or at the start (None)."""
   pairs: list[tuple[int | None, int]] = []
   for t in moments:
-    nearest = max((step for step in kept if step <= t), default=None)
+    nearest = max((step for step in steps if step <= t), default=None)
     if pairs and (nearest is None or nearest <= pairs[-1][1]):
       pairs[-1] = (pairs[-1][0], t)
     else:
@@ -227,18 +239,17 @@ def _frozen(job: Job, programs: train.Programs, like):
 
 
 def _keep(training: store.Pass, event: train.Event) -> None:
-  """Adds the checkpoint of a milestone to those of the training."""
-  training.names = {}
+  """Adds the checkpoint of a milestone to those of the training; it is there before any later one of the replay."""
   training.save(event.step, event.state._replace(probes={}))
+  training.wait()
 
 
 def _compare(job: Job, training: store.Pass, event: train.Event) -> None:
   """Says where a replay came to other bits than the training."""
-  if event.step not in training.checkpoints.steps():
-    return
-  like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), event.state._replace(probes={}))
-  state, _ = training.checkpoints.read(event.step, like)
   now = jax.device_get(event.state._replace(probes={}))
+  state = training.read(event.step, now) if event.step in training.checkpoints.steps() else None
+  if state is None:
+    return
   same = all(
     np.array_equal(a, b, equal_nan=a.dtype.kind == 'f') for a, b in zip(*map(jax.tree.leaves, (state, now)), strict=True)
   )
@@ -246,21 +257,23 @@ def _compare(job: Job, training: store.Pass, event: train.Event) -> None:
     job.desk.say('  the replay equals the training only to rounding: versions, device or number of devices have changed')
 
 
-def _probes(job: Job, study: Study) -> Mapping[str, Any]:
-  hyper = {name: jnp.float32(values[0]) for name, values in job.cell.hyper.items()}
-  return {name: job.study.problem(hyper, None).probes[name] for name in study.schedule}
+def _origin(job: Job, like: State) -> tuple | None:
+  """(step, state, frozen) at which the training begins; None where it begins at step 0."""
+  if job.cell.source is None or job.cell.source.take != 'state':
+    return None
+  return start_from.state(job.cell, job.desk.out, like)
 
 
 def _lost_milestones(cell: Cell, run: store.Run) -> list[int]:
-  kept = run.open_pass({}).checkpoints.steps()
-  return [t for t in cell.milestones if t not in kept]
+  """Milestones without a checkpoint. A run that goes on with another one's training has none before its own first step."""
+  first = cell.source.at + 1 if cell.source is not None and cell.source.take == 'state' else 0
+  steps = run.checkpoint_steps()
+  return [t for t in cell.milestones if t >= first and t not in steps]
 
 
 def _read_at_checkpoints(cell: Cell, run: store.Run) -> Cell:
   """The cell with all probes read where checkpoints lie."""
-  steps = tuple(sorted(run.open_pass({}).checkpoints.steps()))
-  if not store.is_done(run.folder) or not steps:
-    raise ConfigError('--at=checkpoints reads finished runs, and this one is not finished: leave it out, and train first.')
+  steps = tuple(sorted(run.checkpoint_steps()))
   at = {'log_points': 0, 'linear_points': 0, 'stride': 0, 'at': steps, 'end': False}
   return cell._replace(probes={name: {**entry, 'schedule': at} for name, entry in cell.probes.items()})
 

@@ -16,6 +16,7 @@ import argparse
 import functools
 import importlib
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ from dynamics.schema import ConfigError, choose
 
 HERE = pathlib.Path(__file__).parent
 GALLERY = HERE.parent / 'docs' / 'gallery'
-PARTS = {'__init__', '__main__', 'paper', 'output'}  # files that are no paper
+PARTS = {'__init__', '__main__', 'paper', 'plots', 'output'}  # files that are no paper
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     print(__doc__)
     return 0
   from analysis.tables import Missing  # after --help, which needs no tables
+  from experiments.disk import StoreError
 
   try:
     options = _parse(argv)
@@ -40,10 +42,8 @@ def main(argv: Sequence[str]) -> int:
       print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
       return 0
     statuses = [rebuild(name, paper, options) for name, paper in papers.items()]
-  except (ConfigError, Missing, RuntimeError) as error:
-    if isinstance(error, RuntimeError) and type(error).__name__ != 'StoreError':  # whose module need not be loaded
-      raise
-    print(f'error: {error}', file=sys.stderr)
+  except (ConfigError, Missing, StoreError, OSError) as error:
+    print('error:', ' '.join(str(error).split()), file=sys.stderr)
     return 2
   return max(statuses)
 
@@ -67,7 +67,7 @@ def cells_by(seeds: tuple[int, ...] | None):
 
 def wanted(paper) -> list[str]:
   """The configs of a paper, each once."""
-  asked = [c for figure in paper.FIGURES for c in figure.configs] + [c for claim in paper.CLAIMS for c in claim.configs]
+  asked = [c for figure in paper.FIGURES for c in figure.configs] + [c for claim in paper.CLAIMS for c in claim.of]
   return list(dict.fromkeys(asked))
 
 
@@ -106,7 +106,7 @@ def rebuild(name: str, paper, options) -> int:
 
   available = {c for c in wanted(paper) if all(tables.done(options.cells(c), options.out))}
   cells_of = options.cells
-  command = lambda config: f'python -m experiments.run --config={config}' + seeds_text(options.seeds)
+  command = lambda config: f'python -m experiments.run --config={config}' + seeds_text(options.seeds) + out_text(options.out)
 
   @functools.cache
   def get(config, probe):
@@ -119,8 +119,8 @@ def rebuild(name: str, paper, options) -> int:
     if set(figure.configs) <= available:
       print(f'drawing {figure.name} ...', flush=True)
       print(f'figure: {output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None)}')
-  verdicts = [output.verdict(claim, get, cells_of, set(claim.configs) <= available) for claim in paper.CLAIMS]
-  print(output.table(verdicts))
+  verdicts = [output.verdict(claim, get, cells_of, set(claim.of) <= available) for claim in paper.CLAIMS]
+  print(output.table(name, verdicts))
   print(f'ledger: {output.ledger(name, paper, verdicts, options.to)}')
   if options.gallery:
     output.ledger(name, paper, verdicts, GALLERY)
@@ -152,7 +152,13 @@ def seeds_text(seeds: tuple[int, ...] | None) -> str:
   return f' --config.seeds="({",".join(map(str, seeds))},)"' if seeds else ''
 
 
+def out_text(out: pathlib.Path) -> str:
+  return f' --out={shlex.quote(str(out))}' if out != pathlib.Path('results') else ''
+
+
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  from experiments import command
+
   def refuse(message):
     raise ConfigError(f'{message}.')
 
@@ -162,9 +168,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   for flag in ('--list', '--slow', '--draw_only', '--gallery'):
     parser.add_argument(flag, action='store_true')
   parser.add_argument('--seeds', type=lambda text: tuple(int(word) for word in text.split(',')))
-  parser.add_argument('--out', type=pathlib.Path, default=pathlib.Path('results'))
-  parser.add_argument('--to', type=pathlib.Path, default=pathlib.Path('figures'))
+  parser.add_argument('--out', default='results')
+  parser.add_argument('--to', default='figures')
   options = parser.parse_args(list(argv))
+  options.out, options.to = command.folder('--out', options.out), command.folder('--to', options.to)
+  if any(place.is_file() for place in (options.to, *options.to.parents)):
+    raise ConfigError(f'--to is {str(options.to)!r}, which is a file or lies below one; figures go to a folder.')
   for paper in options.papers:
     choose('paper', paper, dict.fromkeys(names()))
   if options.seeds and options.gallery:
@@ -175,7 +184,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == '__main__':
-  from experiments import cores
+  from experiments import command, cores
 
   cores.spread()
-  sys.exit(main(sys.argv[1:]))
+  sys.exit(command.run(main, sys.argv[1:]))

@@ -1,120 +1,107 @@
 """Gradient Descent on Neural Networks Typically Occurs at the Edge of Stability (Cohen et al. 2021), arXiv 2103.00065."""
 
-import math
-
 import numpy as np
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 
-from analysis.claims import Claim
-from analysis.tables import each_seed
-from paper_figures.paper import Figure, Get, canvas, curve, seeds_of, select
+from analysis.claims import Claim, at_least, at_most, between
+from analysis.series import each_seed, select
+from configs import cohen2021_descent
+from paper_figures import plots
+from paper_figures.paper import Get, PaperFigure
 
 DESCENT = 'configs/cohen2021_descent.py'
 SLOW = ()
 
-BELOW, RATES = 0.1, (0.15, 0.2, 0.3)  # learning rates under the edge all along, and those that come to it
-
-
-def late(values: np.ndarray) -> np.ndarray:
-  """The second half of a run, of (seed, t)."""
-  return values[:, values.shape[1] // 2 :]
+BELOW, *EDGE = cohen2021_descent.RATES  # a learning rate under the edge all along, and those that come to it
+RATES = ', '.join(f'{lr:g}' for lr in EDGE)
 
 
 # ---- statistics: one number a seed --------------------------------------------------------------------------------
 
 
-def level(get: Get) -> np.ndarray:
-  """(seed, lr) the median of sharpness times learning rate over the second half of a run."""
-  table = get(DESCENT, 'sharpness')
-  return np.stack([np.median(late(each_seed(select(table, lr=lr), 'lr_largest')[1]), axis=1) for lr in RATES], axis=1)
+def second_half(get: Get, probe: str, reading: str, lr: float) -> np.ndarray:
+  """(seed, t) readings of the second half of a run."""
+  _, values = each_seed(select(get(DESCENT, probe), lr=lr), reading)
+  return values[:, values.shape[1] // 2 :]
 
 
-def losses(get: Get, lr: float) -> np.ndarray:
-  """(seed, t) training losses in the second half of a run."""
-  return late(each_seed(select(get(DESCENT, 'performance'), lr=lr), 'train_loss')[1])
+def settled(get: Get) -> np.ndarray:
+  """(seed, lr) the median of sharpness times learning rate over the second half of a run, at the edge."""
+  return np.stack([np.median(second_half(get, 'sharpness', 'lr_largest', lr), axis=1) for lr in EDGE], axis=1)
 
 
-def growth(get: Get) -> np.ndarray:
+def sharpening(get: Get) -> np.ndarray:
   """(seed,) last over first sharpness below the edge."""
-  values = each_seed(select(get(DESCENT, 'sharpness'), lr=BELOW), 'largest/0')[1]
+  _, values = each_seed(select(get(DESCENT, 'sharpness'), lr=BELOW), 'largest/0')
   return values[:, -1] / values[:, 0]
 
 
-def rises(get: Get, lr: float) -> np.ndarray:
-  """(seed,) the share of readings of the second half that are above the one before."""
-  return np.mean(np.diff(losses(get, lr), axis=1) > 0, axis=1)
+def share_rising(get: Get, lr: float) -> np.ndarray:
+  """(seed,) the share of losses of the second half that are above the one before."""
+  return np.mean(np.diff(second_half(get, 'performance', 'train_loss', lr), axis=1) > 0, axis=1)
 
 
-def fall(get: Get) -> np.ndarray:
-  """(seed,) the mean loss of the last fifth over that of the first fifth, of the second half of a run; the worst rate."""
-  found = []
-  for lr in RATES:
-    values = losses(get, lr)
-    some = values.shape[1] // 5
-    found.append(values[:, -some:].mean(axis=1) / values[:, :some].mean(axis=1))
-  return np.max(found, axis=0)
+def loss_ratio(get: Get, lr: float) -> np.ndarray:
+  """(seed,) the mean loss of the last fifth over that of the first fifth, of the second half of a run."""
+  values = second_half(get, 'performance', 'train_loss', lr)
+  fifth = values.shape[1] // 5
+  return values[:, -fifth:].mean(axis=1) / values[:, :fifth].mean(axis=1)
 
 
 CLAIMS = [
   Claim(
-    'cohen2021/1',
-    'While it is stable, gradient descent goes to ever sharper places',
-    'section 3.1 (progressive sharpening)',
-    (DESCENT,),
-    growth,
-    2.0,
-    math.inf,
-    f'last over first largest eigenvalue of the Hessian, learning rate {BELOW:g}',
+    name='1',
+    says='While it is stable, gradient descent goes to ever sharper places',
+    where='section 3.1 (progressive sharpening)',
+    of=(DESCENT,),
+    samples=sharpening,
+    holds=at_least(2.0),
+    unit=f'last over first largest eigenvalue of the Hessian, learning rate {BELOW:g}',
   ),
   Claim(
-    'cohen2021/2a',
-    'until the sharpness is 2 / (learning rate), and stays there: it does not fall below',
-    'abstract and section 3.2',
-    (DESCENT,),
-    lambda get: level(get).min(axis=1),
-    1.9,
-    math.inf,
-    'learning rate times largest eigenvalue, median of the second half, the least of learning rates 0.15, 0.2, 0.3',
+    name='2a',
+    says='The sharpness rises until it is 2 / (learning rate), and then does not fall below',
+    where='abstract and section 3.2',
+    of=(DESCENT,),
+    samples=lambda get: settled(get).min(axis=1),
+    holds=at_least(1.9),
+    unit=f'learning rate times largest eigenvalue, median of the second half, the least of learning rates {RATES}',
   ),
   Claim(
-    'cohen2021/2b',
-    'and does not rise above',
-    'abstract and section 3.2',
-    (DESCENT,),
-    lambda get: level(get).max(axis=1),
-    -math.inf,
-    2.2,
-    'the same, the largest of the three learning rates',
+    name='2b',
+    says='The sharpness does not rise above 2 / (learning rate)',
+    where='abstract and section 3.2',
+    of=(DESCENT,),
+    samples=lambda get: settled(get).max(axis=1),
+    holds=at_most(2.2),
+    unit=f'learning rate times largest eigenvalue, median of the second half, the largest of learning rates {RATES}',
   ),
   Claim(
-    'cohen2021/3a',
-    'There the loss is not monotone over short times',
-    'abstract',
-    (DESCENT,),
-    lambda get: np.min([rises(get, lr) for lr in RATES], axis=0),
-    0.1,
-    1.0,
-    'share of readings, 12.5 steps apart, above the one before, second half, the least of the three learning rates',
+    name='3a',
+    says='At the edge of stability the loss is not monotone over short times',
+    where='abstract',
+    of=(DESCENT,),
+    samples=lambda get: np.min([share_rising(get, lr) for lr in EDGE], axis=0),
+    holds=between(0.1, 1.0),
+    unit=f'share of losses, 12.5 steps apart, above the one before, second half, the least of learning rates {RATES}',
   ),
   Claim(
-    'cohen2021/3b',
-    'Below the edge it is (ours: the control of 3a)',
-    'section 2 (the descent lemma)',
-    (DESCENT,),
-    lambda get: rises(get, BELOW),
-    0.0,
-    0.0,
-    f'the same share at learning rate {BELOW:g}',
+    name='3b',
+    says='Below the edge of stability the loss is monotone (ours: the control of 3a)',
+    where='section 2 (the descent lemma)',
+    of=(DESCENT,),
+    samples=lambda get: share_rising(get, BELOW),
+    holds=between(0.0, 0.0),
+    unit=f'share of losses, 12.5 steps apart, above the one before, second half, learning rate {BELOW:g}',
   ),
   Claim(
-    'cohen2021/3c',
-    'and over long times the loss falls at the edge as well',
-    'abstract',
-    (DESCENT,),
-    fall,
-    0.0,
-    0.8,
-    'mean loss of the last tenth of a run over that of the tenth after its middle, the largest of the three learning rates',
+    name='3c',
+    says='Over long times the loss falls at the edge of stability as well',
+    where='abstract',
+    of=(DESCENT,),
+    samples=lambda get: np.max([loss_ratio(get, lr) for lr in EDGE], axis=0),
+    holds=between(0.0, 0.8),
+    unit=f'mean loss of the last tenth of a run over that of the tenth after its middle, the largest of learning rates {RATES}',
   ),
 ]
 
@@ -122,23 +109,21 @@ CLAIMS = [
 # ---- figure -------------------------------------------------------------------------------------------------------
 
 
-def edge(get: Get) -> Canvas:
-  sharp, loss = get(DESCENT, 'sharpness'), get(DESCENT, 'performance')
-  figure, axes = canvas(2, height=3.0)
-  left, right = axes[0]
-  for number, lr in enumerate((BELOW, *RATES)):
-    curve(left, select(sharp, lr=lr), 'largest/0', f'learning rate {lr:g}', color=f'C{number}')
-    left.axhline(2 / lr, color=f'C{number}', linestyle='--', linewidth=0.8)
-    curve(right, select(loss, lr=lr), 'train_loss', f'learning rate {lr:g}', color=f'C{number}', linewidth=0.7)
-  left.plot([], [], 'k--', linewidth=0.8, label='2 / learning rate')
-  left.set(xlabel='step', ylabel='sharpness: largest eigenvalue\nof the Hessian (loss / weight$^2$)', ylim=(0, 34))
-  right.set(xlabel='step', ylabel='training loss', yscale='log')
-  left.legend(loc='upper left', ncols=2, fontsize=6)
-  right.legend(loc='upper right', fontsize=6)
-  figure.suptitle(
-    f'Digits, 64-64-64-10 tanh network, squared error, full batch; median and range of {seeds_of([sharp])}', fontsize=9
-  )
+def edge(get: Get) -> Figure:
+  sharpness, losses = get(DESCENT, 'sharpness'), get(DESCENT, 'performance')
+  figure, axes = plots.canvas(2, height=3.0)
+  sharp, loss = axes[0]
+  for number, lr in enumerate(cohen2021_descent.RATES):
+    plots.steps(sharp, select(sharpness, lr=lr), 'largest/0', f'learning rate {lr:g}')
+    plots.level(sharp, 2 / lr, None, color=f'C{number}', linestyle='--')
+    plots.steps(loss, select(losses, lr=lr), 'train_loss', f'learning rate {lr:g}', linewidth=0.7)
+  sharp.plot([], [], 'k--', linewidth=0.8, label='2 / learning rate')
+  sharp.set(xlabel='step', ylabel='sharpness: largest eigenvalue\nof the Hessian (loss / weight$^2$)', ylim=(0, 34))
+  loss.set(xlabel='step', ylabel='training loss', yscale='log')
+  sharp.legend(loc='upper left', ncols=2, fontsize=6)
+  loss.legend(loc='upper right', fontsize=6)
+  plots.title(figure, 'Digits, 64-64-64-10 tanh network, squared error, full batch', sharpness)
   return figure
 
 
-FIGURES = [Figure('cohen2021_edge', (DESCENT,), edge, 'Sharpness and loss of gradient descent (figures 1 and 5).')]
+FIGURES = [PaperFigure('cohen2021_edge', (DESCENT,), edge, 'Sharpness and loss of gradient descent (figures 1 and 5).')]

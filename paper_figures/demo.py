@@ -1,8 +1,11 @@
 """A small part of figure 1 of arXiv 2501.04697: what `make demo` runs."""
 
+from matplotlib.figure import Figure
+
 from analysis.claims import Claim
-from paper_figures import prieto2025
-from paper_figures.paper import Figure, Get, accuracy_panels, arms_of
+from analysis.series import arms
+from paper_figures import plots, prieto2025
+from paper_figures.paper import Get, PaperFigure
 
 CONFIG = 'configs/prieto2025_demo.py'
 SLOW = ()
@@ -13,15 +16,15 @@ def here(get: Get) -> Get:
   return lambda config, probe: get(CONFIG, probe)
 
 
-def claim(of: Claim) -> Claim:
-  return of._replace(name=of.name.replace('prieto2025', 'demo'), configs=(CONFIG,), statistic=lambda get: of.statistic(here(get)))
+def claim(of_paper: Claim) -> Claim:
+  return of_paper._replace(of=(CONFIG,), samples=lambda get: of_paper.samples(here(get)))
 
 
-def draw(get: Get):
-  arms = {'softmax': prieto2025.PLAIN, 'perpendicular gradient': prieto2025.PROJECTED}
-  panels = arms_of(get(CONFIG, 'performance'), arms)
-  return accuracy_panels(panels, 'Demo, fewer seeds and arms than the paper', 1 / 113)
+def draw(get: Get) -> Figure:
+  wheres = {'softmax': prieto2025.PLAIN, 'perpendicular gradient': prieto2025.PROJECTED}
+  text = 'Demo, fewer seeds and arms than the paper'
+  return plots.accuracies(arms(get(CONFIG, 'performance'), wheres), text, 1 / prieto2025.P)
 
 
-CLAIMS = [claim(c) for c in prieto2025.CLAIMS if c.name.split('/')[1] in ('1a', '1b', '3a', '3b', '3c')]
-FIGURES = [Figure('demo', (CONFIG,), draw, 'The perpendicular gradient generalises; softmax alone does not.')]
+CLAIMS = [claim(c) for c in prieto2025.CLAIMS if c.name in ('1a', '1b', '3a', '3b', '3c')]
+FIGURES = [PaperFigure('demo', (CONFIG,), draw, 'The perpendicular gradient generalises; softmax alone does not.')]

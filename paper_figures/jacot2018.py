@@ -2,35 +2,31 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 
-from analysis.claims import Claim
-from analysis.statistics import exponent, rank_correlation
-from analysis.tables import last
+from analysis.claims import Claim, between
+from analysis.fits import decay_rate, power_law
+from analysis.series import at, by, each_seed, last
+from analysis.statistics import rank_correlation
+from configs.jacot2018_regression import ANGLES
+from configs.jacot2018_widths import POINTS, RATE, STEPS
 from dynamics.theory import relu_limit
-from paper_figures.paper import Figure, Get, canvas, seeds_of
+from paper_figures import plots
+from paper_figures.paper import Get, PaperFigure
 
 WIDTHS = 'configs/jacot2018_widths.py'
 CIRCLE = 'configs/jacot2018_circle.py'
 REGRESSION = 'configs/jacot2018_regression.py'
 SLOW = ()
 
-LR, STEPS, WIDE = 0.5, 600, 1024  # of WIDTHS, and the width at which claim 3 is judged
-POINTS = (-2.4, -0.6, 0.9, 2.2)  # the training angles of REGRESSION
+WIDE = 1024  # the width at which claim 3 is judged
 LIMIT = dict(hidden=2, bias=0.0)  # the architecture of all three
 FITTED = 0.1  # an error counts in the fit of its rate while it is above this share of its first value
 
 
 def by_width(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
-  """Width -> rows, in rising order."""
-  return dict(sorted((int(text.strip('()').split(',')[0]), rows) for text, rows in table.groupby('model.widths')))
-
-
-def entries(rows: pd.DataFrame, reading: str) -> tuple[np.ndarray, np.ndarray]:
-  """(t,) steps and (seed, t, entry) an array reading of one setting."""
-  rows = rows.sort_values(['seed', 'step'])
-  columns = [f'{reading}/{i}' for i in range(sum(name.startswith(f'{reading}/') for name in rows))]
-  return np.sort(rows['step'].unique()), rows[columns].to_numpy(float).reshape(rows['seed'].nunique(), -1, len(columns))
+  """Width of the hidden layers -> rows, in rising order."""
+  return {width: rows for (width, _), rows in by(table, 'model.widths').items()}
 
 
 def on_circle(angle: np.ndarray) -> np.ndarray:
@@ -40,12 +36,16 @@ def on_circle(angle: np.ndarray) -> np.ndarray:
 # ---- statistics: one number a seed --------------------------------------------------------------------------------
 
 
+def deviation(kernels: np.ndarray) -> np.ndarray:
+  """(seed,) how far a seed's kernel (seed, entry) is from the mean of all seeds, rms over its entries."""
+  squares = np.square(kernels - kernels.mean(axis=0)).mean(axis=1)
+  return np.sqrt(squares * len(kernels) / (len(kernels) - 1))
+
+
 def spread(get: Get) -> tuple[np.ndarray, np.ndarray]:
-  """(w,) widths and (seed, w) how far a seed's first kernel is from the mean of all seeds, rms over its entries."""
+  """(w,) widths and (seed, w) the deviation of the first kernels."""
   tables = by_width(get(WIDTHS, 'kernel'))
-  first = [entries(rows, 'kernel')[1][:, 0] for rows in tables.values()]
-  away = [np.sqrt(np.square(k - k.mean(axis=0)).mean(axis=1) * len(k) / (len(k) - 1)) for k in first]
-  return np.array(list(tables)), np.stack(away, axis=1)
+  return np.array(list(tables)), np.stack([deviation(at(rows, 'kernel', step=0)) for rows in tables.values()], axis=1)
 
 
 def drift(get: Get) -> tuple[np.ndarray, np.ndarray]:
@@ -54,196 +54,153 @@ def drift(get: Get) -> tuple[np.ndarray, np.ndarray]:
   return np.array(list(tables)), np.stack([last(rows, 'drift') for rows in tables.values()], axis=1)
 
 
-def modes(get: Get, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """(t,) steps, (seed, i) rates that the first kernel's eigenvalues give, falling, and (seed, t, i) errors along its vectors."""
-  kernel = entries(by_width(get(WIDTHS, 'kernel'))[width], 'kernel')[1][:, 0]
-  steps, residual = entries(by_width(get(WIDTHS, 'residuals'))[width], 'residual')
-  n = residual.shape[-1]
-  values, vectors = np.linalg.eigh(kernel.reshape(-1, n, n))
-  return steps, LR * values[:, ::-1] / n, residual @ vectors[..., ::-1]
-
-
-def rate(steps: np.ndarray, error: np.ndarray) -> float:
-  """The rate of an exponential decay from the first value (t,), by least squares in the logarithm until it is small."""
-  share = np.abs(error / error[0])
-  end = np.argmax(share < FITTED) if (share < FITTED).any() else len(share)
-  t, log = steps[1 : max(end, 2)], np.log(share[1 : max(end, 2)])
-  return -(t @ log) / (t @ t)
+def modes(get: Get) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """At the judged width (t,) steps, (seed, i) rates from the first kernel's eigenvalues, falling, and (seed, t, i) errors along
+  its eigenvectors."""
+  kernels = at(by_width(get(WIDTHS, 'kernel'))[WIDE], 'kernel', step=0)
+  steps, residual = each_seed(by_width(get(WIDTHS, 'residuals'))[WIDE], 'residual')
+  eigenvalues, vectors = np.linalg.eigh(kernels.reshape(-1, POINTS, POINTS))
+  return steps, RATE * eigenvalues[:, ::-1] / POINTS, residual @ vectors[..., ::-1]
 
 
 def rates(get: Get) -> tuple[np.ndarray, np.ndarray]:
-  """(seed, i) expected and measured rates at the judged width, per step."""
-  steps, expected, errors = modes(get, WIDE)
-  return expected, np.array([[rate(steps, e) for e in seed.T] for seed in errors])
+  """(seed, i) expected and fitted rates at the judged width, per step."""
+  steps, expected, errors = modes(get)
+  return expected, np.array([[decay_rate(steps, error, FITTED) for error in seed.T] for seed in errors])
+
+
+def rate_ratio(get: Get) -> np.ndarray:
+  """(seed, i) fitted rates over expected ones."""
+  expected, fitted = rates(get)
+  return fitted / expected
 
 
 CLAIMS = [
-  Claim(
-    'jacot2018/1',
-    'At the start the kernel becomes deterministic as the network widens: its spread over starts falls as width^(-1/2)',
-    'theorem 1; the rate is the usual one of finite widths',
-    (WIDTHS,),
-    lambda get: -exponent(*spread(get)),
-    0.35,
-    0.65,
-    'a in (rms deviation of the entries of a start from the mean of all) ~ width^-a, widths 32 to 1024',
-  ),
-  Claim(
-    'jacot2018/2a',
-    'During training the kernel stays the closer to its start the wider the network',
-    'theorem 2, which says that the change vanishes; -1 is the usual rate',
-    (WIDTHS,),
-    lambda get: exponent(*drift(get)),
-    -1.3,
-    -0.4,
-    f'a in |K - K0| / |K0| ~ width^a after {STEPS} steps, widths 32 to 1024',
-  ),
-  Claim(
-    'jacot2018/2b',
-    'Each doubling of the width makes the change of the kernel smaller',
-    'theorem 2',
-    (WIDTHS,),
-    lambda get: (drift(get)[1][:, 1:] / drift(get)[1][:, :-1]).max(axis=1),
-    0.0,
-    1.0,
-    f'largest ratio of the change after {STEPS} steps at one width to that at half the width',
-  ),
-  Claim(
-    'jacot2018/3a',
-    'The error decays first along the top eigenvectors of the kernel',
-    'section 5 and figure 3',
-    (WIDTHS,),
-    lambda get: np.array([rank_correlation(*pair) for pair in zip(*rates(get), strict=True)]),
-    0.9,
-    1.0,
-    f'rank correlation of fitted rates and eigenvalues, all 24 eigenvectors, width {WIDE}',
-  ),
-  Claim(
-    'jacot2018/3b',
-    'Along each eigenvector the error decays at the learning rate times the eigenvalue: the median over eigenvectors',
-    'section 5',
-    (WIDTHS,),
-    lambda get: np.median(rates(get)[1] / rates(get)[0], axis=1),
-    0.8,
-    1.2,
-    f'fitted rate over lr times eigenvalue over 24, median of the eigenvectors, width {WIDE}',
-  ),
-  Claim(
-    'jacot2018/3c',
-    'The same for every one of them',
-    'section 5',
-    (WIDTHS,),
-    lambda get: np.abs(rates(get)[1] / rates(get)[0] - 1).max(axis=1),
-    0.0,
-    0.2,
-    f'largest distance from 1 of fitted rate over lr times eigenvalue over 24, width {WIDE}',
-  ),
-]
+  Claim(name='1', where='theorem 1; the rate is the usual one of finite widths', of=(WIDTHS,), holds=between(0.35, 0.65),
+        says='At the start the kernel becomes deterministic as the network widens: its spread over starts falls as width^(-1/2)',
+        samples=lambda get: -power_law(*spread(get)).slope,
+        unit='a in (rms deviation of the entries of a start from the mean of all) ~ width^-a, widths 32 to 1024'),
+  Claim(name='2a', where='theorem 2, which says that the change vanishes; -1 is the usual rate', of=(WIDTHS,),
+        says='During training the kernel stays the closer to its start the wider the network',
+        samples=lambda get: power_law(*drift(get)).slope, holds=between(-1.3, -0.4),
+        unit=f'a in |K - K0| / |K0| ~ width^a after {STEPS} steps, widths 32 to 1024'),
+  Claim(name='2b', where='theorem 2', of=(WIDTHS,), holds=between(0.0, 1.0),
+        says='Each doubling of the width makes the change of the kernel smaller',
+        samples=lambda get: (drift(get)[1][:, 1:] / drift(get)[1][:, :-1]).max(axis=1),
+        unit=f'largest ratio of the change after {STEPS} steps at one width to that at half the width'),
+  Claim(name='3a', where='section 5 and figure 3', of=(WIDTHS,), holds=between(0.9, 1.0),
+        says='The error decays first along the top eigenvectors of the kernel',
+        samples=lambda get: np.array([rank_correlation(*pair) for pair in zip(*rates(get), strict=True)]),
+        unit=f'rank correlation of fitted rates and eigenvalues, all {POINTS} eigenvectors, width {WIDE}'),
+  Claim(name='3b', where='section 5', of=(WIDTHS,), holds=between(0.8, 1.2),
+        says='Along each eigenvector the error decays at the learning rate times the eigenvalue: the median over eigenvectors',
+        samples=lambda get: np.median(rate_ratio(get), axis=1),
+        unit=f'fitted rate over lr times eigenvalue over {POINTS}, median of the eigenvectors, width {WIDE}'),
+  Claim(name='3c', where='section 5', of=(WIDTHS,), holds=between(0.0, 0.2),
+        says='Along every single eigenvector the error decays at the learning rate times the eigenvalue',
+        samples=lambda get: np.abs(rate_ratio(get) - 1).max(axis=1),
+        unit=f'largest distance from 1 of fitted rate over lr times eigenvalue over {POINTS}, width {WIDE}'),
+]  # fmt: skip
 
 
 # ---- figures ------------------------------------------------------------------------------------------------------
 
 
-def circle(get: Get) -> Canvas:
+def from_minus_pi(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Angles (n,) from -pi on, and values (seed, n) at angles from 0 on in their order."""
+  n = values.shape[1]
+  return 2 * np.pi * (np.arange(n) - n // 2) / n, np.roll(values, n // 2, axis=1)
+
+
+def circle(get: Get) -> Figure:
   tables = by_width(get(CIRCLE, 'kernel'))
-  figure, axes = canvas(2, height=2.8, sharey=True)
+  figure, axes = plots.canvas(2, height=2.8, sharey=True)
   angle = np.linspace(-np.pi, np.pi, 401)
   limit = relu_limit.kernels(on_circle(np.zeros(1)), on_circle(angle), **LIMIT).ntk[0]
-  for ax, place, name in zip(axes[0], (0, -1), ('at the start', 'after 200 steps'), strict=True):
-    for colour, (width, rows) in zip(('C1', 'C0'), tables.items(), strict=True):
-      kernels = entries(rows, 'kernel')[1][:, place]
-      n = round(kernels.shape[1] ** 0.5)
-      # The row of the point at angle 0, from -pi to pi.
-      row = np.roll(kernels[:, :n], n // 2, axis=1)
-      row = np.concatenate([row, row[:, :1]], axis=1)
-      at = 2 * np.pi * (np.arange(n + 1) - n // 2) / n
-      ax.plot(at, row.T, color=colour, linewidth=0.8, alpha=0.7)
-      ax.plot([], [], color=colour, label=f'width {width}')
-    ax.plot(angle, limit, color='black', linestyle='--', label='infinite width')
+  for ax, time, name in zip(axes[0], (0, -1), ('at the start', 'after 200 steps'), strict=True):
+    for color, (width, rows) in zip(('C1', 'C0'), tables.items(), strict=True):
+      kernels = each_seed(rows, 'kernel')[1][:, time]
+      places, row = from_minus_pi(kernels[:, : round(kernels.shape[1] ** 0.5)])  # of the point at angle 0
+      closed = np.concatenate([row, row[:, :1]], axis=1)
+      ax.plot(np.append(places, np.pi), closed.T, color=color, linewidth=0.8, alpha=0.7)
+      ax.plot([], [], color=color, label=f'width {width}')
+    plots.theory(ax, angle, limit, 'infinite width', linewidth=1.5)
     ax.set(title=name, xlabel='angle between the inputs (radians)')
   axes[0, 0].set_ylabel('tangent kernel')
   axes[0, 0].legend(loc='upper right')
-  figure.suptitle(f'Kernel of each network on the unit circle; {seeds_of(list(tables.values()))} a width', fontsize=9)
+  plots.title(figure, 'Kernel of each network on the unit circle', *tables.values(), note='{seeds} a width')
   return figure
 
 
-def regression(get: Get) -> Canvas:
+def regression(get: Get) -> Figure:
   tables = by_width(get(REGRESSION, 'predictions'))
-  figure, axes = canvas(2, height=2.8, sharey=True)
-  angle, seen = np.linspace(-np.pi, np.pi, 401), on_circle(np.array(POINTS))
+  figure, axes = plots.canvas(2, height=2.8, sharey=True)
+  angle, seen = np.linspace(-np.pi, np.pi, 401), on_circle(np.array(ANGLES))
   y = np.prod(seen, axis=1, keepdims=True)
   law = relu_limit.trained(seen, y, on_circle(angle), **LIMIT)
   middle, half = law.mean[:, 0], 1.2816 * np.sqrt(np.maximum(np.diag(law.covariance), 0))
   for ax, (width, rows) in zip(axes[0], tables.items(), strict=True):
-    outputs = entries(rows, 'outputs')[1][:, -1]
-    n = outputs.shape[1]
-    turned = np.roll(outputs, n // 2, axis=1)
-    at = 2 * np.pi * (np.arange(n) - n // 2) / n
-    low, centre, high = np.quantile(turned, (0.1, 0.5, 0.9), axis=0)
-    ax.plot(at, turned.T, color='C0', linewidth=0.5, alpha=0.35)
-    ax.plot(at, centre, color='C0', label='networks: median')
-    ax.plot(at, low, color='C0', linestyle=':', label='networks: 10% and 90%')
-    ax.plot(at, high, color='C0', linestyle=':')
-    ax.plot(angle, middle, color='black', linestyle='--', label='kernel regression: median')
+    places, outputs = from_minus_pi(last(rows, 'outputs'))
+    low, centre, high = np.quantile(outputs, (0.1, 0.5, 0.9), axis=0)
+    ax.plot(places, outputs.T, color='C0', linewidth=0.5, alpha=0.35)
+    ax.plot(places, centre, color='C0', label='networks: median')
+    ax.plot(places, low, color='C0', linestyle=':', label='networks: 10% and 90%')
+    ax.plot(places, high, color='C0', linestyle=':')
+    plots.theory(ax, angle, middle, 'kernel regression: median', linewidth=1.5)
     ax.fill_between(angle, middle - half, middle + half, color='gray', alpha=0.3, linewidth=0, label='10% to 90%')
-    ax.plot(POINTS, y[:, 0], 'o', color='C3', markersize=4, label='training points')
+    ax.plot(ANGLES, y[:, 0], 'o', color='C3', markersize=4, label='training points')
     ax.set(title=f'width {width}', xlabel='angle of the input (radians)')
   axes[0, 0].set(ylabel='output', ylim=(-1.35, 0.75))
   axes[0, 0].legend(loc='lower left', fontsize=6, ncols=2)
-  figure.suptitle(f'Functions after 1000 steps on four points; {seeds_of(list(tables.values()))} a width', fontsize=9)
+  plots.title(figure, 'Functions after 1000 steps on four points', *tables.values(), note='{seeds} a width')
   return figure
 
 
-def principal(get: Get) -> Canvas:
-  figure, axes = canvas(2, height=2.8)
+def principal(get: Get) -> Figure:
+  figure, axes = plots.canvas(2, height=2.8)
   decays, fits = axes[0]
-  steps, expected, errors = modes(get, WIDE)
+  steps, expected, errors = modes(get)
   share = np.median(np.abs(errors / errors[:, :1]), axis=0)
-  for colour, i in zip(('C0', 'C1', 'C2', 'C3'), (0, 1, 5, 15), strict=True):
-    keep = share[:, i] > 0.02
-    decays.plot(steps[keep], share[keep, i], 'o', color=colour, markersize=2.5, label=f'eigenvector {i + 1}')
-    decays.plot(steps, np.exp(-np.median(expected[:, i]) * steps), color=colour, linewidth=0.9)
+  for number, i in enumerate((0, 1, 5, 15)):
+    shown = share[:, i] > 0.02
+    decays.plot(steps[shown], share[shown, i], 'o', color=f'C{number}', markersize=2.5, label=f'eigenvector {i + 1}')
+    decays.plot(steps, np.exp(-np.median(expected[:, i]) * steps), color=f'C{number}', linewidth=0.9)
   decays.plot([], [], color='black', linewidth=0.9, label='lr times eigenvalue')
   decays.set(title='error along eigenvectors', xlabel='step', ylabel='share of the first error', yscale='log', ylim=(0.02, 1.3))
   decays.legend(loc='upper right', fontsize=6)
-  wanted, found = rates(get)
-  for x, y in zip(wanted, found, strict=True):
-    fits.plot(x, y, '.', color='C0', markersize=3, alpha=0.6)
-  line = np.array([wanted.min(), wanted.max()])
-  fits.plot(line, line, color='black', linestyle='--', linewidth=0.9, label='equal')
-  fits.fill_between(line, 0.8 * line, 1.2 * line, color='gray', alpha=0.25, linewidth=0, label='within 20%')
-  fits.plot([], [], '.', color='C0', label='an eigenvector of a start')
+  expected, fitted = rates(get)
+  fits.plot(expected.ravel(), fitted.ravel(), '.', color='C0', markersize=3, alpha=0.6, label='an eigenvector of a start')
+  ends = np.array([expected.min(), expected.max()])
+  plots.theory(fits, ends, ends, 'equal')
+  fits.fill_between(ends, 0.8 * ends, 1.2 * ends, color='gray', alpha=0.25, linewidth=0, label='within 20%')
   fits.set(title='rates', xlabel='lr times eigenvalue (1/step)', ylabel='fitted rate (1/step)', xscale='log', yscale='log')
   fits.legend(loc='upper left')
-  runs = by_width(get(WIDTHS, 'kernel'))[WIDE]
-  figure.suptitle(f'Convergence along the eigenvectors of the first kernel; width {WIDE}, {seeds_of([runs])}', fontsize=9)
+  text = f'Convergence along the eigenvectors of the first kernel; width {WIDE}'
+  plots.title(figure, text, by_width(get(WIDTHS, 'kernel'))[WIDE], note='{seeds}')
   return figure
 
 
-def widths(get: Get) -> Canvas:
-  figure, axes = canvas(2, height=2.8)
-  shown = (
-    (axes[0, 0], spread(get), -0.5, 'kernel at the start', 'rms deviation of an entry'),
-    (axes[0, 1], drift(get), -1.0, f'kernel after {STEPS} steps', '|K - K0| / |K0|'),
-  )
-  for ax, (width, values), slope, title, label in shown:
-    middle = np.median(values, axis=0)
-    ax.fill_between(width, values.min(axis=0), values.max(axis=0), color='C0', alpha=0.2, linewidth=0)
-    fitted = np.median(exponent(width, values))
-    ax.plot(width, middle, 'o-', color='C0', markersize=3, label=f'networks: exponent {fitted:.2f}')
-    ax.plot(width, middle[0] * (width / width[0]) ** slope, color='black', linestyle='--', label=f'width^({slope:g})')
-    ax.set(title=title, xlabel='width', ylabel=label, xscale='log', yscale='log')
+def widths(get: Get) -> Figure:
+  figure, axes = plots.canvas(2, height=2.8)
+  start, change = axes[0]
+  for ax, (width, values), power in ((start, spread(get), -0.5), (change, drift(get), -1.0)):
+    exponent = np.median(power_law(width, values).slope)
+    plots.against(ax, width, values, f'networks: exponent {exponent:.2f}')
+    plots.guide(ax, width, power, (width[0], np.median(values[:, 0])), f'width^({power:g})', linewidth=1.5)
+    ax.set(xlabel='width', xscale='log', yscale='log')
     ax.legend(loc='lower left')
-  rows = by_width(get(WIDTHS, 'kernel'))[WIDE]
-  figure.suptitle(
-    f'24 points on a sphere in six dimensions, two hidden layers; median and range of {seeds_of([rows])}', fontsize=9
-  )
+  start.set(title='kernel at the start', ylabel='rms deviation of an entry')
+  change.set(title=f'kernel after {STEPS} steps', ylabel='|K - K0| / |K0|')
+  runs = by_width(get(WIDTHS, 'kernel'))[WIDE]
+  plots.title(figure, f'{POINTS} points on a sphere in six dimensions, two hidden layers', runs)
   return figure
 
 
 FIGURES = [
-  Figure('jacot2018_circle', (CIRCLE,), circle, 'The tangent kernel on the circle, before and after training (figure 1).'),
-  Figure('jacot2018_regression', (REGRESSION,), regression, 'Trained networks and kernel regression (figure 2).'),
-  Figure('jacot2018_modes', (WIDTHS,), principal, 'Convergence along the eigenvectors of the kernel (figure 3, other data).'),
-  Figure('jacot2018_widths', (WIDTHS,), widths, 'Spread and change of the kernel by width (theorems 1 and 2).'),
+  PaperFigure('jacot2018_circle', (CIRCLE,), circle, 'The tangent kernel on the circle, before and after training (figure 1).'),
+  PaperFigure('jacot2018_regression', (REGRESSION,), regression, 'Trained networks and kernel regression (figure 2).'),
+  PaperFigure(
+    'jacot2018_modes', (WIDTHS,), principal, 'Convergence along the eigenvectors of the kernel (figure 3, other data).'
+  ),
+  PaperFigure('jacot2018_widths', (WIDTHS,), widths, 'Spread and change of the kernel by width (theorems 1 and 2).'),
 ]

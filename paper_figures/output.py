@@ -9,17 +9,18 @@ from collections.abc import Callable, Sequence
 
 import matplotlib.style
 import numpy as np
+from matplotlib.figure import Figure
 
 from analysis import claims
 from analysis.statistics import Estimate
 from dynamics.plan import identity
-from paper_figures.paper import STYLE, Figure
+from paper_figures.paper import STYLE, PaperFigure
 
 THUMBNAIL = 150_000  # bytes at most
 COLUMNS = ('paper', 'claim', 'sentence', 'source', 'expected', 'measured', 'verdict', 'note', 'runs')
 
 
-def figure(made: Figure, get: Callable, cells_of: Callable, to: pathlib.Path, gallery: pathlib.Path | None) -> pathlib.Path:
+def figure(spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Path, gallery: pathlib.Path | None) -> pathlib.Path:
   """Draws one figure as PDF and PNG; beside them the CSV of every table it asked for, and the hashes of its runs."""
   asked = {}
 
@@ -29,33 +30,33 @@ def figure(made: Figure, get: Callable, cells_of: Callable, to: pathlib.Path, ga
 
   to.mkdir(parents=True, exist_ok=True)
   with matplotlib.style.context(STYLE):
-    canvas = made.draw(noted)
-    runs = sorted({identity(cell) for config in made.configs for cell in cells_of(config)})
+    drawing = spec.draw(noted)
+    runs = sorted({identity(cell) for config in spec.configs for cell in cells_of(config)})
     # Without dates in the file, the same tables give the same bytes.
-    canvas.savefig(to / f'{made.name}.pdf', metadata={'CreationDate': None, 'Keywords': ' '.join(runs)})
-    canvas.savefig(to / f'{made.name}.png', metadata={'Description': ' '.join(runs)})
+    drawing.savefig(to / f'{spec.name}.pdf', metadata={'CreationDate': None, 'Keywords': ' '.join(runs)})
+    drawing.savefig(to / f'{spec.name}.png', metadata={'Description': ' '.join(runs)})
     if gallery:
       gallery.mkdir(parents=True, exist_ok=True)
-      _thumbnail(canvas, gallery / f'{made.name}.png', runs)
+      _thumbnail(drawing, gallery / f'{spec.name}.png', runs)
   for (config, probe), table in asked.items():
-    table.to_csv(to / f'{made.name}_{pathlib.Path(config).stem}_{probe}.csv', index=False)
-  (to / f'{made.name}.json').write_text(json.dumps({'caption': made.caption, 'runs': runs}, indent=1))
-  return to / f'{made.name}.png'
+    table.to_csv(to / f'{spec.name}_{pathlib.Path(config).stem}_{probe}.csv', index=False)
+  (to / f'{spec.name}.json').write_text(json.dumps({'caption': spec.caption, 'runs': runs}, indent=1))
+  return to / f'{spec.name}.png'
 
 
 def verdict(claim: claims.Claim, get: Callable, cells_of: Callable, available: bool) -> claims.Verdict:
   """The verdict of a claim, or 'not run'."""
-  runs = [identity(cell) for config in claim.configs for cell in cells_of(config)]
+  runs = [identity(cell) for config in claim.of for cell in cells_of(config)]
   if not available:
     return claims.Verdict(claim, Estimate(math.nan, math.nan, math.nan, 0), claims.NOT_RUN, tuple(runs))
-  return claims.judge(claim, claim.statistic(get), runs, np.median)
+  return claims.judge(claim, claim.samples(get), runs, np.median)
 
 
-def table(verdicts: Sequence[claims.Verdict]) -> str:
+def table(name: str, verdicts: Sequence[claims.Verdict]) -> str:
   """Verdicts as lines for a terminal."""
   lines = []
   for v in verdicts:
-    row = claims.row(v)
+    row = claims.row(name, v)
     lines.append(f'{row["verdict"]:>9}  {row["claim"]}  {row["sentence"]}.')
     lines.append(f'{"":>9}  {row["expected"]}; measured {row["measured"] or "nothing"} {row["note"]}'.rstrip())
   return '\n'.join(lines)
@@ -68,7 +69,7 @@ def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib
   old = list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
   title = ' '.join(paper.__doc__.splitlines()[0].split())
   rows = [row for row in old if not row['claim'].startswith(f'{name}/')]
-  rows += [{'paper': title, **claims.row(v)} for v in verdicts]
+  rows += [{'paper': title, **claims.row(name, v)} for v in verdicts]
   rows.sort(key=lambda row: row['claim'])
   text = io.StringIO()
   writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
@@ -83,10 +84,10 @@ def gallery(papers: Sequence, folder: pathlib.Path) -> pathlib.Path:
   """Writes README.md: the thumbnails that are there with their captions, then the ledger."""
   lines = ['# Gallery', '', 'Made by `python -m paper_figures --gallery`; what a verdict means is in `analysis/claims.py`.', '']
   for paper in papers:
-    shown = [made for made in paper.FIGURES if (folder / f'{made.name}.png').is_file()]
+    shown = [spec for spec in paper.FIGURES if (folder / f'{spec.name}.png').is_file()]
     lines += [f'## {paper.__doc__.splitlines()[0]}', ''] if shown else []
-    for made in shown:
-      lines += [f'![{made.name}]({made.name}.png)', '', f'{made.caption} From {", ".join(f"`{c}`" for c in made.configs)}.', '']
+    for spec in shown:
+      lines += [f'![{spec.name}]({spec.name}.png)', '', f'{spec.caption} From {", ".join(f"`{c}`" for c in spec.configs)}.', '']
   path = folder / 'README.md'
   path.write_text('\n'.join(lines) + '\n' + (folder / 'ledger.md').read_text())
   return path
@@ -105,10 +106,10 @@ def _markdown(rows: Sequence[dict]) -> str:
   return '\n'.join(lines)
 
 
-def _thumbnail(canvas, path: pathlib.Path, runs: Sequence[str]) -> None:
+def _thumbnail(drawing: Figure, path: pathlib.Path, runs: Sequence[str]) -> None:
   """A PNG small enough to commit."""
   for dpi in (110, 90, 70, 50):
-    canvas.savefig(path, dpi=dpi, metadata={'Description': ' '.join(runs)})
+    drawing.savefig(path, dpi=dpi, metadata={'Description': ' '.join(runs)})
     if path.stat().st_size < THUMBNAIL:
       return
   raise ValueError(f'{path} is over {THUMBNAIL} bytes even at 50 dots an inch: draw fewer points')

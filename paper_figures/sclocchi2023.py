@@ -7,11 +7,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 
-from analysis.claims import Claim
-from analysis.statistics import band, broken_power_law, crossing, halves, power_law
-from paper_figures.paper import Figure, Get, canvas, seeds_of, select
+from analysis.claims import Claim, at_least, between
+from analysis.fits import Broken, broken_power_law, power_law
+from analysis.series import by, crossing, ends, select
+from analysis.statistics import halves
+from configs import _sclocchi2023, sclocchi2023_perceptron, sclocchi2023_perceptron_sizes
+from configs.sclocchi2023_sizes import SIZES as BUDGETS
+from paper_figures import plots
+from paper_figures.paper import Get, PaperFigure
 
 WEIGHTS = 'configs/sclocchi2023_weights.py'
 SIZES = 'configs/sclocchi2023_sizes.py'
@@ -20,51 +25,56 @@ PERCEPTRON = 'configs/sclocchi2023_perceptron.py'
 PERCEPTRON_SIZES = 'configs/sclocchi2023_perceptron_sizes.py'
 SLOW = ()
 
-BATCH = {WEIGHTS: 16, SIZES: 16, PHASES: 16, PERCEPTRON: 2, PERCEPTRON_SIZES: 1}  # of the configs
+DIGITS = (WEIGHTS, SIZES, PHASES)
+BATCH = {
+  **dict.fromkeys(DIGITS, _sclocchi2023.BATCH),
+  PERCEPTRON: sclocchi2023_perceptron.BATCH,
+  PERCEPTRON_SIZES: sclocchi2023_perceptron_sizes.BATCH,
+}
+CHIS = tuple(chi for chi, _ in sclocchi2023_perceptron.CHIS)
 ESCAPE = 0.1  # relative change of the weights at which a network has left the lazy regime
-NOISY = 1.0  # temperature above which the noise of the perceptron, about T times 16 inputs, is far above the margin
-CHIS = (0, 1, 2)
+NOISY = 0.999  # temperature (1, and rounding) above which the noise of the perceptron, about 16 T, is far above the margin
 
 
 # ---- the last readings ----------------------------------------------------------------------------------------------
 
 
-def ends(get: Get, config: str) -> pd.DataFrame:
-  """A row a member at the end of its run, with its temperature, and the time t* at which it had fitted all (inf: never)."""
-  final = lambda table: table[table['step'] == table.groupby('cell')['step'].transform('max')].set_index(['cell', 'member'])
-  digits = config in (WEIGHTS, SIZES, PHASES)
-  rows = final(get(config, 'performance'))
-  own = final(get(config, 'distance' if digits else 'signal'))
-  rows = rows.join(own[['relative'] if digits else ['along', 'across']]).join(final(get(config, 'rest'))[['rested']])
+def members(get: Get, config: str) -> pd.DataFrame:
+  """A row a member at the end of its run, with its temperature, and the time t* at which it had fitted all (inf: never).
+
+  Readings are NaN where a member has not fitted its examples.
+  """
+  probe, reading = ('distance', 'relative') if config in DIGITS else ('signal', 'along')
+  final = lambda probe: ends(get(config, probe)).set_index(['cell', 'member'])
+  rows = final('performance').join(final('rest')[['rested']]).join(final(probe)[[reading]])
   rate = rows['lr'] * rows['alpha']  # eta: hyper.lr is eta / alpha
   fitted = rows['train_loss'] == 0
   return rows.assign(
     temperature=rate / BATCH[config],
-    fitted=fitted,
     time=np.where(fitted, rate * rows['rested'], math.inf),
-    test_error=1 - rows['test_accuracy'],
+    test_error=(1 - rows['test_accuracy']).where(fitted),
+    **{reading: rows[reading].where(fitted)},
   )
 
 
-def by(rows: pd.DataFrame, along: str, reading: str) -> tuple[np.ndarray, np.ndarray]:
-  """(x,) values of a column and (seed, x) readings; NaN where a member has not fitted its examples in time."""
-  told = rows.assign(value=rows[reading].where(rows['fitted']) if reading != 'time' else rows['time'])
-  table = told.pivot(index='seed', columns=along, values='value')
+def series(rows: pd.DataFrame, field: str, reading: str) -> tuple[np.ndarray, np.ndarray]:
+  """(x,) values of a column and (seed, x) readings."""
+  table = rows.pivot(index='seed', columns=field, values=reading)
   return table.columns.to_numpy(float), table.to_numpy(float)
 
 
 # ---- statistics: one number a seed ----------------------------------------------------------------------------------
 
 
-def bend(get: Get, field: str) -> np.ndarray:
-  """(seed,) a part of the broken power law of the relative weight change in T."""
-  x, change = by(ends(get, WEIGHTS), 'temperature', 'relative')
-  return np.array([getattr(broken_power_law(x, y), field) for y in change])
+def breaks(get: Get) -> list[Broken]:
+  """(seed,) the broken power law of the relative weight change in T."""
+  x, change = series(members(get, WEIGHTS), 'temperature', 'relative')
+  return [broken_power_law(x, y) for y in change]
 
 
 def escape(x: np.ndarray, change: np.ndarray) -> float:
   """T_c as the temperature at which the network leaves the lazy regime."""
-  return crossing(x, change, ESCAPE)
+  return np.exp(crossing(np.log(x), np.log(change), np.log(ESCAPE)))
 
 
 def onset(x: np.ndarray, change: np.ndarray) -> float:
@@ -74,246 +84,171 @@ def onset(x: np.ndarray, change: np.ndarray) -> float:
 
 def critical(get: Get, law: Callable[..., float]) -> tuple[np.ndarray, np.ndarray]:
   """(size,) training set sizes and (seed, size) critical temperatures."""
-  found = {size: by(rows, 'temperature', 'relative') for size, rows in ends(get, SIZES).groupby('data.train')}
-  return np.array(list(found), float), np.array([[law(x, y) for y in change] for x, change in found.values()]).T
+  curves = {size: series(rows, 'temperature', 'relative') for size, rows in by(members(get, SIZES), 'data.train').items()}
+  return np.array(list(curves), float), np.array([[law(x, y) for y in change] for x, change in curves.values()]).T
 
 
 def decreasing(get: Get, law: Callable[..., float]) -> np.ndarray:
   """(seed,) R^2 of the power law of T_c in the size, with a minus where it grows."""
-  sizes, found = critical(get, law)
-  fits = [power_law(sizes, t) for t in found]
-  return np.array([-math.copysign(r2, a) for a, r2 in fits])
+  fit = power_law(*critical(get, law))
+  return np.copysign(fit.r2, -fit.slope)
+
+
+def of_chis(rows: pd.DataFrame, field: str, reading: str) -> tuple[list[np.ndarray], np.ndarray]:
+  """For each chi (x,) values of a column, and (seed, chi, x) readings."""
+  xs, values = zip(*(series(select(rows, data__chi=chi), field, reading) for chi in CHIS), strict=True)
+  return list(xs), np.stack(values, axis=1)
 
 
 def in_temperature(get: Get, reading: str) -> np.ndarray:
   """(seed,) the worst over chi of R^2 of a power law in T, of the median over half of the seeds."""
-  rows = ends(get, PERCEPTRON)
-  rows = rows[rows['temperature'] >= 0.999 * NOISY]
-
-  def worst(values):  # (seed, chi, T)
-    return min(power_law(x, y)[1] for y in np.median(values, axis=0))
-
-  found = [by(select(rows, data__chi=chi), 'temperature', reading) for chi in CHIS]
-  x = found[0][0]
-  return halves(np.stack([values for _, values in found], axis=1), worst)
+  rows = members(get, PERCEPTRON)
+  (x, *_), values = of_chis(rows[rows['temperature'] >= NOISY], 'temperature', reading)
+  return halves(values, lambda half: power_law(x, np.median(half, axis=0)).r2.min())
 
 
-def ordered(get: Get, reading: str) -> np.ndarray:
+def fall_with_chi(get: Get, reading: str) -> np.ndarray:
   """(seed,) how much the exponent in P falls from chi = 0 to 1 or from 1 to 2, whichever is less, by medians over half of
   the seeds."""
-  rows = ends(get, PERCEPTRON_SIZES)
-  found = [by(select(rows, data__chi=chi), 'data.train', reading) for chi in CHIS]
+  xs, values = of_chis(members(get, PERCEPTRON_SIZES), 'data.train', reading)
+  slopes = lambda medians: [power_law(x, y).slope for x, y in zip(xs, medians, strict=True)]
+  return halves(values, lambda half: min(-np.diff(slopes(np.median(half, axis=0)))))
 
-  def least(values):  # (seed, chi, size)
-    middles = np.median(values, axis=0)
-    return min(-np.diff([power_law(size, y)[0] for (size, _), y in zip(found, middles, strict=True)]))
 
-  return halves(np.stack([values for _, values in found], axis=1), least)
-
+R2 = f'R^2 over {BUDGETS[0][0]} to {BUDGETS[-1][0]} digits, minus where it grows'
+IN_T = 'worst R^2 over chi = 0, 1, 2, T from 1 to 100, 128 examples, median over half of the seeds'
+IN_P = 'least fall of the exponent in P from one chi to the next (64 to 512 examples for chi = 0, else 512 to 4096; T = 10)'
 
 CLAIMS = [
-  Claim(
-    'sclocchi2023/1a',
-    'In the lazy regime the relative change of the weights does not depend on a small temperature',
-    'section 3',
-    (WEIGHTS,),
-    lambda get: bend(get, 'below'),
-    -0.1,
-    0.1,
-    'exponent in T below the break of two power laws (128 digits, alpha = 64)',
-  ),
-  Claim(
-    'sclocchi2023/1b',
-    'Above a critical temperature it grows as a power of the temperature',
-    'section 3',
-    (WEIGHTS,),
-    lambda get: bend(get, 'above'),
-    0.2,
-    math.inf,
-    'exponent in T above the break of two power laws (128 digits, alpha = 64)',
-  ),
-  Claim(
-    'sclocchi2023/2a',
-    'The temperature at which a network leaves the lazy regime falls with the size of the training set as a power law',
-    'section 3',
-    (SIZES,),
-    lambda get: decreasing(get, escape),
-    0.9,
-    1.0,
-    f'R^2 over 64 to 1024 digits, minus where it grows; T_c: the relative weight change reaches {ESCAPE:g}',
-  ),
-  Claim(
-    'sclocchi2023/2b',
-    'The temperature from which on the noise moves the weights further falls with the size as a power law',
-    'section 3',
-    (SIZES,),
-    lambda get: decreasing(get, onset),
-    0.9,
-    1.0,
-    'R^2 over 64 to 1024 digits, minus where it grows; T_c: the break of two power laws of the relative weight change',
-  ),
-  Claim(
-    'sclocchi2023/3a',
-    'In the perceptron the signal w_1 grows as a power of the temperature',
-    'section 4',
-    (PERCEPTRON,),
-    lambda get: in_temperature(get, 'along'),
-    0.98,
-    1.0,
-    'worst R^2 over chi = 0, 1, 2, T from 1 to 100, 128 examples, median over half of the seeds',
-  ),
-  Claim(
-    'sclocchi2023/3b',
-    'In the perceptron the time to fit all examples grows as a power of the temperature',
-    'section 4',
-    (PERCEPTRON,),
-    lambda get: in_temperature(get, 'time'),
-    0.98,
-    1.0,
-    'worst R^2 over chi = 0, 1, 2, T from 1 to 100, 128 examples, median over half of the seeds',
-  ),
-  Claim(
-    'sclocchi2023/3c',
-    'The signal grows with the size of the training set by an exponent that falls with chi',
-    'section 4',
-    (PERCEPTRON_SIZES,),
-    lambda get: ordered(get, 'along'),
-    0.0,
-    math.inf,
-    'least fall of the exponent in P from one chi to the next (64 to 512 examples for chi = 0, else 512 to 4096; T = 10)',
-  ),
-  Claim(
-    'sclocchi2023/3d',
-    'The time to fit all examples grows with the size by an exponent that falls with chi',
-    'section 4',
-    (PERCEPTRON_SIZES,),
-    lambda get: ordered(get, 'time'),
-    0.0,
-    math.inf,
-    'least fall of the exponent in P from one chi to the next (64 to 512 examples for chi = 0, else 512 to 4096; T = 10)',
-  ),
-]
+  Claim(name='1a', where='section 3', of=(WEIGHTS,), holds=between(-0.1, 0.1),
+        says='In the lazy regime the relative change of the weights does not depend on a small temperature',
+        samples=lambda get: np.array([fit.below for fit in breaks(get)]),
+        unit='exponent in T below the break of two power laws (128 digits, alpha = 64)'),
+  Claim(name='1b', where='section 3', of=(WEIGHTS,), holds=at_least(0.2),
+        says='Above a critical temperature the relative change of the weights grows as a power of the temperature',
+        samples=lambda get: np.array([fit.above for fit in breaks(get)]),
+        unit='exponent in T above the break of two power laws (128 digits, alpha = 64)'),
+  Claim(name='2a', where='section 3', of=(SIZES,), holds=between(0.9, 1.0),
+        says='The temperature at which a network leaves the lazy regime falls with the size of the training set as a power law',
+        samples=lambda get: decreasing(get, escape), unit=f'{R2}; T_c: the relative weight change reaches {ESCAPE:g}'),
+  Claim(name='2b', where='section 3', of=(SIZES,), holds=between(0.9, 1.0),
+        says='The temperature from which on the noise moves the weights further falls with the size as a power law',
+        samples=lambda get: decreasing(get, onset), unit=f'{R2}; T_c: the break of two power laws of the relative weight change'),
+  Claim(name='3a', where='section 4', of=(PERCEPTRON,), holds=between(0.98, 1.0), unit=IN_T,
+        says='In the perceptron the signal w_1 grows as a power of the temperature',
+        samples=lambda get: in_temperature(get, 'along')),
+  Claim(name='3b', where='section 4', of=(PERCEPTRON,), holds=between(0.98, 1.0), unit=IN_T,
+        says='In the perceptron the time to fit all examples grows as a power of the temperature',
+        samples=lambda get: in_temperature(get, 'time')),
+  Claim(name='3c', where='section 4', of=(PERCEPTRON_SIZES,), holds=at_least(0.0), unit=IN_P,
+        says='In the perceptron the signal grows with the size of the training set by an exponent that falls with chi',
+        samples=lambda get: fall_with_chi(get, 'along')),
+  Claim(name='3d', where='section 4', of=(PERCEPTRON_SIZES,), holds=at_least(0.0), unit=IN_P,
+        says='In the perceptron the time to fit all examples grows with the size by an exponent that falls with chi',
+        samples=lambda get: fall_with_chi(get, 'time')),
+]  # fmt: skip
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
 
-
-def drawn(ax: Axes, x: np.ndarray, values: np.ndarray, label: str, colour: str, **style) -> None:
-  """Median and range over seeds of (seed, x) values; a gap where a member has not fitted its examples."""
-  middle, low, high = band(np.where(np.isfinite(values), values, np.nan))
-  ax.plot(x, middle, '.-', label=label, color=colour, **style)
-  ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-  if np.isfinite(middle).any():  # a log axis needs a number
-    ax.set(xscale='log', yscale='log')
+CHANGE, FIT_TIME, TEMPERATURE = '|w - w(0)| / |w(0)|', 't* = eta x steps', 'temperature T = eta / B'
+LAZY = 'Odd and even digits, MLP 64-64-1, alpha = 64, B = 16'
 
 
-def reference(ax: Axes, x: np.ndarray, at: float, power: float, label: str, colour: str) -> None:
-  """A line of the slope that theory has, through the last point, shifted down a little."""
-  ax.plot(x, 0.6 * at * (x / x[-1]) ** power, color=colour, linewidth=0.8, linestyle=':', label=label)
+def below(ax: Axes, x: np.ndarray, last: float, power: float, label: str, color: str) -> None:
+  """A guide of the slope that theory has, under the last point."""
+  plots.guide(ax, x, power, (x[-1], 0.6 * last), label, color=color, linestyle=':', linewidth=0.8)
 
 
-def weights(get: Get) -> Canvas:
-  rows = ends(get, WEIGHTS)
-  x, change = by(rows, 'temperature', 'relative')
-  _, times = by(rows, 'temperature', 'time')
-  figure, axes = canvas(2, height=2.8)
-  left, right = axes[0]
-  drawn(left, x, change, '128 digits', 'C0')
-  middle = np.median(change, axis=0)
-  fit = broken_power_law(x, middle)
-  shape = np.where(x < fit.place, fit.below, fit.above) * np.log(x / fit.place)
-  bent = np.exp(shape + np.mean(np.log(middle) - shape))
-  left.plot(x, bent, 'k:', linewidth=0.9, label=f'exponents {fit.below:.2f} and {fit.above:.2f}')
-  left.axvline(fit.place, color='gray', linewidth=0.8, linestyle='--', label=f'break: T = {fit.place:.2g}')
-  left.set(title='change of the weights', xlabel='temperature T = eta / B', ylabel='|w - w(0)| / |w(0)|')
-  drawn(right, x, times, '128 digits', 'C1')
-  reference(right, x[-6:], np.median(times, axis=0)[-1], 1.0, 'in proportion to T', 'black')
-  right.set(title='time to fit all examples', xlabel='temperature T = eta / B', ylabel='t* = eta x steps')
-  left.legend()
-  right.legend()
-  figure.suptitle(f'Odd and even digits, MLP 64-64-1, alpha = 64, B = 16; median and range of {seeds_of([rows])}', fontsize=9)
+def weights(get: Get) -> Figure:
+  rows = members(get, WEIGHTS)
+  x, change = series(rows, 'temperature', 'relative')
+  _, times = series(rows, 'temperature', 'time')
+  figure, axes = plots.canvas(2, height=2.8)
+  moved, time = axes[0]
+  plots.against(moved, x, change, '128 digits')
+  median = np.median(change, axis=0)
+  fit = broken_power_law(x, median)
+  bent = np.exp(fit.shape(x) + np.mean(np.log(median) - fit.shape(x)))
+  plots.theory(moved, x, bent, f'exponents {fit.below:.2f} and {fit.above:.2f}', linestyle=':')
+  plots.mark(moved, fit.place, f'break: T = {fit.place:.2g}', linestyle='--')
+  moved.set(title='change of the weights', xlabel=TEMPERATURE, ylabel=CHANGE)
+  plots.against(time, x, times, '128 digits', color='C1')
+  below(time, x[-6:], np.median(times, axis=0)[-1], 1.0, 'in proportion to T', 'black')
+  time.set(title='time to fit all examples', xlabel=TEMPERATURE, ylabel=FIT_TIME)
+  for ax in axes[0]:
+    plots.log_axes(ax)
+    ax.legend()
+  plots.title(figure, LAZY, rows)
   return figure
 
 
-def sizes(get: Get) -> Canvas:
-  rows = ends(get, SIZES)
-  laws = {'escape': (escape, f'change of {ESCAPE:g} reached (2a)', 'C0', 'o-'), 'onset': (onset, 'break (2b)', 'C1', 's--')}
-  found = {name: critical(get, law) for name, (law, *_) in laws.items()}
-  count, temperatures = found['escape']
-  power = power_law(count, np.median(temperatures, axis=0))[0]
-  figure, axes = canvas(3, height=2.8)
-  plain, collapsed, critical_ = axes[0]
-  for i, (size, some) in enumerate(rows.groupby('data.train')):
-    x, change = by(some, 'temperature', 'relative')
-    drawn(plain, x, change, f'P = {size}', f'C{i}')
-    drawn(collapsed, x * (size / 64) ** -power if np.isfinite(power) else x, change, f'P = {size}', f'C{i}')
-  plain.axhline(ESCAPE, color='gray', linewidth=0.8, linestyle='--', label='level of claim 2a')
-  plain.set(title='change of the weights', xlabel='temperature T', ylabel='|w - w(0)| / |w(0)|')
-  collapsed.set(title='rescaled', xlabel=f'T (P / 64)^{-power:.2f}', ylabel='|w - w(0)| / |w(0)|')
-  for name, (_, label, colour, style) in laws.items():
-    middle, low, high = band(np.where(np.isfinite(found[name][1]), found[name][1], np.nan))
-    slope = power_law(count, middle)[0]
-    critical_.plot(count, middle, style, color=colour, markersize=4, label=f'{label}: P^{slope:.2f}')
-    critical_.fill_between(count, low, high, color=colour, alpha=0.2, linewidth=0)
-  critical_.set(title='critical temperature', xlabel='training set size P', ylabel='T_c')
-  if np.isfinite(temperatures).any():
-    critical_.set(xscale='log', yscale='log')
+def sizes(get: Get) -> Figure:
+  rows = members(get, SIZES)
+  count, temperatures = critical(get, escape)
+  power = power_law(count, np.median(temperatures, axis=0)).slope
+  figure, axes = plots.canvas(3, height=2.8)
+  plain, collapsed, place = axes[0]
+  for size, of_size in by(rows, 'data.train').items():
+    x, change = series(of_size, 'temperature', 'relative')
+    plots.against(plain, x, change, f'P = {size}')
+    plots.against(collapsed, x * (size / 64) ** -power if np.isfinite(power) else x, change, f'P = {size}')
+  for law, label, style in ((escape, f'change of {ESCAPE:g} reached (2a)', '-'), (onset, 'break (2b)', '--')):
+    _, values = critical(get, law)
+    exponent = power_law(count, np.median(values, axis=0)).slope
+    plots.against(place, count, values, f'{label}: P^{exponent:.2f}', linestyle=style)
+  for ax in axes[0]:
+    plots.log_axes(ax)
+  plots.level(plain, ESCAPE, 'level of claim 2a', linestyle='--')
+  plain.set(title='change of the weights', xlabel='temperature T', ylabel=CHANGE)
+  collapsed.set(title='rescaled', xlabel=f'T (P / 64)^{-power:.2f}', ylabel=CHANGE)
+  place.set(title='critical temperature', xlabel='training set size P', ylabel='T_c')
   plain.legend(loc='lower right')
-  critical_.legend(loc='center')
-  figure.suptitle(f'Odd and even digits, MLP 64-64-1, alpha = 64, B = 16; median and range of {seeds_of([rows])}', fontsize=9)
+  place.legend(loc='center')
+  plots.title(figure, LAZY, rows)
   return figure
 
 
-def phases(get: Get) -> Canvas:
-  rows = ends(get, PHASES)
-  grid = lambda column: rows.assign(shown=rows[column].where(rows['fitted'])).groupby(['temperature', 'alpha'])['shown']
-  # A cell is shown where every seed has fitted its examples.
-  table = lambda column: grid(column).agg(lambda v: v.median(skipna=False)).unstack()
-  figure, axes = canvas(2, height=3.0, sharey=True)
-  for ax, column, name, kind in (
+def phases(get: Get) -> Figure:
+  rows, power_of_two = members(get, PHASES), lambda x: f'$2^{{{round(math.log2(x))}}}$'
+  figure, axes = plots.canvas(2, height=3.0, sharey=True)
+  for ax, reading, name, style in (
     (axes[0, 0], 'test_error', 'test error (share)', {}),
-    (axes[0, 1], 'relative', '|w - w(0)| / |w(0)|', {'norm': LogNorm()}),
+    (axes[0, 1], 'relative', CHANGE, dict(norm=LogNorm())),
   ):
-    shown = table(column)
-    values = np.ma.masked_invalid(shown.to_numpy(float))
-    kind = kind if values.count() else {}
-    mesh = ax.pcolormesh(np.arange(shown.shape[1]), np.arange(shown.shape[0]), values, cmap='viridis', rasterized=True, **kind)
-    ax.set_facecolor('lightgray')
-    ax.grid(visible=False)
-    ax.set_xticks(np.arange(shown.shape[1]), [power_of_two(a) for a in shown.columns])
-    ax.set_yticks(np.arange(shown.shape[0]), [power_of_two(t) for t in shown.index])
-    inverse, rows_at = 1 / shown.columns.to_numpy(float), shown.index.to_numpy(float)
-    inside = (inverse >= rows_at.min()) & (inverse <= rows_at.max())
-    places = np.interp(np.log2(inverse[inside]), np.log2(rows_at), np.arange(len(rows_at)))
-    ax.plot(np.flatnonzero(inside), places, 'w--', linewidth=1.2, label='alpha T = 1')
+    # A cell is shown where every seed has fitted its examples.
+    medians = rows.groupby(['temperature', 'alpha'])[reading].agg(lambda v: v.median(skipna=False)).unstack()
+    plots.heat(ax, medians, power_of_two, **style)
+    inverse, temperatures = 1 / medians.columns.to_numpy(float), medians.index.to_numpy(float)
+    inside = (inverse >= temperatures.min()) & (inverse <= temperatures.max())
+    heights = np.interp(np.log2(inverse[inside]), np.log2(temperatures), np.arange(len(temperatures)))
+    plots.theory(ax, np.flatnonzero(inside), heights, 'alpha T = 1', color='white', linewidth=1.2)
     ax.set(title=name, xlabel='alpha')
-    figure.colorbar(mesh, cax=ax.inset_axes([1.03, 0, 0.05, 1]))
-  axes[0, 0].set_ylabel('temperature T = eta / B')
+  axes[0, 0].set_ylabel(TEMPERATURE)
   axes[0, 0].legend(loc='lower right', facecolor='gray', frameon=True, labelcolor='white')
-  note = f'256 digits, odd and even, MLP 64-64-1; median of {seeds_of([rows])}; gray: not all fitted in 5,000 steps'
-  figure.suptitle(note, fontsize=9)
+  note = 'median of {seeds}; gray: not all fitted in 5,000 steps'
+  plots.title(figure, '256 digits, odd and even, MLP 64-64-1', rows, note=note)
   return figure
 
 
-def power_of_two(x: float) -> str:
-  return f'$2^{{{round(math.log2(x))}}}$'
-
-
-def perceptron(get: Get) -> Canvas:
-  sweeps = ((ends(get, PERCEPTRON), 'temperature', 'temperature T = eta / B', 'T, from T = 1 on'),
-            (ends(get, PERCEPTRON_SIZES), 'data.train', 'training set size P', 'P'))  # fmt: skip
-  theory = {'along': lambda chi: 1 / (1 + chi), 'time': lambda chi: (3 + chi) / (1 + chi)}  # in P
-  figure, axes = canvas(2, rows=2, height=2.6)
-  for column, (rows, along, name, letter) in enumerate(sweeps):
-    for row, (reading, title) in enumerate((('along', 'signal |w_1|'), ('time', 't* = eta x steps'))):
-      ax = axes[row, column]
-      for chi in CHIS:
-        x, values = by(select(rows, data__chi=chi), along, reading)
-        middle, judged = np.median(values, axis=0), x >= 0.999 * NOISY
-        told = theory[reading](chi) if column else 1.0
-        label = f'chi = {chi}: {power_law(x[judged], middle[judged])[0]:.2f} (theory: {told:.2f})'
-        drawn(ax, x, values, label, f'C{chi}')
-        reference(ax, x, middle[-1], told, '_', f'C{chi}')
+def perceptron(get: Get) -> Figure:
+  figure, axes = plots.canvas(2, rows=2, height=2.6)
+  by_temperature, by_size = axes.T
+  theory = {'along': lambda chi: 1 / (1 + chi), 'time': lambda chi: (3 + chi) / (1 + chi)}  # exponents in P; 1 in T
+  runs, of_size = members(get, PERCEPTRON), members(get, PERCEPTRON_SIZES)
+  for column, rows, field, name, letter in (
+    (by_temperature, runs, 'temperature', TEMPERATURE, 'T, from T = 1 on'),
+    (by_size, of_size, 'data.train', 'training set size P', 'P'),
+  ):
+    for ax, reading, title in zip(column, ('along', 'time'), ('signal |w_1|', FIT_TIME), strict=True):
+      xs, of_all = of_chis(rows, field, reading)
+      for number, (chi, x, values) in enumerate(zip(CHIS, xs, np.moveaxis(of_all, 1, 0), strict=True)):
+        expected = 1.0 if field == 'temperature' else theory[reading](chi)
+        median = np.median(values, axis=0)
+        exponent = power_law(x[x >= NOISY], median[x >= NOISY]).slope
+        plots.against(ax, x, values, f'chi = {chi}: {exponent:.2f} (theory: {expected:.2f})')
+        below(ax, x, median[-1], expected, '_', f'C{number}')
+      plots.log_axes(ax)
       low, high = ax.get_ylim()
       if 0 < low < high:
         ax.set_ylim(low, high * (high / low) ** 0.4)  # room for the legend
@@ -321,14 +256,15 @@ def perceptron(get: Get) -> Canvas:
       ax.legend(loc='upper left', title=f'exponent in {letter}', title_fontsize=7.5, alignment='left')
   axes[0, 0].set_title('128 examples of 16 inputs, B = 2')
   axes[0, 1].set_title('8 inputs, B = 1, T = 10')
-  note = f'Perceptron, margin 1; median and range of {seeds_of([sweeps[0][0]])}; dotted: theory'
-  figure.suptitle(note, fontsize=9)
+  plots.title(figure, 'Perceptron, margin 1', runs, note='median and range of {seeds}; dotted: theory')
   return figure
 
 
 FIGURES = [
-  Figure('sclocchi2023_phases', (PHASES,), phases, 'Test error and weight change in the plane of alpha and T (figure 1).'),
-  Figure('sclocchi2023_weights', (WEIGHTS,), weights, 'Weight change and training time against T in the lazy regime.'),
-  Figure('sclocchi2023_sizes', (SIZES,), sizes, 'Weight change against T by training set size, and the critical temperature.'),
-  Figure('sclocchi2023_perceptron', (PERCEPTRON, PERCEPTRON_SIZES), perceptron, 'Signal and training time of the perceptron.'),
-]
+  PaperFigure('sclocchi2023_phases', (PHASES,), phases, 'Test error and weight change in the plane of alpha and T (figure 1).'),
+  PaperFigure('sclocchi2023_weights', (WEIGHTS,), weights, 'Weight change and training time against T in the lazy regime.'),
+  PaperFigure('sclocchi2023_sizes', (SIZES,), sizes,
+              'Weight change against T by training set size, and the critical temperature.'),
+  PaperFigure('sclocchi2023_perceptron', (PERCEPTRON, PERCEPTRON_SIZES), perceptron,
+              'Signal and training time of the perceptron.'),
+]  # fmt: skip

@@ -40,7 +40,7 @@ def linear_map(
 
 
 @component()
-def hierarchy(*, branches: Range(int, least=2) = 2, levels: Range(int, least=1) = 3) -> Task:
+def hierarchy(*, branches: Range(int, least=2) = 2, levels: Range(int, least=1, most=12) = 3) -> Task:
   """Items at the leaves of a tree, and a property for each of its nodes: an item has those of all nodes above it.
 
   x: (n, n) for n = branches^levels items; y: (n, k) of 0 and 1 for the k = 1 + branches + ... + branches^levels nodes,
@@ -49,9 +49,16 @@ def hierarchy(*, branches: Range(int, least=2) = 2, levels: Range(int, least=1) 
   alone is one more, with sqrt((n branches - 1) / (branches - 1) / n). So a linear network learns from the top down.
 
   Nothing is drawn: all keys give the same data.
+
+  Raises:
+    ValueError: more than 10,000 items.
   Source: 1312.6120 (hierarchical structure), in the deterministic form of one property a node.
   """
   n = branches**levels
+  if n > 10_000:
+    raise ValueError(
+      f'{branches} branches at {levels} levels are {n:,} items, whose table has as many columns; 10,000 are the most'
+    )
   item = np.arange(n)
   has = [item[:, None] // branches ** (levels - j) == np.arange(branches**j)[None] for j in range(levels + 1)]
   y = np.concatenate(has, axis=1).astype(np.float32)

@@ -17,7 +17,7 @@ Operation = Literal['add', 'subtract', 'multiply', 'divide', 'quadratic', 's5']
 @component()
 def modular(
   *,
-  p: Range(int, least=2) = 113,
+  p: Range(int, least=2, most=10_000) = 113,  # the table has p^2 rows
   operation: Operation = 'add',
   train_fraction: Range(float, above=0.0, below=1.0) = 0.4,
   label_noise: Traced(least=0.0, most=1.0) = 0.0,

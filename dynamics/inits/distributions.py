@@ -1,7 +1,8 @@
 """Distributions of one leaf, drawn at unit scale (entries of mean square 1): (key, leaf) -> array.
 
-The structured ones fix the Frobenius norm exactly, to the square root of the number of entries, so that they can be compared at
-equal norm.
+The structured ones draw matrices, rows being inputs and columns outputs, whichever axes of the leaf these are; copies (scanned
+layers, experts) are drawn independently. They fix the Frobenius norm of each exactly, to the square root of the number of its
+entries, so that they can be compared at equal norm.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dynamics.leaves import Leaf
+from dynamics.leaves import Leaf, from_matrices, matrix_shape
 from dynamics.linalg import dense
 from dynamics.random import random_orthonormal
 from dynamics.types import Array, Key
@@ -42,10 +43,12 @@ def orthogonal(key: Key, leaf: Leaf) -> Array:
   widens has singular values sqrt(fan_out / fan_in), so that it keeps the scale of its inputs' entries.
   Source: 1312.6120.
   """
-  rows, columns = _sides(leaf)
-  q = random_orthonormal(key, max(rows, columns), min(rows, columns))
-  q = q if rows >= columns else q.T
-  return (q * max(rows, columns) ** 0.5).reshape(leaf.shape).astype(leaf.dtype)
+
+  def matrix(key, rows, columns):
+    q = random_orthonormal(key, max(rows, columns), min(rows, columns))
+    return q if rows >= columns else q.T
+
+  return _drawn(matrix, key, leaf)
 
 
 def low_rank(rank: int, directions: Array | None = None) -> Distribution:
@@ -64,7 +67,7 @@ def low_rank(rank: int, directions: Array | None = None) -> Distribution:
   """
 
   def draw(key, leaf):
-    rows, columns = _sides(leaf)
+    _, rows, columns = matrix_shape(leaf)
     if rank > min(rows, columns):
       raise ValueError(f'rank is {rank}, but {leaf.name} is {rows} x {columns}: take {min(rows, columns)} at most')
     if directions is not None and (directions.shape[0] != rows or directions.shape[1] < rank):
@@ -72,9 +75,13 @@ def low_rank(rank: int, directions: Array | None = None) -> Distribution:
         f'{leaf.name} is {rows} x {columns} and rank is {rank}, but there are {directions.shape[1]} directions of length '
         f'{directions.shape[0]}: take a smaller rank, or a leaf that reads the inputs'
       )
-    u, s, v = dense.svd(jax.random.normal(key, (rows, columns), jnp.float32))
-    u = u[:, :rank] if directions is None else directions[:, :rank].astype(jnp.float32)
-    return _unit((u * s[None, :rank]) @ v[:rank], leaf)
+
+    def matrix(key, rows, columns):
+      u, s, v = dense.svd(jax.random.normal(key, (rows, columns), jnp.float32))
+      u = u[:, :rank] if directions is None else directions[:, :rank].astype(jnp.float32)
+      return (u * s[None, :rank]) @ v[:rank]
+
+    return _drawn(matrix, key, leaf)
 
   return draw
 
@@ -85,14 +92,13 @@ def power_law(exponent: float) -> Distribution:
   Source: 2310.08513.
   """
 
-  def draw(key, leaf):
-    rows, columns = _sides(leaf)
+  def matrix(key, rows, columns):
     least = min(rows, columns)
     left, right = jax.random.split(key)
     s = jnp.arange(1, least + 1, dtype=jnp.float32) ** jnp.float32(-exponent)
-    return _unit((random_orthonormal(left, rows, least) * s[None]) @ random_orthonormal(right, columns, least).T, leaf)
+    return (random_orthonormal(left, rows, least) * s[None]) @ random_orthonormal(right, columns, least).T
 
-  return draw
+  return lambda key, leaf: _drawn(matrix, key, leaf)
 
 
 def dale(excitatory: float) -> Distribution:
@@ -107,12 +113,16 @@ def dale(excitatory: float) -> Distribution:
   """
 
   def draw(key, leaf):
-    rows, columns = _sides(leaf)
+    _, rows, _ = matrix_shape(leaf)
     positive = round(excitatory * rows)
     if not 0 < positive < rows:
       raise ValueError(f'excitatory is {excitatory}, which makes {positive} of the {rows} units that {leaf.name} leaves so')
-    sign = jnp.where(jnp.arange(rows) < positive, 1.0, -positive / (rows - positive)).astype(jnp.float32)
-    return _unit(sign[:, None] * jnp.abs(jax.random.normal(key, (rows, columns), jnp.float32)), leaf)
+
+    def matrix(key, rows, columns):
+      sign = jnp.where(jnp.arange(rows) < positive, 1.0, -positive / (rows - positive)).astype(jnp.float32)
+      return sign[:, None] * jnp.abs(jax.random.normal(key, (rows, columns), jnp.float32))
+
+    return _drawn(matrix, key, leaf)
 
   return draw
 
@@ -126,21 +136,28 @@ def block(blocks: int) -> Distribution:
   """
 
   def draw(key, leaf):
-    rows, columns = _sides(leaf)
+    _, rows, columns = matrix_shape(leaf)
     if blocks > min(rows, columns):
       raise ValueError(f'blocks is {blocks}, but {leaf.name} is {rows} x {columns}: take {min(rows, columns)} at most')
-    part = lambda n: jnp.arange(n) * blocks // n
-    kept = part(rows)[:, None] == part(columns)[None]
-    return _unit(jnp.where(kept, jax.random.normal(key, (rows, columns), jnp.float32), 0.0), leaf)
+
+    def matrix(key, rows, columns):
+      part = lambda n: jnp.arange(n) * blocks // n
+      inside = part(rows)[:, None] == part(columns)[None]
+      return jnp.where(inside, jax.random.normal(key, (rows, columns), jnp.float32), 0.0)
+
+    return _drawn(matrix, key, leaf)
 
   return draw
 
 
-def _sides(leaf: Leaf) -> tuple[int, int]:
-  """Rows (units it leaves) and columns (units it enters) of the matrix that a leaf is; an embedding's tokens are rows."""
-  return (leaf.shape[0], leaf.fan_out) if leaf.fan_in == 1 else (leaf.fan_in, leaf.fan_out)
+def _drawn(matrix: Callable[[Key, int, int], Array], key: Key, leaf: Leaf) -> Array:
+  """The leaf whose copies are matrices (rows, columns) of their own keys, each at mean square entry 1."""
+  copies, rows, columns = matrix_shape(leaf)
 
+  def unit(key):
+    w = matrix(key, rows, columns)
+    return w / jnp.sqrt(jnp.mean(jnp.square(w)))
 
-def _unit(w: Array, leaf: Leaf) -> Array:
-  """The leaf of this matrix at mean square entry 1."""
-  return (w / jnp.sqrt(jnp.mean(jnp.square(w)))).reshape(leaf.shape).astype(leaf.dtype)
+  # A single matrix has the leaf's key, so that it is drawn from the Gaussian matrix that `gaussian` draws.
+  drawn = unit(key)[None] if copies == 1 else jax.vmap(unit)(jax.random.split(key, copies))
+  return from_matrices(leaf, drawn).astype(leaf.dtype)

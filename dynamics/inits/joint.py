@@ -9,7 +9,7 @@ from dynamics import trees
 from dynamics.components import component
 from dynamics.inits.directions import correlation
 from dynamics.inits.independent import Init
-from dynamics.leaves import map_leaves, weights
+from dynamics.leaves import from_matrices, map_leaves, matrix_shape, weights
 from dynamics.random import random_orthonormal
 from dynamics.schema import Traced
 from dynamics.types import Array
@@ -58,9 +58,9 @@ def along(key, leaves, init_scale, left: Array | None = None, right: Array | Non
   """
   chain = weights(leaves)
   for a, b in itertools.pairwise(chain):
-    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[0]:
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.fan_out != matrix_shape(b)[1]:
       raise ValueError(f'a balanced start needs a chain of matrices, but {b.name} is {b.shape} after {a.name}, {a.shape}')
-  sides = (chain[0].shape[0], *(leaf.shape[1] for leaf in chain))
+  sides = (matrix_shape(chain[0])[1], *(leaf.fan_out for leaf in chain))
   given = {0: left, len(chain): right}
   r = min(*sides, *(d.shape[1] for d in given.values() if d is not None))
   for i, d in given.items():
@@ -72,7 +72,7 @@ def along(key, leaves, init_scale, left: Array | None = None, right: Array | Non
   ]
   size = jnp.asarray(init_scale, jnp.float32) ** jnp.float32(1 / len(chain))
   with jax.default_matmul_precision('float32'):
-    drawn = {leaf.name: size * frames[i] @ frames[i + 1].T for i, leaf in enumerate(chain)}
+    drawn = {leaf.name: from_matrices(leaf, size * frames[i] @ frames[i + 1].T) for i, leaf in enumerate(chain)}
 
   def place(leaf):
     rest = jnp.ones if leaf.role == 'scale' else jnp.zeros

@@ -23,6 +23,7 @@ def cross_entropy(*, dtype: Dtype = 'float32') -> Loss:
 
   def loss(outputs, targets):
     _labels(targets, 'cross_entropy')
+    _several(outputs, 'cross_entropy')
     z = cast(outputs)
     shifted = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
     return jnp.log(jnp.sum(jnp.exp(shifted), axis=-1, dtype=z.dtype)) - pick(shifted, targets)
@@ -40,6 +41,7 @@ def stablemax(*, dtype: Dtype = 'float64') -> Loss:
 
   def loss(outputs, targets):
     _labels(targets, 'stablemax')
+    _several(outputs, 'stablemax')
     z = cast(outputs)
     # The branch that is not taken must not divide by zero, or its gradient is NaN.
     s = jnp.where(z >= 0, z + 1, 1 / (1 - jnp.minimum(z, 0)))
@@ -69,6 +71,11 @@ def hinge(*, dtype: Dtype = 'float32', margin: Traced(above=0.0) = 1.0) -> Loss:
 def _labels(targets: Array, name: str) -> None:
   if not jnp.issubdtype(targets.dtype, jnp.integer):
     raise ValueError(f'{name} needs labels (n,) of whole numbers, but the targets are {targets.dtype}{targets.shape}')
+
+
+def _several(outputs: Array, name: str) -> None:
+  if outputs.shape[-1] == 1:
+    raise ValueError(f'{name} is 0 for a model with a single output, whatever it says: take the hinge loss, or two outputs')
 
 
 def pick(z: Array, labels: Array) -> Array:

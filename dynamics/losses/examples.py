@@ -47,7 +47,7 @@ def predict(outputs: Array) -> Array:
 def correct(outputs: Array, targets: Array) -> Array:
   """(n,) bool. Float targets (n, k) count by their own class. A row with a NaN is wrong, whatever its argmax."""
   labels = targets if jnp.issubdtype(targets.dtype, jnp.integer) else predict(targets)
-  return (predict(outputs) == labels) & jnp.all(jnp.isfinite(outputs), axis=-1)
+  return (predict(outputs) == labels.astype(jnp.int32)) & jnp.all(jnp.isfinite(outputs), axis=-1)
 
 
 def mean(losses: Array) -> Array:

@@ -74,7 +74,7 @@ def transformer(
   outputs: int,
   vocabulary: int | None = None,
   *,
-  layers: Range(int, least=1) = 1,
+  layers: Range(int, least=1, most=1000) = 1,
   width: Range(int, least=1) = 128,
   heads: Range(int, least=1) = 4,
   expansion: Range(int, least=1) = 4,

@@ -29,7 +29,7 @@ def array(x: Tree) -> Array:
   Raises:
     ValueError: a tree of arrays.
   """
-  if not isinstance(x, jax.Array):
+  if not jax.tree_util.treedef_is_leaf(jax.tree.structure(x)):
     raise ValueError(f'this probe needs inputs in one array, but they are a tree of {len(jax.tree.leaves(x))} arrays')
   return x
 

@@ -17,7 +17,7 @@ def linearisation(*, examples: Range(int, least=1) = 256) -> Probe:
   Collections beside the parameters are those of now in f and those of step 0 in the tangent model.
 
   Reading:
-    error (): |f - f0 - J0 (w - w0)| / |f - f0| over all these outputs; NaN at step 0.
+    error (): |f - f0 - J0 (w - w0)| / |f - f0| over all these outputs; NaN where w is w0, as at step 0.
     agreement (): the share of examples in which both name the same class.
     loss (), unit of the loss: the loss of the tangent model.
     accuracy (): the share of examples whose class the tangent model predicts.
@@ -35,8 +35,10 @@ def linearisation(*, examples: Range(int, least=1) = 256) -> Probe:
     tangent = f0 + change
     finite = jnp.all(jnp.isfinite(f)) & jnp.all(jnp.isfinite(tangent))
     same = jnp.mean((losses.predict(f) == losses.predict(tangent)).astype(jnp.float32))
+    # At w0 both terms are rounding: f and f0 come out of different programs.
+    error = trees.norm(f - f0 - change) / trees.norm(f - f0)
     return {
-      'error': trees.norm(f - f0 - change) / trees.norm(f - f0),
+      'error': jnp.where(trees.dot(away, away) > 0, error, jnp.nan),
       'agreement': jnp.where(finite, same, jnp.nan),
       'loss': losses.mean(losses.each(view.problem.loss, tangent, y)),
       'accuracy': jnp.mean(losses.correct(tangent, y).astype(jnp.float32)),

@@ -51,9 +51,12 @@ def subspace(*, most: Range(int, least=1), kind: Kind = 'hadamard', dimension: T
     dimension: d, how many of the coordinates count: a sweep over it is one program.
 
   Raises:
-    ValueError: more columns than parameters, or a model whose layers have learning rates of their own.
+    ValueError: more columns than parameters, more coordinates than columns, or a model whose layers have learning rates of their
+      own.
   Source: 1804.08838.
   """
+  if not isinstance(dimension, jax.core.Tracer) and dimension > most:
+    raise ValueError(f'hyper.dimension is {dimension:g}, but a subspace has transforms.subspace.most, {most}, coordinates')
 
   def transform(model):
     if model.rates is not None:

@@ -3,9 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from analysis.claims import Claim, interval, judge, row
+from analysis.claims import Claim, at_least, at_most, between, judge, row, words
 
-CLAIM = Claim('p/1', 'it works', 'figure 1', (), lambda get: None, 0.9, 1.0, 'accuracy')
+CLAIM = Claim(
+  name='1', says='it works', where='figure 1', of=(), samples=lambda get: None, holds=between(0.9, 1.0), unit='accuracy'
+)
 
 
 @pytest.mark.parametrize(
@@ -26,20 +28,21 @@ def test_verdicts(values, verdict):
 
 
 def test_never_can_hold():
-  later = CLAIM._replace(low=1.05, high=math.inf)
+  later = CLAIM._replace(holds=at_least(1.05))
   assert judge(later, np.array([2.0, math.inf, math.inf]), []).verdict == 'holds'
 
 
 @pytest.mark.parametrize(
-  ('low', 'high', 'words'),
-  [(0.9, math.inf, 'at least 0.9'), (-math.inf, 2, 'at most 2'), (1, 1, 'exactly 1'), (0, 1, 'between 0 and 1')],
+  ('interval', 'text'),
+  [(at_least(0.9), 'at least 0.9'), (at_most(2), 'at most 2'), (between(1, 1), 'exactly 1'), (between(0, 1), 'between 0 and 1')],
 )
-def test_the_interval_reads_as_a_sentence(low, high, words):
-  assert interval(CLAIM._replace(low=low, high=high)) == words
+def test_the_interval_reads_as_a_sentence(interval, text):
+  assert words(interval) == text
 
 
 def test_a_row_of_the_ledger_holds_number_interval_and_runs():
-  found = row(judge(CLAIM, np.array([0.95, 0.96, 0.97]), ['abc', 'def']))
-  assert found['measured'] == '0.96 [0.95, 0.97], n = 3'
-  assert found['runs'] == 'abc def'
-  assert found['expected'] == 'accuracy: between 0.9 and 1'
+  line = row('p', judge(CLAIM, np.array([0.95, 0.96, 0.97]), ['abc', 'def']))
+  assert line['claim'] == 'p/1'
+  assert line['measured'] == '0.96 [0.95, 0.97], n = 3'
+  assert line['runs'] == 'abc def'
+  assert line['expected'] == 'accuracy: between 0.9 and 1'

@@ -84,6 +84,41 @@ def study(name: str, on=None, *, optimizer=None, steps=6, times=TIMES, batch=0, 
   return Study(problem, steps, schedule, own_data=own_data)
 
 
+def study_of(model, draws, loss, steps, read=None, times=(), *, optimizer=None, objective=None, batch=0, source=None, **more):
+  """A study of any model on `draws`; what is a function of the hyper values is called with them.
+
+  Args:
+    model: Model, or hyper -> Model.
+    read: name -> probe, or view -> reading; all are read at `times`.
+    optimizer: hyper -> Optimizer; SGD at hyper['lr'] by default.
+    batch: a size, or (key, data, step) -> Batch.
+    objective: hyper -> (model, loss, source) -> objective.
+    source: the model of a source run.
+    more: other fields of `Problem`; `interventions` are hyper -> Intervention, with their times.
+  """
+  instruments = {n: r if isinstance(r, types.Probe) else _reader(r) for n, r in (read or {}).items()}
+  changes = more.pop('interventions', {})
+
+  def problem(hyper, variables):
+    of = model if isinstance(model, types.Model) else model(hyper)
+    goal = (objective or (lambda hyper: objectives.supervised()))(hyper)
+    return types.Problem(
+      model=of,
+      loss=loss,
+      objective=goal(of, loss, source and types.Source(source, variables)),
+      optimizer=(optimizer or (lambda hyper: optim.sgd(lr=hyper['lr'])))(hyper),
+      interventions={name: make(hyper) for name, (make, _) in changes.items()},
+      probes=instruments,
+      **{'task': types.Task(lambda key: draws, outputs=1), 'batch': batch if callable(batch) else sampler(size=batch), **more},
+    )
+
+  return Study(problem, steps, dict.fromkeys(instruments, tuple(times)), {name: at for name, (_, at) in changes.items()})
+
+
+def _reader(function) -> types.Probe:
+  return types.stateless(lambda view, key: function(view))
+
+
 @functools.cache
 def trained(name: str, on: tuple[str, ...] | None = None) -> tuple[types.State, types.Frozen]:
   """State and start of three members after six steps: two programs, start and advance."""
@@ -111,6 +146,8 @@ class Cases(NamedTuple):
 
   case = staticmethod(case)
   study = staticmethod(study)
+  study_of = staticmethod(study_of)
+  sampler = staticmethod(sampler)
   done = staticmethod(done)
   trained = staticmethod(trained)
   member = staticmethod(member)

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics.inits.rules import mup
-from dynamics.leaves import describe, from_matrices, matrices, over
+from dynamics.leaves import describe, from_matrices, map_leaves, matrices
+from dynamics.network import from_flax, initialised
+from dynamics.transforms import mup
 
 KEY = jax.random.key(0)
 FLOATS = jnp.zeros((3, 6))
@@ -110,18 +111,17 @@ def in_order(width):
 def change_of_outputs(module):
   """The root mean square change that one step of SGD makes to the outputs, under mup, over eight draws."""
   x = np.float32(np.random.default_rng(0).normal(size=(16, 6)))
-  leaves = describe(module.apply, jax.eval_shape(module.init, KEY, x), x)
-  a, c = (map_leaves(lambda leaf, i=i: float(mup(leaf, False)[i]), leaves) for i in (0, 2))
-  outputs = lambda w: module.apply({'params': jax.tree.map(jnp.multiply, a, w)}, x)
+  init = lambda key, leaves, data: drawn(leaves, lambda leaf: leaf.fan_in**-0.5, 8)
+  model = mup()(initialised(from_flax(module, x), init))
+  outputs = lambda w: model.apply({'params': w}, x)
   loss = lambda w: jnp.mean(jnp.square(outputs(w) - x[:, :2] * x[:, 2:4]))
 
-  @jax.jit
-  @jax.vmap
   def change(w):
-    stepped = jax.tree.map(lambda w, c, g: w - 0.3 * c * g, w, c, jax.grad(loss)(w))
+    stepped = jax.tree.map(lambda w, c, g: w - 0.3 * c * g, w, model.rates(False), jax.grad(loss)(w))
     return outputs(stepped) - outputs(w)
 
-  return np.sqrt(np.mean(np.square(change(drawn(leaves, lambda leaf: mup(leaf, False).b, 8)))))
+  changes = jax.jit(lambda key: jax.vmap(change)(model.init(key, None)['params']))(KEY)
+  return np.sqrt(np.mean(np.square(changes)))
 
 
 def test_under_mup_the_first_step_does_not_grow_with_width_however_the_net_is_written():

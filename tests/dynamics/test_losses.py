@@ -54,6 +54,7 @@ TABLE = {
   'hinge, margin': (losses.hinge, {'margin': 2.5}, lambda z, y: hinged(z, y, 2.5), Z, Y),
 }
 table = pytest.mark.parametrize('name', TABLE)
+MAKERS = {name: getattr(losses, name) for name in losses.__all__ if hasattr(getattr(losses, name), 'revision')}
 
 
 TOLERANCES = {'float16': 1e-2, 'bfloat16': 6e-2, 'float32': 1e-5, 'float64': 1e-6}
@@ -107,7 +108,7 @@ def test_only_the_outputs_are_cast_and_gradients_come_back_in_float32(name, dtyp
   np.testing.assert_array_equal(direct, rounded)
 
 
-@pytest.mark.parametrize('make', [getattr(losses, name) for name in losses.__all__])
+@pytest.mark.parametrize('make', MAKERS.values(), ids=MAKERS)
 def test_float64_without_64_bit_mode_says_what_to_do(make):
   with pytest.raises(ValueError, match='jax_enable_x64'):
     make(dtype='float64')
@@ -154,3 +155,64 @@ def test_correct(outputs, y, right):
 def test_mean_of_half_precision_is_summed_in_float32():
   """In float16 the sum of 5000 ones stops at 2048."""
   assert losses.mean(jnp.ones(5000, jnp.float16)) == 1
+
+
+# ---- what is no loss's input --------------------------------------------------------------------------------------
+
+N, K = 6, 3
+CLASSES, HOT = jnp.arange(N, dtype=jnp.int32) % K, jnp.zeros((N, K))
+REFUSED = {  # outputs, targets, what the sentence says
+  'numbers (n,) against one output': ((N, 1), jnp.zeros(N), r'the outputs are \(6, 1\), but the targets are float32\(6,\)'),
+  'numbers (n, 1) against three outputs': ((N, K), jnp.zeros((N, 1)), r'\(6, 3\), but the targets are float32\(6, 1\)'),
+  'labels (n, 1)': ((N, K), CLASSES[:, None], r'the outputs are \(6, 3\), but the labels are \(6, 1\): they must be \(6,\)'),
+  'one-hot integers': ((N, K), HOT.astype(jnp.int32), r'the outputs are \(6, 3\), but the labels are \(6, 3\)'),
+  'one-hot of as many classes as examples': (
+    (K, K),
+    jnp.eye(K, dtype=jnp.int32),
+    r'the labels are \(3, 3\): they must be \(3,\)',
+  ),
+  'labels as floats': ((N, K), CLASSES.astype(jnp.float32), r'the targets are float32\(6,\): they must be labels \(6,\)'),
+  'labels as booleans': (
+    (N, K),
+    CLASSES > 0,
+    r'targets are bool\(6,\): they must be labels \(6,\) of whole numbers or targets \(6, 3\)',
+  ),
+  'other examples': ((N, K), CLASSES[:4], r'the outputs are \(6, 3\), but the labels are \(4,\)'),
+  'outputs of positions': ((2, N, K), CLASSES, r'a loss takes outputs \(n, k\), but the model answers \(2, 6, 3\)'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED)
+@pytest.mark.parametrize('make', MAKERS.values(), ids=MAKERS)
+def test_shapes_and_kinds_that_would_broadcast_are_refused_with_both_shapes(wide, make, case):
+  shape, y, sentence = REFUSED[case]
+  with pytest.raises(ValueError, match=sentence):
+    losses.each(make(), jnp.zeros(shape, jnp.float32), y.astype(jnp.float32) if y.dtype == jnp.float64 else y)
+
+
+@pytest.mark.parametrize('make', [losses.cross_entropy, losses.stablemax, losses.hinge])
+def test_one_hot_floats_are_no_labels(wide, make):
+  with pytest.raises(ValueError, match=rf'{make.__name__} needs labels \(n,\) of whole numbers, but the targets are float'):
+    losses.each(make(), jnp.zeros((N, K)), HOT)
+
+
+def test_a_loss_must_give_one_number_an_example():
+  with pytest.raises(ValueError, match=r'one number an example, \(6,\), but this one gives \(6, 3\)'):
+    losses.each(lambda z, y: z, jnp.zeros((N, K)), CLASSES)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'int8', 'int32', 'uint32'])
+@table
+def test_labels_of_every_integer_dtype_are_the_same_labels(wide, name, dtype):
+  make, choices, oracle, z, y = TABLE[name]
+  if y.ndim == 1:
+    each = losses.each(make(dtype='float64', **choices), jnp.asarray(z), jnp.asarray(y, dtype))
+    np.testing.assert_allclose(each, oracle(z, y), rtol=1e-12)
+    expected = y == (z.argmax(1) if z.shape[1] > 1 else z[:, 0] > 0)
+    np.testing.assert_array_equal(losses.correct(jnp.asarray(z), jnp.asarray(y, dtype)), expected)
+
+
+def test_a_label_that_no_class_has_is_nan(wide):
+  z = jnp.zeros((2, K))
+  for make in (losses.cross_entropy, losses.stablemax, losses.hinge):
+    np.testing.assert_array_equal(np.isnan(make()(z, jnp.asarray([1, K], jnp.int32))), [False, True])

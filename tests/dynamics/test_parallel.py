@@ -62,8 +62,9 @@ def trained(cases, rows, columns, backend='shard_map', batch=0, layout='vmap'):
   programs = train.compile_programs(study, grid, backend=backend, layout=layout)
   members = train.join(range(4), {'lr': (0.02, 0.03, 0.04, 0.05)})
   data = programs.data(members)
-  state = programs.advance(programs.start(members, data), members, data, 0, 5)
-  return jax.device_get((state, programs.measure['meters'](state, members, data, 5)[0]))
+  state, frozen = programs.start(members, data)
+  state = programs.advance(state, frozen, members, data, 0, 5)
+  return jax.device_get((state, programs.measure['meters'](state, frozen, members, data, 5)[0]))
 
 
 @pytest.mark.parametrize(('rows', 'columns'), [(4, 1), (1, 4)])

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dynamics import plan
-from dynamics.schema import ConfigError, Range, choose, fields, resolve
+from dynamics.schema import ConfigError, Range, Traced, choose, fields, hyper_values, resolve
 
 
 def disk(*, radius: Range(float, above=0.0) = 1.0, points: Range(int, least=1) = 8):
@@ -18,7 +18,7 @@ def box(*, width: Range(float, above=0.0) = 1.0):
   """Another."""
 
 
-def traced(*, lr: Range(float, above=0.0), decay: float = 0.0):
+def traced(*, lr: Traced(above=0.0), decay: Traced() = 0.0):
   """Hyper values."""
 
 
@@ -26,11 +26,16 @@ def settle(config, revision=1, models=None):
   models = models or {'disk': disk, 'box': box}
   model = dict(config.get('model', {'name': 'disk'}))
   make = choose('model.name', model.pop('name', 'disk'), models)
-  top = {k: v for k, v in config.items() if k not in ('model', 'hyper')}
+  top = {k: v for k, v in config.items() if k not in ('model', 'hyper', 'probes', 'transforms')}
   out = resolve(top, fields(settings), 'config')
+  seeds = out.pop('seeds')
   out['model'] = {'name': make.__name__, **resolve(model, fields(make), 'model')}
-  out['hyper'] = resolve(config.get('hyper', {}), fields(traced), 'hyper')
-  return out, revision
+  if 'transforms' in config:
+    out['transforms'] = config['transforms']
+  hyper = resolve(config.get('hyper', {}), hyper_values(traced), 'hyper')
+  return plan.Cell(
+    out, seeds, {k: (v,) * len(seeds) for k, v in hyper.items()}, {'model': revision}, {}, config.get('probes', {})
+  )
 
 
 def settings(*, steps: Range(int, least=1) = 5, seeds: tuple[int, ...] = (0,)):
@@ -49,7 +54,7 @@ def test_a_config_without_sweep_is_one_cell():
   assert cell.seeds == (0, 1)
   assert cell.hyper == {'lr': (0.1, 0.1), 'decay': (0.0, 0.0)}
   assert cell.config == {'steps': 9, 'model': {'name': 'disk', 'radius': 1.0, 'points': 8}}
-  assert (cell.members, cell.revision, cell.swept) == (2, 1, {})
+  assert (cell.members, cell.revisions, cell.swept) == (2, {'model': 1}, {})
 
 
 def test_hyper_axes_become_members_of_one_cell_in_the_order_of_their_product():
@@ -93,10 +98,12 @@ def test_a_swept_name_clears_its_block_and_brings_its_own_fields():
     (((('hyper.lr', 'steps'), ((1.0, 2), (1.0,))),), r'row \(1.0,\); it must have 2 values'),
     (((('hyper.lr', 'steps'), (1.0, 2.0)),), 'row 1.0; it must have 2 values'),
     ((('seeds', ((0,), (1,))),), r'seeds, which need no sweep: set seeds = \(0, 1, 2\)'),
-    ((('stepz', (1, 2)),), "sweep: stepz is no field; did you mean 'steps'"),
-    ((('hyper.lrr', (1, 2)),), "sweep: hyper.lrr is no field; did you mean 'hyper.lr'"),
+    ((('stepz', (1, 2)),), "config.stepz is no field of config; did you mean 'steps'"),
+    ((('hyper.lrr', (1, 2)),), "hyper.lrr is no field of hyper; did you mean 'lr'"),
     ((('model.pointz', (1, 2)),), "model.pointz is no field of model; did you mean 'points'"),
-    ((('model', (1, 2)),), 'sweep: model is no field'),
+    ((('nothing.lrr', (1, 2)),), 'sweep: nothing.lrr is no field'),
+    ((('hyper.lr', (0.1, 0.1)),), 'sweep over hyper.lr has 0.1 twice: each setting only once'),
+    ((('hyper.lr', (1, 2)), ('hyper.lr', (3, 4))), 'sweep names hyper.lr twice: give all of its values in one pair'),
   ],
 )
 def test_every_wrong_sweep_has_its_sentence(sweep, sentence):
@@ -106,7 +113,7 @@ def test_every_wrong_sweep_has_its_sentence(sweep, sentence):
 
 # ---- identity ---------------------------------------------------------------------------------------------------
 
-DIGEST = 'f9e81caa600cd05a'
+DIGEST = '1f332ec6f3ac8cdf'
 
 
 def one(**more):
@@ -116,7 +123,7 @@ def one(**more):
 def test_identity_is_the_same_in_every_process():
   code = (
     'from dynamics.plan import Cell, identity\n'
-    "cell = Cell({'steps': 9, 'model': {'name': 'disk', 'radius': 1.0}}, (0, 1), {'lr': (0.1, 0.3)}, 1, {'steps': 9})\n"
+    "cell = Cell({'steps': 9, 'model': {'name': 'disk', 'radius': 1.0}}, (0, 1), {'lr': (0.1, 0.3)}, {'train': 1}, {})\n"
     'print(identity(cell))'
   )
   seen = {subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout for _ in range(2)}
@@ -166,6 +173,25 @@ def test_identity_does_not_depend_on_order_or_on_how_a_cell_was_swept():
   assert plan.identity(plan.Cell(**stored, swept={})) == plan.identity(a)
 
 
+def test_probes_and_milestones_are_no_part_of_a_run_and_a_probe_is_all_of_its_table():
+  plain, read = one(), one(probes={'norms': {'leaves': True, 'schedule': {'stride': 2}, 'revision': 1}})
+  assert plan.identity(read) == plan.identity(plain) == plan.identity(plain._replace(milestones=(3,)))
+  tables = [read, *(one(probes={'norms': {**read.probes['norms'], **change}}) for change in CHANGES)]
+  names = [plan.table_identity(cell, 'norms') for cell in tables]
+  assert len(set(names)) == 4
+  assert all(name.startswith('norms-') for name in names)
+
+
+CHANGES = ({'leaves': False}, {'schedule': {'stride': 3}}, {'revision': 2})
+
+
+def test_a_source_is_part_of_a_run_by_its_own_identity():
+  sourced = lambda cell, **more: one()._replace(source=plan.SourceRun(**{'cell': cell, 'members': (0, 1), 'at': 5, **more}))
+  cells = [one(), *(sourced(one(steps=steps), take=take) for steps in (5, 6) for take in ('variables', 'state'))]
+  assert len({plan.identity(cell) for cell in cells}) == 5
+  assert plan.identity(sourced(one(), take='state', at=4)) != plan.identity(sourced(one(), take='state'))
+
+
 # ---- fields by path ---------------------------------------------------------------------------------------------
 
 
@@ -191,3 +217,25 @@ def test_a_field_of_a_single_value_cannot_be_set():
 
 def test_flat():
   assert plan.flat({'a': {'b': {'c': 1}, 'd': (1, 2)}, 'e': 3}) == {'a.b.c': 1, 'a.d': (1, 2), 'e': 3}
+
+
+BLOCKS = {
+  'transforms': ({'name': 'ntk'}, {'name': 'subspace', 'most': 4}),
+  'sweep': (('hyper.lr', (1, 2)),),
+  'hyper': {'decay': 0.5},
+}
+
+
+def test_one_of_several_blocks_is_addressed_by_its_name():
+  assert plan.flat(BLOCKS)['transforms.subspace.most'] == 4
+  assert plan.assign(BLOCKS, 'transforms.subspace.most', 5)['transforms'] == ({'name': 'ntk'}, {'name': 'subspace', 'most': 5})
+  with pytest.raises(ConfigError, match=r"transforms.sub.most is no field; did you mean 'subspace'"):
+    plan.assign(BLOCKS, 'transforms.sub.most', 5)
+
+
+def test_an_override_merges_blocks_and_is_never_lost():
+  still = {**BLOCKS, 'sweep': ()}
+  assert plan.override(still, 'hyper', {'beta': 0.1})['hyper'] == {'decay': 0.5, 'beta': 0.1}
+  for path, value in (('hyper.lr', 3.0), ('hyper', {'lr': 3.0})):
+    with pytest.raises(ConfigError, match=r"hyper.*the config's sweep sets hyper.lr"):
+      plan.override(BLOCKS, path, value)

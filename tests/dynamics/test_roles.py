@@ -313,6 +313,13 @@ MODELS = {
     | rows(['readout'], 'output', 9, 3)
     | {'input/bias': BIAS(8), 'hidden_1/bias': BIAS(9), 'readout/bias': BIAS(3)},
   ),
+  'deep mlp': (  # names are no numbers: hidden_10 comes before hidden_2 in the order of the alphabet
+    models.mlp(widths=(4,) * 12, bias=False, outputs=3),
+    FLOATS,
+    rows(['input'], 'input', 6, 4)
+    | rows([f'hidden_{i}' for i in range(1, 12)], 'hidden', 4, 4)
+    | rows(['readout'], 'output', 4, 3),
+  ),
   'mlp on tokens': (
     models.normalised_mlp(widths=(8,), outputs=3, vocabulary=7),
     TOKENS,
@@ -379,7 +386,7 @@ def test_roles_and_fans_of_modules(name):
   module, x, expected = {**FLAX, **MODELS}[name]
   leaves = describe(module.apply, jax.eval_shape(module.init, KEY, x), x)
   assert read(leaves) == expected
-  if name in FLAX:  # tables in the order of the forward pass
+  if name in (*FLAX, 'deep mlp'):  # tables in the order of the forward pass
     assert [leaf.name for leaf in weights(leaves)] == [n for n, (role, *_) in expected.items() if role not in ('bias', 'scale')]
 
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 import pytest
 
-from dynamics.schema import ConfigError, Range, check, choose, fields, resolve
+from dynamics.schema import ConfigError, Range, Traced, check, choose, fields, hyper_values, resolve
 
 
 def block(operand, *, p: Range(int, least=2) = 7, share: Range(float, above=0.0, below=1.0), kind: Literal['a', 'b'] = 'a',
-          widths: tuple[Range(int, least=1), ...] = (3,), on: bool = True, given: int = 0):  # fmt: skip
+          widths: tuple[Range(int, least=1), ...] = (3,), on: bool = True, given: int = 0, lr: Traced() = 0.1):  # fmt: skip
   """What a config block may look like."""
 
 
@@ -23,6 +23,7 @@ def settle(**given):
 
 def test_fields_are_the_keyword_only_arguments_and_defaults_are_filled_in():
   assert list(ALLOWED) == ['p', 'share', 'kind', 'widths', 'on', 'given']
+  assert list(hyper_values(block)) == ['lr']
   assert settle(share=0.5) == {'p': 7, 'share': 0.5, 'kind': 'a', 'widths': (3,), 'on': True}
 
 
@@ -67,6 +68,13 @@ def test_numbers_are_finite(value):
     check('x', value, Range(float, least=0.0) if value > 0 else Range(float, most=0.0))
 
 
+@pytest.mark.parametrize('value', [1e39, 5e-324, -1e39, 1e-40])
+def test_numbers_that_float32_does_not_hold_are_refused(value):
+  with pytest.raises(ConfigError, match='which a float32 does not hold'):
+    check('hyper.lr', value, Traced())
+  assert check('hyper.lr', 0.0, Traced()) == 0
+
+
 @pytest.mark.parametrize(
   ('name', 'near'), [('mpl', "did you mean 'mlp'?"), ('q', 'it must be one of: mlp, cnn'), (['mlp'], 'mlp')]
 )
@@ -78,7 +86,7 @@ def test_choices_suggest_the_nearest(name, near):
   assert near in str(caught.value)
 
 
-@pytest.mark.parametrize('module', ['plan', 'schema'])
+@pytest.mark.parametrize('module', ['plan', 'schema', 'components'])
 def test_no_jax_is_imported(module):
   code = f'import dynamics.{module}, sys; sys.exit(bool({{"jax", "flax", "optax", "numpy"}} & set(sys.modules)))'
   assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0

@@ -21,9 +21,9 @@ from dynamics import study
     (study.log_then_linear(3, 100, 50, 220), (0, 1, 10, 100, 150, 200)),
     (study.at_end(7), (7,)),
     (study.union((1, 5), (0, 5)), (0, 1, 5)),
-    (study.spread(100, log_points=3, linear_points=2, stride=40), (0, 1, 10, 40, 50, 80, 100)),
-    (study.spread(100, log_points=0, end=False), ()),
-    (study.spread(100, log_points=0), (100,)),
+    (study.times(100, log_points=3, linear_points=2, stride=40), (0, 1, 10, 40, 50, 80, 100)),
+    (study.times(100, log_points=0, end=False), ()),
+    (study.times(100, log_points=0), (100,)),
   ],
 )
 def test_schedules(times, expected):
@@ -44,18 +44,19 @@ def test_every_needs_a_stride():
     study.every(0, 10)
 
 
-def plain(schedule, steps=10, probes=('a', 'b')):
-  return study.Study(None, None, None, dict.fromkeys(probes), schedule, steps)
-
-
-def test_due_sorts_by_time_and_then_as_the_probes_stand():
-  assert study.due(plain({'b': (0, 4), 'a': (4, 10)})) == {0: ['b'], 4: ['a', 'b'], 10: ['a']}
-  assert study.due(plain({})) == {}
+def test_due_sorts_by_time_and_then_as_the_schedule_stands():
+  assert study.due({'b': (0, 4), 'a': (4, 10)}, 10) == {0: ['b'], 4: ['b', 'a'], 10: ['a']}
+  assert study.due({}, 10) == {}
 
 
 @pytest.mark.parametrize(
-  ('schedule', 'sentence'), [({'a': (11,)}, 'step 11, outside of 0..10'), ({'a': (-1,)}, 'step -1'), ({'c': (1,)}, "names 'c'")]
+  ('schedule', 'sentence'), [({'a': (11,)}, 'schedule of a asks for step 11, outside of 0..10'), ({'a': (-1,)}, 'step -1')]
 )
 def test_a_schedule_that_cannot_be_met_is_refused(schedule, sentence):
   with pytest.raises(ValueError, match=sentence):
-    study.due(plain(schedule))
+    study.due(schedule, 10)
+
+
+def test_a_schedule_of_too_many_readings_is_refused_before_it_is_made():
+  with pytest.raises(ValueError, match=r'a schedule of 1,000,000,025 readings is more than 1,000,000'):
+    study.times(10**9, stride=1)

@@ -5,33 +5,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import data, inits, losses, models, optim, train
+from dynamics import data, inits, losses, models, network, train, transforms
 from dynamics.linalg import ntk
-from dynamics.problem import supervised
-from dynamics.study import Study
 from dynamics.theory import flow
-from dynamics.types import stateless
 
 STEPS, LR = 60, 0.3
 
 
-@pytest.mark.parametrize('rule', [inits.standard, inits.ntk], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize('parametrization', [None, 'ntk'])
 @pytest.mark.parametrize('centred', [False, True])
-def test_linearised_training_follows_the_closed_form_on_train_and_test(rule, centred):
+def test_linearised_training_follows_the_closed_form_on_train_and_test(cases, parametrization, centred):
   """Both outputs of four members, each with its own kernel, after every tenth step."""
-  task = data.teacher(inputs=4, outputs=2, hidden=3, train=10, test=6)
-  draws, loss = task.draw(jax.random.key(0), {}), losses.mean_squared_error()
-  module = models.mlp(widths=(16,), activation='tanh', outputs=2)
-  choices = dict(init=inits.independent(inits.gaussian, rule), rule=rule)
-  x = jax.ShapeDtypeStruct((1, 4), jnp.float32)
-  tangent = supervised(module, x, loss, **choices, centred=centred, linearised=True)
-  plain = supervised(module, x, loss, **choices)
+  draws = data.teacher(inputs=4, outputs=2, hidden=3, train=10, test=6).draw(jax.random.key(0))
+  module = models.mlp(2, widths=(16,), activation='tanh')
+  plain = network.initialised(network.from_flax(module, draws.train.x), inits.gaussian())
+  plain = transforms.ntk()(plain) if parametrization else plain
+  tangent = transforms.linearised()(plain)
+  tangent = transforms.centred()(tangent) if centred else tangent
   read = {
-    'train': stateless(lambda view, key: tangent.apply(view.variables, view.data.train.x)),
-    'test': stateless(lambda view, key: tangent.apply(view.variables, view.data.test.x)),
+    'train': lambda view: tangent.apply(view.variables, view.data.train.x),
+    'test': lambda view: tangent.apply(view.variables, view.data.test.x),
   }
   times = tuple(range(0, STEPS + 1, 10))
-  study = Study(tangent, optim.optimizer(optim.sgd), lambda key, hyper: draws, read, dict.fromkeys(read, times), STEPS)
+  study = cases.study_of(tangent, draws, losses.mean_squared_error(), STEPS, read, times)
   result = train.run(study, range(4), {'lr': LR})
 
   @jax.jit
@@ -39,16 +35,16 @@ def test_linearised_training_follows_the_closed_form_on_train_and_test(rule, cen
     variables = {'params': params}
     kernel = lambda x1, x2: ntk(plain.apply, variables, x1, x2, trace=False)
     inside, across = kernel(draws.train.x, draws.train.x), kernel(draws.test.x, draws.train.x)
-    start = [tangent.apply({**variables, 'origin': params}, split.x) for split in draws]
+    start = [tangent.apply(network.begun(variables), split.x) for split in (draws.train, draws.test)]
     solution, steps = flow.gradient_descent(inside, LR), jnp.asarray(times, jnp.float32)
     return {
       'train': solution.train(steps, start[0], draws.train.y),
       'test': solution.test(steps, start[0], draws.train.y, across, start[1]),
     }
 
-  anchors = jax.device_get(result.state.anchor['params'])
+  starts = jax.device_get(result.frozen.initial['params'])
   for m in range(4):
-    for split, outputs in solved(jax.tree.map(lambda v, m=m: v[m], anchors)).items():
+    for split, outputs in solved(jax.tree.map(lambda v, m=m: v[m], starts)).items():
       np.testing.assert_allclose(result.tables[split][''][:, m], outputs, rtol=2e-3, atol=2e-4)
   moved = np.abs(result.tables['train'][''][-1] - result.tables['train'][''][0]).max()
   assert moved > 0.1  # or nothing has been compared

@@ -6,10 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import losses, models, optim, parallel, train, trees
-from dynamics.problem import supervised
-from dynamics.study import Study
-from dynamics.types import Batch, Data, stateless
+from dynamics import losses, models, network, parallel, train, trees
+from dynamics.types import Batch, Data
 
 COMPILED = []
 jax.monitoring.register_event_duration_secs_listener(
@@ -33,22 +31,22 @@ def one_device():
 
 
 @pytest.mark.parametrize('layout', ['vmap', 'map'])
-def test_pinned_step(layout):
+def test_pinned_step(cases, layout):
   """Two weights, two examples, every number exact in binary.
 
   Outputs (0, 1.75), errors (-1, 1.75), gradient ((-1 + 5.25) / 2, (-2 - 1.75) / 2) = (2.125, -1.875), times 0.5.
   If this fails, the meaning of a step has changed: all stored runs are then of another experiment.
   """
   data = Batch(jnp.asarray([[1.0, 2.0], [3.0, -1.0]]), jnp.asarray([[1.0], [0.0]]))
-  start = lambda key, leaves, hyper: {'readout': {'kernel': jnp.asarray([[0.5], [-0.25]])}}
-  problem = supervised(models.linear(outputs=1), data.x, losses.mean_squared_error(), init=start)
-  read = {'kernel': stateless(lambda view, key: view.variables['params']['readout']['kernel'][:, 0])}
-  study = Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: Data(data, data), read, {'kernel': (0, 1)}, 1)
+  start = lambda key, leaves, data: {'readout': {'kernel': jnp.asarray([[0.5], [-0.25]])}}
+  model = network.initialised(network.from_flax(models.linear(1), data.x), start)
+  read = {'kernel': lambda view: view.variables['params']['readout']['kernel'][:, 0]}
+  study = cases.study_of(model, Data(data, data), losses.mean_squared_error(), 1, read, (0, 1))
   result = train.run(study, (0, 1), {'lr': (0.5, 0.25)}, layout=layout, grid=one_device())
   np.testing.assert_array_equal(result.tables['kernel']['step'], [0, 1])
   np.testing.assert_array_equal(result.tables['kernel'][''][0], [[0.5, -0.25]] * 2)
   np.testing.assert_array_equal(result.tables['kernel'][''][1], [[-0.5625, 0.6875], [-0.03125, 0.21875]])
-  np.testing.assert_array_equal(result.state.anchor['params']['readout']['kernel'][1], [[0.5], [-0.25]])
+  np.testing.assert_array_equal(result.frozen.initial['params']['readout']['kernel'][1], [[0.5], [-0.25]])
 
 
 # ---- stretches and resuming -------------------------------------------------------------------------------------
@@ -56,11 +54,11 @@ def test_pinned_step(layout):
 
 def heard(study, members, programs, **choices):
   """Every event, on the host: the next stretch reuses the buffers of the state."""
-  return [(e.step, jax.device_get(e.state), e.readings) for e in train.events(study, members, programs, **choices)]
+  return [e._replace(state=jax.device_get(e.state)) for e in train.events(study, members, programs, **choices)]
 
 
 def rows(events):
-  return [(step, name, reading) for step, _, readings in events for name, reading in readings.items()]
+  return [(e.step, name, reading) for e in events for name, reading in e.readings.items()]
 
 
 @pytest.fixture(scope='module')
@@ -72,30 +70,65 @@ def long(cases):
 
 def test_stretches_change_no_bit(long):
   single, doubling = heard(*long, stretch=0.0), heard(*long, stretch=1e9)
-  assert [step for step, _, _ in single] == list(range(24))
+  assert [e.step for e in single] == list(range(24))
   assert len(doubling) < 15
-  same(single[-1][1], doubling[-1][1])
+  same(single[-1].state, doubling[-1].state)
   same(rows(single), rows(doubling))
 
 
 def test_a_run_goes_on_from_any_event_as_if_it_had_never_stopped(long):
   """Parameters, moments, memory and tables, bit for bit; also from numpy, as a checkpoint gives it back."""
   whole = heard(*long, stretch=0.0)
-  for step, state, _ in whole[::4]:
-    rest = heard(*long, resume=(step, state), stretch=1e9)
-    same(rest[-1][1], whole[-1][1])
-    same(rows(rest), [row for row in rows(whole) if row[0] > step])
+  for e in whole[::4]:
+    rest = heard(*long, resume=(e.step, e.state, jax.device_get(e.frozen)), stretch=1e9)
+    same(rest[-1].state, whole[-1].state)
+    same(rows(rest), [row for row in rows(whole) if row[0] > e.step])
+
+
+def test_a_table_can_be_read_again_from_the_states_of_its_times(long):
+  """`reread` takes the readings of the step from which the run goes on, too, and `until` ends it there: the rows of the run,
+  but for a probe whose state was read at that time before."""
+  whole = heard(*long, stretch=0.0)
+  for e in (whole[0], whole[9]):
+    (again,) = heard(*long, resume=(e.step, e.state, e.frozen), reread=True, until=e.step)
+    same(again.readings['performance'], e.readings['performance'])
 
 
 def test_a_finished_run_has_nothing_left_to_do(long):
   final = heard(*long)[-1]
-  (event,) = heard(*long, resume=final[:2])
-  assert (event[0], event[2]) == (23, {})
-  same(event[1], final[1])
+  (event,) = heard(*long, resume=(final.step, final.state, final.frozen))
+  assert (event.step, event.readings) == (23, {})
+  same(event.state, final.state)
 
 
 def test_stops_are_heard_at_their_steps(long):
-  assert {0, 5, 17} <= {step for step, _, _ in heard(*long, stops=(0, 5, 17), stretch=1e9)}
+  assert {0, 5, 17} <= {e.step for e in heard(*long, stops=(0, 5, 17), stretch=1e9)}
+
+
+def test_fresh_examples_of_every_step_are_those_of_its_key_and_resume_to_the_bit(cases):
+  """An online task: x ~ N(0, 1) and y = x w*, drawn anew at each step. Least squares by hand, with the same draws."""
+  small = cases.case('linear')
+  teacher = jnp.asarray([[1.0], [-2.0], [0.5], [3.0]])
+
+  def fresh(key, data, t):
+    x = jax.random.normal(jax.random.fold_in(key, t), (5, 4))
+    return Batch(x, x @ teacher)
+
+  model = network.from_flax(models.linear(1), small.draws.train.x)
+  read = {'w': lambda view: view.variables['params']['readout']['kernel'][:, 0]}
+  study = cases.study_of(model, small.draws, small.loss, 9, read, (0, 9), batch=fresh)
+  members, programs = train.join((0, 1), {'lr': 0.1}), train.compile_programs(study, one_device())
+  whole = heard(study, members, programs, stretch=0.0)
+  for e in whole[:9:4]:
+    rest = heard(study, members, programs, resume=(e.step, e.state, e.frozen), stretch=1e9)
+    same(rest[-1].state, whole[-1].state)
+  for m in range(2):
+    w = whole[0].readings['w'][m].astype(np.float64)
+    for t in range(9):
+      x, y = jax.device_get(fresh(trees.named_key(members.keys[m], 'batch'), None, t))
+      w = w - 0.1 * x.T @ (x @ w - y[:, 0]) / 5
+    np.testing.assert_allclose(whole[-1].readings['w'][m], w, rtol=1e-4, atol=1e-5)
+  assert np.abs(whole[-1].readings['w'][0] - whole[-1].readings['w'][1]).max() > 1e-3
 
 
 # ---- compilation ------------------------------------------------------------------------------------------------
@@ -154,18 +187,28 @@ def test_a_diverged_member_is_nan_and_its_neighbours_keep_their_bits(cases):
     same(*({k: v[:, [0, 2]] for k, v in r.tables[probe].items() if k != 'step'} for r in (lost, sane)))
 
 
+def with_draw(study, draw):
+  """The study whose data are drawn by `draw`, once for all members."""
+
+  def problem(hyper, source):
+    made = study.problem(hyper, source)
+    return made._replace(task=made.task._replace(draw=draw))
+
+  return study._replace(problem=problem, own_data=False)
+
+
 def test_own_data_is_drawn_from_each_member_and_shared_data_from_the_data_seed(cases):
   """A member with its own data is the run in which that data is shared."""
   own = cases.study('linear', (), own_data=True, steps=4)
   grid, members = one_device(), train.join((5, 6), {'lr': 0.05})
   drawn = train.compile_programs(own, grid).data(members)
   assert not np.allclose(drawn.train.x[0], drawn.train.x[1])
-  second = own.data(trees.named_key(train.seed_key(6), 'data'), {})
+  second = cases.case('linear').task.draw(trees.named_key(train.seed_key(6), 'data'))
   close(jax.tree.map(lambda x: x[1], drawn), second)
-  shared = own._replace(own_data=False, data=lambda key, hyper: jax.tree.map(lambda x: x[1], drawn))
+  shared = with_draw(own, lambda key: jax.tree.map(lambda x: x[1], drawn))
   a, b = (train.run(s, (5, 6), {'lr': 0.05}, grid=grid).state.variables for s in (own, shared))
   close(jax.tree.map(lambda x: x[1], a), jax.tree.map(lambda x: x[1], b))
-  by_seed = [train.compile_programs(shared._replace(data=own.data, data_seed=s), grid).data(members) for s in (6, 7)]
+  by_seed = [train.compile_programs(own._replace(own_data=False, data_seed=s), grid).data(members) for s in (6, 7)]
   close(by_seed[0], second)
   assert not np.allclose(by_seed[0].train.x, by_seed[1].train.x)
 
@@ -186,3 +229,28 @@ def test_the_result_does_not_depend_on_where_a_member_stands(cases):
   b = train.run(study, (2, 7), {'lr': 0.05}, grid=one_device())
   last = lambda result, i: jax.tree.map(lambda x: x[i], result.state.variables)
   close(last(a, 2), last(b, 0))
+
+
+def test_common_data_that_depend_on_a_hyper_value_in_which_members_differ_are_refused(cases):
+  study, members = cases.study('linear', (), own_data=True, steps=1), train.join((0, 1), {'lr': (0.1, 0.2), 'noise': (0.0, 1.0)})
+  draws = cases.case('linear').draws
+  noisy = lambda hyper: lambda key: draws._replace(train=draws.train._replace(y=draws.train.y * hyper['noise']))
+
+  def problem(hyper, source):
+    made = study.problem(hyper, source)
+    return made._replace(task=made.task._replace(draw=noisy(hyper)))
+
+  common = study._replace(problem=problem, own_data=False)
+  with pytest.raises(ValueError, match=r'data depend on hyper.noise, in which members differ: set own_data=True'):
+    train.check_common_data(common, members)
+  train.check_common_data(common._replace(own_data=True), members)
+  train.check_common_data(common, members._replace(hyper={**members.hyper, 'noise': jnp.ones(2)}))
+  train.check_common_data(study._replace(own_data=False), members)
+
+
+@pytest.mark.parametrize('field', ['schedule', 'interventions'])
+def test_a_schedule_that_names_nothing_of_the_problem_is_refused(cases, field):
+  study = cases.study('linear', ('performance',), steps=1)._replace(**{field: {'performence': (0,)}})
+  member = jax.tree.map(lambda x: x[0], train.join((0,), {'lr': 0.1}))
+  with pytest.raises(ValueError, match=f"study.{field} names 'performence'; there are"):
+    jax.eval_shape(train.start(study), member, cases.case('linear').draws)

@@ -2,14 +2,19 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+from typing import NamedTuple
 
+import chex
 import duckdb
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+
+from experiments import run
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -40,7 +45,7 @@ import os, sys
 from experiments import cores
 
 cores.spread()
-from experiments import run, store, tables
+from experiments import checkpoints, disk, run, store, tables, work
 from dynamics import train
 
 owner, name, n, when, number = eval(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
@@ -62,20 +67,15 @@ sys.exit(run.main(sys.argv[6:]))
 
 @pytest.fixture(scope='session')
 def programs(tmp_path_factory):
-  """A folder for compiled programs, shared by the workers of a session."""
+  """A folder for compiled programs, shared by the workers and the processes of a session."""
   base = tmp_path_factory.getbasetemp()
   return (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'programs'
 
 
-@pytest.fixture(scope='package', autouse=True)
+@pytest.fixture(scope='session', autouse=True)
 def _cached(programs):
-  """Runs in this process leave no cache folder behind in the settings of other tests."""
-  before = jax.config.jax_persistent_cache_min_compile_time_secs
-  jax.config.update('jax_compilation_cache_dir', str(programs / 'here'))
+  jax.config.update('jax_compilation_cache_dir', str(programs))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-  yield
-  jax.config.update('jax_compilation_cache_dir', None)
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', before)
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +95,8 @@ def tiny(tmp_path):
 
 @pytest.fixture(scope='session')
 def environment(programs):
-  settings = {'JAX_COMPILATION_CACHE_DIR': str(programs / 'alone'), 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
-  return {**{k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'}, **settings}
+  """As many devices as here, so that processes share the compiled programs of this one."""
+  return {**os.environ, 'JAX_COMPILATION_CACHE_DIR': str(programs), 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
 
 
 @pytest.fixture(scope='session')
@@ -128,13 +128,56 @@ def _ended(process):
 
 
 @pytest.fixture(scope='session')
-def whole(tmp_path_factory, command):
-  """The folder of the tiny run, never interrupted."""
+def whole(tmp_path_factory):
+  """The folder of the tiny run, never interrupted, saved after every stretch of steps."""
   folder = tmp_path_factory.mktemp('whole')
   (folder / 'tiny.py').write_text(TINY)
-  status, _, err = command(f'--config={folder / "tiny.py"}', '--out', folder / 'out', '--save_every', 0)
-  assert status == 0, err
+  with jax.numpy_rank_promotion('allow'):
+    assert run.main([f'--config={folder / "tiny.py"}', f'--out={folder / "out"}', '--save_every=0']) == 0
   return only(folder / 'out')
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+  """A copy of the tiny run, to go on with and to harm: --out=tmp_path/out holds it."""
+  shutil.copytree(whole.parent, tmp_path / 'out', ignore=shutil.ignore_patterns('.programs'))
+  return only(tmp_path / 'out')
+
+
+class Said(NamedTuple):
+  """What a command wrote."""
+
+  out: str
+  err: str
+
+
+@pytest.fixture
+def go(tiny, tmp_path, capsys):
+  """Runs a command in this process, on the tiny config and tmp_path/out where it names no others: (out, err)."""
+
+  def call(*words, status=0, config=tiny):
+    capsys.readouterr()
+    named = any(word.startswith('--config=') for word in words)
+    ended = run.main([*([] if named else [config]), f'--out={tmp_path / "out"}', *words])
+    said = Said(*capsys.readouterr())
+    assert ended == status, said
+    assert status or said.err == ''
+    assert not said.err or is_sentence(said.err)
+    return said
+
+  return call
+
+
+def is_sentence(err):
+  assert err.startswith('error: '), err
+  assert err.count('\n') == 1, err
+  assert err.endswith('.\n'), err
+  return True
+
+
+@pytest.fixture(scope='session', name='is_sentence')
+def _is_sentence():
+  return is_sentence
 
 
 def only(out):
@@ -149,6 +192,29 @@ def _only():
 
 
 @pytest.fixture(scope='session')
+def stamps():
+  """path -> (bytes, time of change) of every file of a folder, without lock and run.json, which every command touches."""
+
+  def look(folder):
+    files = [path for path in folder.rglob('*') if path.is_file() and path.name not in ('lock', 'run.json')]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+  return look
+
+
+@pytest.fixture(scope='session')
+def flip():
+  """Changes one bit in the middle of a file."""
+
+  def change(path, place=0.5):
+    raw = bytearray(path.read_bytes())
+    raw[int(len(raw) * place)] ^= 1
+    path.write_bytes(raw)
+
+  return change
+
+
+@pytest.fixture(scope='session')
 def same():
   """Asserts that two finished runs hold the same rows and the same last state, bit for bit."""
 
@@ -157,18 +223,29 @@ def same():
     probes = sorted(path.name for path in (one / 'tables').iterdir())
     assert probes == sorted(path.name for path in (other / 'tables').iterdir())
     for probe in probes:
-      a, b = table(one / 'tables' / probe), table(other / 'tables' / probe)
-      assert list(a) == list(b)
-      for name in a:
-        np.testing.assert_array_equal(np.ma.getmaskarray(a[name]), np.ma.getmaskarray(b[name]), err_msg=name)
-        assert np.ma.filled(a[name], 0).tobytes() == np.ma.filled(b[name], 0).tobytes(), name
-    a, b = leaves(one), leaves(other)
-    assert a.keys() == b.keys()
-    for name in a:
-      assert a[name].dtype == b[name].dtype
-      assert a[name].tobytes() == b[name].tobytes(), name
+      same_rows(one / 'tables' / probe, other / 'tables' / probe)
+    chex.assert_trees_all_equal_shapes_and_dtypes(leaves(one), leaves(other))
+    chex.assert_trees_all_equal(leaves(one), leaves(other))
 
   return check
+
+
+def same_rows(one, other):
+  a, b = table(one), table(other)
+  assert list(a) == list(b)
+  for name in a:
+    np.testing.assert_array_equal(np.ma.getmaskarray(a[name]), np.ma.getmaskarray(b[name]), err_msg=name)
+    assert np.ma.filled(a[name], 0).tobytes() == np.ma.filled(b[name], 0).tobytes(), name
+
+
+@pytest.fixture(scope='session', name='same_rows')
+def _same_rows():
+  return same_rows
+
+
+@pytest.fixture(scope='session', name='leaves')
+def _leaves():
+  return leaves
 
 
 def table(folder):
@@ -182,8 +259,9 @@ def _table():
   return table
 
 
-def leaves(folder):
-  """The last checkpoint, read without the store."""
-  step = max(int(path.name) for path in (folder / 'checkpoints').iterdir())
+def leaves(folder, step=None):
+  """The last checkpoint, or that of a step, read without the store; without what probes carry."""
+  step = max(int(path.name) for path in (folder / 'checkpoints').iterdir()) if step is None else step
   with ocp.PyTreeCheckpointer() as reader:
-    return reader.restore((folder / 'checkpoints' / str(step) / 'state').absolute())
+    arrays = reader.restore((folder / 'checkpoints' / str(step) / 'state').absolute())
+  return {name: leaf for name, leaf in arrays.items() if not name.startswith('probes')}

@@ -6,12 +6,12 @@ import subprocess
 import numpy as np
 import pytest
 
-from dynamics.train import State
-from experiments import run, store, tables
+from dynamics.types import State
+from experiments import checkpoints, disk, run, store, tables
 
 
 @pytest.fixture
-def disk(tmp_path):
+def small_disk(tmp_path):
   """A real disk of 3 MB, and a function that mounts it anew with other options."""
   folder = tmp_path / 'disk'
   folder.mkdir()
@@ -28,15 +28,9 @@ def fill(folder, left=0):
   (folder / 'noise').write_bytes(os.urandom(max(0, free.f_bavail * free.f_frsize - left)))
 
 
-def is_sentence(err):
-  assert err.startswith('error: ')
-  assert err.count('\n') == 1, err
-  return True
-
-
 @pytest.mark.parametrize('left', [40_000, 250_000])  # too little for the first save, for a later one
-def test_full_disk_and_the_same_command_after_it(disk, left, tiny, whole, same, only, command):
-  folder, remount = disk
+def test_full_disk_and_the_same_command_after_it(small_disk, left, tiny, whole, same, only, command, is_sentence):
+  folder, remount = small_disk
   fill(folder, left)
   words = (tiny, '--out', folder / 'out', '--save_every', 0)
   status, _, err = command(*words)
@@ -50,36 +44,40 @@ def test_full_disk_and_the_same_command_after_it(disk, left, tiny, whole, same, 
   same(only(folder / 'out'), whole)
 
 
-def test_full_disk_at_a_table(disk):
-  folder, remount = disk
+def test_full_disk_at_a_table(small_disk):
+  folder, remount = small_disk
   rows = [tables.rows(step, {'x': np.random.default_rng(step).normal(size=5000)}) for step in range(100)]
-  with pytest.raises(store.StoreError, match='is full'), store.disk(folder):
+  with pytest.raises(store.StoreError, match='is full'), disk.faults(folder):
     tables.write(folder, 'norms', 0, 99, rows)
   assert list((folder / 'norms').iterdir()) == []
   remount('size=30m')
   tables.write(folder, 'norms', 0, 99, rows)
 
 
-def test_full_disk_at_a_checkpoint(disk, monkeypatch):
-  folder, remount = disk
-  large = State({'params': np.random.default_rng(0).normal(size=(1, 10**6))}, (), {}, {})
-  with store.opened(folder / 'run', (), print) as one:
+def test_full_disk_at_a_checkpoint(small_disk, monkeypatch):
+  folder, remount = small_disk
+  large = State({'params': np.random.default_rng(0).normal(size=(1, 10**6))}, (), (), {})
+  with store.opened(folder / 'run', (), print) as opened:
+    training = opened.training({})
     with pytest.raises(store.StoreError, match='is full'):  # told before anything is written
-      one.save(1, large)
+      training.save(1, large)
     assert list((folder / 'run').iterdir()) == [folder / 'run' / 'lock']
-    monkeypatch.setattr(store, '_check_space', lambda *_: None)
+    monkeypatch.setattr(store, 'check_space', lambda *_: None)
+    monkeypatch.setattr(checkpoints, 'check_space', lambda *_: None)
     with pytest.raises(store.StoreError, match='is full'):  # noqa: PT012
-      one.save(1, large)
-      one.wait()
-  with store.opened(folder / 'run', (), print) as one:
-    assert one.restore(large) is None
+      training.save(1, large)
+      training.wait()
+  monkeypatch.undo()
+  with store.opened(folder / 'run', (), print) as opened:
+    training = opened.training({})
+    assert training.restore(large) is None
     remount('size=30m')
-    one.finish(1, large, {})
-  assert store.read_done(folder / 'run')['step'] == 1
+    training.finish(1, large)
+    training.close()
 
 
-def test_full_disk_at_the_records(disk):
-  folder, _ = disk
+def test_full_disk_at_the_records(small_disk):
+  folder, _ = small_disk
   store.write_json(folder / 'run.json', {'x': 1})
   fill(folder)
   with pytest.raises(store.StoreError, match='is full'):
@@ -87,8 +85,8 @@ def test_full_disk_at_the_records(disk):
   assert store.read_json(folder / 'run.json') == {'x': 1}
 
 
-def test_read_only_disk(disk, tiny, capsys):
-  folder, remount = disk
+def test_read_only_disk(small_disk, tiny, capsys, is_sentence):
+  folder, remount = small_disk
   remount('ro')
   assert run.main([tiny, '--out', str(folder / 'out')]) == 2
   assert is_sentence(err := capsys.readouterr().err)
@@ -96,25 +94,25 @@ def test_read_only_disk(disk, tiny, capsys):
   assert 'choose another folder with --out' in err
 
 
-def test_disk_that_turns_read_only(disk):
-  folder, remount = disk
-  one = store.Run(folder, (), print)  # without its lock, which is open for writing and would hold the disk
+def test_disk_that_turns_read_only(small_disk):
+  folder, remount = small_disk
+  training = store.Run(folder, (), print).training({'norms': 'norms-1'})  # without its lock, which would hold the disk
   remount('ro')
-  last = State({}, (np.zeros((1,)),), {}, {})
+  last = State({}, (np.zeros((1,)),), (), {})
   with pytest.raises(store.StoreError, match='Read-only'):
     store.write_json(folder / 'a.json', {})
   with pytest.raises(store.StoreError, match='Read-only'):  # noqa: PT012
-    one.save(1, last)
-    one.wait()
-  one.append(1, {'norms': {'norm': np.ones(1)}})
+    training.save(1, last)
+    training.wait()
+  training.append(1, {'norms': {'norm': np.ones(1)}})
   with pytest.raises(store.StoreError, match='Read-only'):
-    one.save(1, last)
+    training.save(2, last)
 
 
 @pytest.mark.parametrize('out', ['file', 'file/below'])
-def test_out_is_a_file(tmp_path, tiny, capsys, out):
-  (tmp_path / 'file').write_text('mine')
+def test_out_is_a_file(tmp_path, tiny, capsys, out, is_sentence):
+  (tmp_path / 'file').write_text('a letter')
   assert run.main([tiny, '--out', str(tmp_path / out)]) == 2
   assert is_sentence(err := capsys.readouterr().err)
   assert str(tmp_path / out) in err
-  assert (tmp_path / 'file').read_text() == 'mine'
+  assert (tmp_path / 'file').read_text() == 'a letter'

@@ -57,7 +57,7 @@ def test_the_thread_ticks_and_ends():
 
 
 def event(step, **spent):
-  return Event(step, None, {'performance': {'train_loss': np.array([1.0, 3.0, np.nan])}} if step == 0 else {}, spent)
+  return Event(step, None, {'performance': {'train_loss': np.array([1.0, 3.0, np.nan])}} if step == 0 else {}, spent, None)
 
 
 def test_the_rate_leaves_compilation_out(clock):

@@ -3,20 +3,22 @@
 import json
 import shutil
 
+import chex
 import jax
 import numpy as np
 import pytest
 
-from dynamics.train import State
+from dynamics.types import Frozen, State
 from experiments import store, tables
 
 # Reads that orbax had under way when it met a damaged file complain to a loop that is gone.
 pytestmark = pytest.mark.filterwarnings('ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning')
+NAMES = {'performance': 'performance-1', 'norms': 'norms-2'}
 
 
 def state(step, width=64, dtype=np.float32):
   w = np.random.default_rng(step).normal(size=(2, width)).astype(dtype)
-  return State({'params': {'dense': {'kernel': w}}}, (np.full((2,), step, np.int32),), {'params': -w}, {'meters': ()})
+  return State({'params': {'dense': {'kernel': w}}}, (np.full((2,), step, np.int32),), (), {'meters': (-w,)})
 
 
 def readings(step):
@@ -24,11 +26,11 @@ def readings(step):
   return {'performance': {'train_loss': value, 'of': {'a/b': value * 2}}, 'norms': {'norm': value}}
 
 
-def work(run, steps):
+def work(training, steps):
   for step in steps:
-    run.append(step, readings(step))
-    run.save(step, state(step))
-  run.wait()
+    training.append(step, readings(step))
+    training.save(step, state(step))
+  training.wait()
 
 
 @pytest.fixture
@@ -36,25 +38,48 @@ def said():
   return []
 
 
-@pytest.fixture
-def stored(tmp_path):
+@pytest.fixture(scope='session')
+def original(tmp_path_factory):
   """A run with a part for each of the steps 1..6 and checkpoints of 5 and 6."""
-  with store.opened(tmp_path / 'run', (), print) as run:
-    work(run, range(1, 7))
-  return tmp_path / 'run'
+  folder = tmp_path_factory.mktemp('store') / 'run'
+  with store.opened(folder, (), print) as run:
+    training = run.training(NAMES)
+    work(training, range(1, 7))
+    training.close()
+  return folder
+
+
+@pytest.fixture
+def stored(original, tmp_path):
+  return shutil.copytree(original, tmp_path / 'run')
+
+
+class Training:
+  """A training pass that is closed with its run."""
+
+  def __init__(self, folder, said, milestones=(), names=NAMES):
+    self._opened = store.opened(folder, milestones, said.append)
+    self._names = names
+
+  def __enter__(self):
+    self.run = self._opened.__enter__()
+    self.training = self.run.training(self._names)
+    return self.training
+
+  def __exit__(self, *error):
+    self.training.close()
+    return self._opened.__exit__(*error)
 
 
 def restore(folder, said, like=None, milestones=()):
-  with store.opened(folder, milestones, said.append) as run:
-    return run.restore(jax.eval_shape(lambda: state(0)) if like is None else like)
+  with Training(folder, said, milestones) as training:
+    return training.restore(jax.eval_shape(lambda: state(0)) if like is None else like)
 
 
-def equal(found, step):
-  assert found[0] == step
-  assert jax.tree.structure(found[1]) == jax.tree.structure(state(step))
-  for a, b in zip(jax.tree.leaves(found[1]), jax.tree.leaves(state(step)), strict=True):
-    assert a.dtype == b.dtype
-    assert a.tobytes() == b.tobytes()
+def equal(restored, step):
+  assert restored[0] == step
+  chex.assert_trees_all_equal_shapes_and_dtypes(restored[1], state(step))
+  chex.assert_trees_all_equal(restored[1], state(step))
 
 
 def names(folder):
@@ -65,17 +90,11 @@ def files(folder):
   return sorted(path for path in folder.rglob('*') if path.is_file())
 
 
-def flip(path, place=0.5):
-  raw = bytearray(path.read_bytes())
-  raw[int(len(raw) * place)] ^= 1
-  path.write_bytes(raw)
-
-
 def test_round_trip(stored, said):
   equal(restore(stored, said), 6)
   assert said == []
   assert names(stored / 'checkpoints') == ['5', '6']
-  assert [p.name for p in sorted((stored / 'tables' / 'norms').iterdir())][1] == 'part-000000002-000000002.parquet'
+  assert [p.name for p in sorted((stored / 'tables' / 'norms-2').iterdir())][1] == 'part-000000002-000000002.parquet'
 
 
 def largest(folder):
@@ -86,9 +105,15 @@ def halved(path):
   return path.read_bytes()[: path.stat().st_size // 2]
 
 
+def bit(path, place=0.5):
+  raw = bytearray(path.read_bytes())
+  raw[int(len(raw) * place)] ^= 1
+  path.write_bytes(raw)
+
+
 DAMAGES = {
-  'a flipped byte': lambda run: flip(largest(run / 'checkpoints/6/state')),
-  'a flipped byte of meta': lambda run: flip(run / 'checkpoints/6/meta/metadata'),
+  'a flipped bit': lambda run: bit(largest(run / 'checkpoints/6/state')),
+  'a flipped bit of meta': lambda run: bit(run / 'checkpoints/6/meta/metadata'),
   'a truncated file': lambda run: largest(run / 'checkpoints/6/state').write_bytes(b'1234'),
   'truncated files': lambda run: [path.write_bytes(halved(path)) for path in files(run / 'checkpoints/6')],
   'no bytes at all': lambda run: [path.write_bytes(b'') for path in files(run / 'checkpoints/6')],
@@ -96,9 +121,6 @@ DAMAGES = {
   'no state': lambda run: shutil.rmtree(run / 'checkpoints/6/state'),
   'no meta': lambda run: shutil.rmtree(run / 'checkpoints/6/meta'),
   'a file in place of a step': lambda run: [shutil.rmtree(run / 'checkpoints/6'), (run / 'checkpoints/6').write_text('6')],
-  'a flipped byte of a part': lambda run: flip(run / 'tables/norms/part-000000006-000000006.parquet'),
-  'a truncated part': lambda run: (run / 'tables/norms/part-000000006-000000006.parquet').write_bytes(b'PAR1'),
-  'a part that is gone': lambda run: (run / 'tables/norms/part-000000006-000000006.parquet').unlink(),
 }
 
 
@@ -111,26 +133,46 @@ def test_damage_is_put_aside_and_the_checkpoint_before_it_used(stored, said, dam
   assert '\n' not in said[0]
   assert (stored / 'damaged' / '6-0').exists()
   assert names(stored / 'checkpoints') == ['5']
-  assert 'part-000000006-000000006.parquet' not in names(stored / 'tables/norms')
-  with store.opened(stored, (), said.append) as run:  # and the run goes on
-    equal(run.restore(state(0)), 5)
-    work(run, (6, 7))
-    run.finish(7, state(7), {'diverged': []})
-  assert store.read_done(stored)['step'] == 7
+  assert 'part-000000006-000000006.parquet' not in names(stored / 'tables/norms-2')
+  with Training(stored, said) as training:  # and the run goes on
+    equal(training.restore(state(0)), 5)
+    work(training, (6, 7))
+    training.finish(7, state(7))
   assert len(said) == 1
+  assert tables.is_whole(stored / 'tables/norms-2')
 
 
-def test_any_flipped_byte_is_noticed_or_does_not_matter(stored, said, tmp_path):
+PARTS = {
+  'a flipped bit': bit,
+  'truncated': lambda path: path.write_bytes(b'PAR1'),
+  'gone': lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize('damage', PARTS)
+@pytest.mark.parametrize('step', [1, 6])
+def test_a_damaged_part_costs_its_table_alone(stored, said, damage, step):
+  PARTS[damage](stored / f'tables/norms-2/part-00000000{0 if step == 1 else step}-00000000{step}.parquet')
+  with Training(stored, said) as training:
+    assert training.newest() == (6, {'performance': 'performance-1'})
+  assert said == ['  norms-2: a part is missing or damaged; the table is made again']
+  with Training(stored, said, names={'performance': 'performance-1'}) as training:
+    equal(training.restore(state(0)), 6)
+    training.finish(6, state(6))
+  assert [tables.is_whole(stored / 'tables' / name) for name in ('performance-1', 'norms-2')] == [True, False]
+  assert not (stored / 'damaged').exists()
+
+
+def test_any_flipped_bit_is_noticed_or_does_not_matter(stored, said, tmp_path):
   for i, path in enumerate(files(stored / 'checkpoints/6')):
-    for place in (0.0, 0.3, 0.999):
+    for place in (0.0, 0.999):
       if path.stat().st_size == 0:
         continue
-      copy = tmp_path / f'copy-{i}-{place}'
-      shutil.copytree(stored, copy)
-      flip(copy / path.relative_to(stored), place)
-      found = restore(copy, said)
-      equal(found, found[0])
-      assert found[0] == 6 - (copy / 'damaged').exists()
+      copy = shutil.copytree(stored, tmp_path / f'copy-{i}-{place}')
+      bit(copy / path.relative_to(stored), place)
+      restored = restore(copy, said)
+      equal(restored, restored[0])
+      assert restored[0] == 6 - (copy / 'damaged').exists()
 
 
 def test_new_step_folder_without_content(stored, said):
@@ -139,9 +181,9 @@ def test_new_step_folder_without_content(stored, said):
   assert (stored / 'damaged' / '99-0').is_dir()
 
 
-def test_nothing_left_begins_again(stored, said):
+def test_no_checkpoint_left_begins_again(stored, said):
   for step in ('5', '6'):
-    flip(largest(stored / 'checkpoints' / step / 'state'))
+    bit(largest(stored / 'checkpoints' / step / 'state'))
   assert restore(stored, said) is None
   assert len(said) == 3
   assert 'begins again' in said[2]
@@ -149,23 +191,24 @@ def test_nothing_left_begins_again(stored, said):
   assert not files(stored / 'tables')
 
 
-def test_an_early_part_takes_all_later_checkpoints_with_it(stored, said):
-  flip(stored / 'tables/norms/part-000000000-000000001.parquet')
-  assert restore(stored, said) is None
-  assert all('part-000000000' in text for text in said[:2])
-
-
 def test_half_written_and_later_parts_go(stored, said):
-  before = names(stored / 'tables/norms')
-  (stored / 'tables/norms/part-000000007-000000007.tmp').write_bytes(b'PAR1 half')
-  (stored / 'tables/norms/part-000000007-000000009.parquet').write_bytes(b'PAR1 half')
+  before = names(stored / 'tables/norms-2')
+  (stored / 'tables/norms-2/part-000000007-000000007.tmp').write_bytes(b'PAR1 half')
+  (stored / 'tables/norms-2/part-000000007-000000009.parquet').write_bytes(b'PAR1 half')
   (stored / 'checkpoints' / '7.orbax-checkpoint-tmp').mkdir()
   equal(restore(stored, said), 6)
-  assert names(stored / 'tables/norms') == before
-  with store.opened(stored, (), said.append) as run:
-    run.restore(state(0))
-    work(run, (7,))
+  assert names(stored / 'tables/norms-2') == before
+  with Training(stored, said) as training:
+    training.restore(state(0))
+    work(training, (7,))
   assert names(stored / 'checkpoints') == ['6', '7']
+
+
+def test_parts_of_other_tables_are_left_alone(stored, said):
+  (stored / 'tables/distance-3').mkdir()
+  (stored / 'tables/distance-3/part-000000007-000000009.parquet').write_bytes(b'of a replay')
+  restore(stored, said)
+  assert names(stored / 'tables/distance-3') == ['part-000000007-000000009.parquet']
 
 
 @pytest.mark.parametrize(
@@ -173,83 +216,98 @@ def test_half_written_and_later_parts_go(stored, said):
   [
     (state(0, width=32), 'holds variables.params.dense.kernel as float32(2, 64), but this code expects float32(2, 32)'),
     (state(0, dtype=np.float64), 'float32(2, 64), but this code expects float64(2, 64)'),
-    (state(0)._replace(memory={'new': np.zeros((2,))}), 'lacks memory.new, which this code expects'),
-    (state(0)._replace(anchor={}), 'holds anchor.params, which this code does not expect'),
+    (state(0)._replace(probes={'new': np.zeros((2,))}), 'lacks probes.new, which this code expects'),
   ],
 )
-def test_other_shapes_are_refused_and_nothing_is_touched(stored, said, like, words):
-  before = {path: path.read_bytes() for path in files(stored) if path.name != 'lock'}
+def test_other_shapes_are_refused_and_nothing_is_touched(stored, said, like, words, stamps):
+  before = stamps(stored)
   with pytest.raises(store.StoreError) as caught:
     restore(stored, said, like)
   assert words in str(caught.value)
   assert 'other code' in str(caught.value)
   assert said == []
-  assert before == {path: path.read_bytes() for path in files(stored) if path.name != 'lock'}
+  assert stamps(stored) == before
+
+
+def test_what_is_not_asked_for_is_left(stored, said):
+  step, restored = restore(stored, said, state(0)._replace(probes={}))
+  assert step == 6
+  chex.assert_trees_all_equal(restored, state(6)._replace(probes={}))
 
 
 def test_milestones_stay_also_after_going_on(tmp_path, said):
-  with store.opened(tmp_path / 'run', (2, 6), said.append) as run:
-    work(run, range(1, 5))
+  with Training(tmp_path / 'run', said, (2, 6)) as training:
+    work(training, range(1, 5))
   assert names(tmp_path / 'run/checkpoints') == ['2', '3', '4']
-  with store.opened(tmp_path / 'run', (2, 6), said.append) as run:
-    equal(run.restore(state(0)), 4)
-    work(run, range(5, 10))
+  with Training(tmp_path / 'run', said, (2, 6)) as training:
+    equal(training.restore(jax.eval_shape(lambda: state(0))), 4)
+    work(training, range(5, 10))
   assert names(tmp_path / 'run/checkpoints') == ['2', '6', '8', '9']
   for step in ('8', '9'):
     shutil.rmtree(tmp_path / 'run/checkpoints' / step)
   equal(restore(tmp_path / 'run', said, milestones=(2, 6)), 6)  # only milestones are left
-  assert not (tmp_path / 'run/tables/norms/part-000000007-000000007.parquet').exists()
+  assert not (tmp_path / 'run/tables/norms-2/part-000000007-000000007.parquet').exists()
 
 
 def test_a_step_is_saved_once(stored, said):
   before = {path: path.stat().st_mtime_ns for path in files(stored / 'checkpoints')}
-  with store.opened(stored, (), said.append) as run:
-    equal(run.restore(state(0)), 6)
-    run.save(6, state(6))
-    run.save(6, state(6))
-    run.finish(6, state(6), {'diverged': []})
+  with Training(stored, said) as training:
+    equal(training.restore(state(0)), 6)
+    training.save(6, state(6))
+    training.finish(6, state(6))
   assert before == {path: path.stat().st_mtime_ns for path in files(stored / 'checkpoints')}
-  assert store.read_done(stored)['parts'].keys() == {str(p.relative_to(stored / 'tables')) for p in files(stored / 'tables')}
+  for name in NAMES.values():
+    parts = json.loads((stored / 'tables' / name / 'done.json').read_text())['parts']
+    assert parts.keys() == {path.name for path in (stored / 'tables' / name).glob('part-*')}
 
 
-def test_the_done_marker_is_last_and_only_for_what_can_be_read(stored, said, monkeypatch):
-  real = store.Run.wait
+def test_the_done_markers_are_last_and_only_for_what_can_be_read(stored, said, monkeypatch):
+  real = store.Pass.wait
 
-  def harm(run):
-    real(run)
-    flip(largest(stored / 'checkpoints/7/state')) if (stored / 'checkpoints/7').exists() else None
+  def harm(training):
+    real(training)
+    bit(largest(stored / 'checkpoints/7/state')) if (stored / 'checkpoints/7').exists() else None
 
-  with store.opened(stored, (), said.append) as run:
-    run.restore(state(0))
-    monkeypatch.setattr(store.Run, 'wait', harm)
+  with Training(stored, said) as training:
+    training.restore(state(0))
+    monkeypatch.setattr(store.Pass, 'wait', harm)
     with pytest.raises(store.StoreError, match='does not keep what is written'):
-      run.finish(7, state(7), {})
-  assert not store.is_done(stored)
+      training.finish(7, state(7))
+  assert not list(stored.rglob('done.json'))
 
 
-@pytest.mark.parametrize('damage', [lambda path: path.unlink(), flip, lambda path: path.write_bytes(b'PAR1')])
-def test_a_damaged_part_of_a_finished_run_is_told(stored, said, damage):
-  with store.opened(stored, (), said.append) as run:
-    run.restore(state(0))
-    run.finish(6, state(6), {'diverged': []})
-  path = stored / 'tables/performance/part-000000003-000000003.parquet'
-  damage(path)
-  with pytest.raises(store.StoreError, match=f'{path} is missing or damaged'):
+@pytest.mark.parametrize('damage', [b'', b'{"step": ', b'null', b'[]', b'{}', b'\xff\xfe', b'[' * 100_000], ids=str)
+def test_a_marker_that_is_not_as_it_was_written_is_a_sentence(stored, damage):
+  store.write_json(stored / 'done.json', {'step': 3})
+  assert store.read_done(stored) == {'step': 3}
+  (stored / 'done.json').write_bytes(damage)
+  with pytest.raises(store.StoreError, match='remove it and give the same command again'):
     store.read_done(stored)
 
 
-def test_a_cut_json_is_told(stored):
-  (stored / 'done.json').write_text('{"step": ')
-  with pytest.raises(store.StoreError, match='cannot be read'):
+def test_an_edited_marker_is_a_sentence(stored):
+  store.write_json(stored / 'done.json', {'step': 3})
+  text = (stored / 'done.json').read_text()
+  (stored / 'done.json').write_text(text.replace('3', '4', 1))
+  with pytest.raises(store.StoreError, match='is not as it was written'):
     store.read_done(stored)
 
 
 def test_the_state_is_copied_before_the_next_step_changes_it(tmp_path, said):
-  with store.opened(tmp_path / 'run', (), said.append) as run:
+  with Training(tmp_path / 'run', said) as training:
     now = state(1)
-    run.save(1, now)
+    training.save(1, now)
     now.variables['params']['dense']['kernel'][:] = 0
   equal(restore(tmp_path / 'run', said), 1)
+
+
+def test_the_start_is_held_once(tmp_path, said):
+  frozen = Frozen({'params': {'w': np.arange(6.0).reshape(2, 3)}}, {})
+  with store.opened(tmp_path / 'run', (), said.append) as run:
+    assert run.read_start(frozen) is None
+    run.save_start(frozen)
+    run.save_start(jax.tree.map(np.zeros_like, frozen))
+    chex.assert_trees_all_equal(run.read_start(frozen), frozen)
 
 
 def test_one_process_at_a_time(stored, said):
@@ -267,11 +325,12 @@ def test_json_is_whole_or_not_there(tmp_path):
   store.write_json(tmp_path / 'a.json', {'x': 1})
   with pytest.raises(TypeError):
     store.write_json(tmp_path / 'a.json', {'x': object()})
-  assert json.loads((tmp_path / 'a.json').read_text()) == {'x': 1}
+  assert json.loads((tmp_path / 'a.json').read_text())['x'] == 1
+  assert names(tmp_path) == ['a.json']
 
 
-def test_a_wrong_part_name_cannot_be_taken_for_a_part(tmp_path):
-  (tmp_path / 'norms').mkdir()
-  (tmp_path / 'norms' / 'notes.txt').write_text('mine')
-  tables.keep_only(tmp_path, ())
+def test_what_is_no_part_of_a_table_goes(tmp_path):
+  (tmp_path / 'norms-2').mkdir()
+  (tmp_path / 'norms-2' / 'notes.txt').write_text('a stranger')
+  tables.keep_only(tmp_path, 'norms-2', ())
   assert not files(tmp_path)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from dynamics import trees
 from experiments import tables
+from experiments.disk import write_json
 
 
 def test_rows_of_scalars_vectors_and_nests(table, tmp_path):
@@ -19,12 +21,15 @@ def test_rows_of_scalars_vectors_and_nests(table, tmp_path):
   np.testing.assert_array_equal(rows['top/2'], [2, 5])
   np.testing.assert_array_equal(rows['finite'], [True, False])
   np.testing.assert_array_equal(rows['member'], [0, 1])
+  assert tables.columns({name: leaf[0] for name, leaf in trees.by_path(reading).items()}) == {
+    name: values.dtype for name, values in rows.items() if name not in ('step', 'member', 'finite')
+  }
   tables.write(tmp_path, "o'hare", 0, 7, [rows, {**rows, 'step': rows['step'] + 1}])
-  found = table(tmp_path / "o'hare".replace("'", "''"))
-  np.testing.assert_array_equal(found['step'], [7, 7, 8, 8])
-  assert {name: found[name].dtype for name in rows} == {name: values.dtype for name, values in rows.items()}
-  np.testing.assert_array_equal(found['of/a/b/0'], [1, np.inf] * 2)
-  np.testing.assert_array_equal(np.ma.getmaskarray(found['loss']), [False, True] * 2)
+  stored = table(tmp_path / "o'hare".replace("'", "''"))
+  np.testing.assert_array_equal(stored['step'], [7, 7, 8, 8])
+  assert {name: stored[name].dtype for name in rows} == {name: values.dtype for name, values in rows.items()}
+  np.testing.assert_array_equal(stored['of/a/b/0'], [1, np.inf] * 2)
+  np.testing.assert_array_equal(np.ma.getmaskarray(stored['loss']), [False, True] * 2)
 
 
 def test_a_part_appears_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -43,3 +48,17 @@ def test_damage_is_seen(tmp_path):
   paths[0].unlink()
   paths[2].write_bytes(paths[2].read_bytes()[:-1])
   assert tables.damaged(tmp_path, parts) == [paths[0], paths[2]]
+
+
+def test_a_table_without_its_marker_or_with_a_damaged_part_is_not_whole(tmp_path):
+  path = tables.write(tmp_path, 'norms', 0, 0, [tables.rows(0, {'x': np.ones(2)})])
+  place = path.parent
+  assert not tables.is_whole(place)
+  write_json(place / 'done.json', {'parts': {path.name: tables.digest(path)}})
+  assert tables.is_whole(place)
+  text = (place / 'done.json').read_text()
+  (place / 'done.json').write_text(text.replace(path.name, 'part-1.parquet'))
+  assert not tables.is_whole(place)
+  (place / 'done.json').write_text(text)
+  path.write_bytes(path.read_bytes()[:-1])
+  assert not tables.is_whole(place)

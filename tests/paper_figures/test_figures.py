@@ -5,16 +5,14 @@ import importlib
 import json
 import math
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import claims, tables
-from dynamics import train
+from analysis import claims, series, tables
 from experiments import config as configs
-from experiments import supervised
-from experiments import tables as schemas
+from experiments import tables as stored
+from experiments.check import check_cell
 from paper_figures import __main__ as command
 from paper_figures import output
 
@@ -34,9 +32,8 @@ def cells_of(config):
 
 def traced(cell):
   """(times, column -> dtype), both by probe."""
-  with jax.enable_x64(supervised.wide(cell.config)):
-    study = supervised.build(cell.config)
-    return study.schedule, schemas.schema(study, train.join(cell.seeds, cell.hyper))[0]
+  study, shapes = check_cell(cell)
+  return study.schedule, {probe: stored.columns(reading) for probe, reading in shapes.readings.items()}
 
 
 @functools.cache
@@ -90,12 +87,12 @@ def test_every_claim_reads_a_number_a_seed_or_a_group_of_them_and_states_its_int
   module = importlib.import_module(f'paper_figures.{paper}')
   assert len({claim.name for claim in module.CLAIMS}) == len(module.CLAIMS)
   for claim in module.CLAIMS:
-    assert claim.name.startswith(f'{paper}/')
-    assert claim.low <= claim.high
-    values = claim.statistic(synthetic)
+    assert claim.says[0].isupper()  # a sentence that can be read alone
+    assert claim.holds.low <= claim.holds.high
+    values = claim.samples(synthetic)
     assert values.ndim == 1
-    if claim.configs:  # else closed forms and draws of theory, which have no seeds of runs
-      seeds = synthetic(claim.configs[0], 'performance')['seed'].nunique()
+    if claim.of:  # else closed forms and draws of theory, which have no seeds of runs
+      seeds = synthetic(claim.of[0], 'performance')['seed'].nunique()
       assert seeds // len(values) in (1, 2, 3, 4, 5, 10)  # one a seed, or one a group of some seeds
     assert claims.judge(claim, values, []).verdict in ('holds', 'fails', 'undecided', 'diverged')
 
@@ -104,23 +101,20 @@ def test_ledger_replaces_the_rows_of_a_paper_and_keeps_the_others(tmp_path):
   module = importlib.import_module('paper_figures.demo')
   first = [output.verdict(claim, synthetic, cells_of, available=False) for claim in module.CLAIMS]
   output.ledger('demo', module, first, tmp_path)
-  other = [v._replace(claim=v.claim._replace(name='other/1')) for v in first[:1]]
-  output.ledger('other', module, other, tmp_path)
+  output.ledger('other', module, [v for v in first if v.claim.name == '1a'], tmp_path)
   second = [output.verdict(claim, synthetic, cells_of, available=True) for claim in module.CLAIMS]
   path = output.ledger('demo', module, second, tmp_path)
   rows = pd.read_csv(path.with_suffix('.csv'), keep_default_na=False)
-  assert list(rows['claim']).count('other/1') == 1
+  assert list(rows['claim']).count('other/1a') == 1
   assert len(rows) == len(module.CLAIMS) + 1
-  assert (rows[rows['claim'] == 'other/1']['verdict'] == 'not run').all()
-  assert not (rows[rows['claim'] != 'other/1']['verdict'] == 'not run').any()
+  assert (rows[rows['claim'] == 'other/1a']['verdict'] == 'not run').all()
+  assert not (rows[rows['claim'] != 'other/1a']['verdict'] == 'not run').any()
   assert math.isclose(path.read_text().count('| demo/'), len(module.CLAIMS))
 
 
 def test_a_selection_without_rows_is_an_error():
-  from paper_figures.paper import select
-
   with pytest.raises(LookupError, match=r"no row has loss\.dtype = 'float8'"):
-    select(pd.DataFrame({'loss.dtype': ['float16']}), loss__dtype='float8')
+    series.select(pd.DataFrame({'loss.dtype': ['float16']}), loss__dtype='float8')
 
 
 @pytest.mark.parametrize(('words', 'said'), [(['prieto2024'], 'prieto2025'), (['--lst'], '--lst'), (['--out'], '--out')])

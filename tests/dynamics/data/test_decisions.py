@@ -12,7 +12,7 @@ N = dict(train=400, test=10)
 
 
 def trials(name, **choices):
-  batch = jax.jit(getattr(data, name)(**{**N, **choices}).draw)(KEY, {}).train
+  batch = jax.jit(getattr(data, name)(**{**N, **choices}).draw)(KEY).train
   return np.asarray(batch.x, np.float64), np.asarray(batch.y)
 
 

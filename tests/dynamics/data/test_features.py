@@ -12,7 +12,7 @@ KEY = jax.random.key(3, impl='threefry2x32')
 
 @pytest.mark.parametrize(('parameters', 'number'), [(1000, 10), (7, 3), (4, 4)])
 def test_constraints_ask_each_part_for_its_number(parameters, number):
-  x, y = data.constraints(parameters=parameters, number=number).draw(KEY, {}).train
+  x, y = data.constraints(parameters=parameters, number=number).draw(KEY).train
   np.testing.assert_array_equal(np.asarray(x).sum(0), np.ones(parameters))  # every parameter is in one part
   counts = np.asarray(x).sum(1)
   assert counts.max() - counts.min() <= 1
@@ -23,9 +23,9 @@ def test_constraints_ask_each_part_for_its_number(parameters, number):
 
 
 def test_patches_hold_their_features_and_noise():
-  task = data.patches(inputs=50, weak=0.5, strong=3.0, noise=2.0, fraction=0.8, train=400, test=300)
-  draw = jax.jit(task.draw)
-  drawn, loud = (draw(KEY, {'label_noise': jnp.float32(noise)}) for noise in (0, 1))
+  sizes = dict(inputs=50, weak=0.5, strong=3.0, noise=2.0, fraction=0.8, train=400, test=300)
+  draw = jax.jit(lambda share: data.patches(**sizes, label_noise=share).draw(KEY))
+  drawn, loud = (draw(jnp.float32(share)) for share in (0, 1))
   for split, count in ((drawn.train, 320), (drawn.test, 0)):
     x, y = np.asarray(split.x, np.float64), np.asarray(split.y)
     u, v = x[0, 0] * y[0], np.asarray(drawn.train.x[0, 1] * drawn.train.y[0, 0])
@@ -43,10 +43,10 @@ def test_patches_hold_their_features_and_noise():
 @pytest.mark.parametrize('flat', [True, False])
 def test_shuffled_pixels_are_those_of_the_images_in_one_order(flat):
   sizes = dict(train=60, test=20, flat=flat)
-  plain = data.images(**sizes).draw(KEY, {})
-  kept = data.shuffled(pixels='kept', **sizes).draw(KEY, {})
-  mixed, again = (data.shuffled(**sizes).draw(KEY, {}) for _ in range(2))
-  other = data.shuffled(**sizes).draw(jax.random.key(4, impl='threefry2x32'), {})
+  plain = data.images(**sizes).draw(KEY)
+  kept = data.shuffled(pixels='kept', **sizes).draw(KEY)
+  mixed, again = (data.shuffled(**sizes).draw(KEY) for _ in range(2))
+  other = data.shuffled(**sizes).draw(jax.random.key(4, impl='threefry2x32'))
   jax.tree.map(np.testing.assert_array_equal, kept, plain)
   jax.tree.map(np.testing.assert_array_equal, mixed, again)
   table = lambda d: np.concatenate([np.asarray(part.x).reshape(len(part.x), -1) for part in (d.train, d.test)])

@@ -43,7 +43,7 @@ def test_idx_files_are_read_as_published(folder, name, suffix):
   for (read, labels), (pixels, wanted) in ((train, (x, y)), (test, (x_test, y_test))):
     np.testing.assert_array_equal(read, pixels[..., None])
     np.testing.assert_array_equal(labels, wanted)
-  drawn = data.images(source=name, train=30, test=15, flat=False).draw(KEY, {})
+  drawn = data.images(source=name, train=30, test=15, flat=False).draw(KEY)
   assert (drawn.train.x.shape, drawn.test.x.shape) == ((30, 28, 28, 1), (15, 28, 28, 1))
   # The rows are those of the file, each once and with its label.
   centred = x / 255 - (x / 255).mean(0)
@@ -102,7 +102,7 @@ def test_cifar_batches_are_read_as_published(folder):
   assert y_test.tolist() == parts[5][1]
   # A row is 1024 red, then 1024 green, then 1024 blue values, row by row.
   assert [x[7, 2, 5, c] for c in range(3)] == [parts[1][0][1, 1024 * c + 2 * 32 + 5] for c in range(3)]
-  drawn = data.images(source='cifar10', train=20, test=6).draw(KEY, {})
+  drawn = data.images(source='cifar10', train=20, test=6).draw(KEY)
   assert drawn.train.x.shape == (20, 3072)
 
 
@@ -120,15 +120,15 @@ def test_a_pickle_that_would_run_code_is_refused(folder, capsys, what):
 
 
 def test_digits_are_normalised_by_their_training_rows():
-  drawn = data.images(train=1000, test=700).draw(KEY, {})
+  drawn = data.images(train=1000, test=700).draw(KEY)
   assert (drawn.train.x.shape, drawn.test.x.shape) == ((1000, 64), (700, 64))
   assert (drawn.train.x.dtype, drawn.train.y.dtype) == (jnp.float32, jnp.int32)
   np.testing.assert_allclose(np.mean(drawn.train.x, axis=0), 0, atol=1e-4)
   np.testing.assert_allclose(np.std(drawn.train.x), 1, rtol=1e-4)
-  both = [row.tobytes() for part in drawn for row in np.asarray(part.x)]
+  both = [row.tobytes() for part in (drawn.train, drawn.test) for row in np.asarray(part.x)]
   assert len(set(both)) == 1700
   assert set(np.unique(drawn.train.y)) == set(range(10))
-  noise = data.images(train=1000, test=700).draw(KEY, {'label_noise': jnp.float32(0.5)})
+  noise = data.images(train=1000, test=700, label_noise=0.5).draw(KEY)
   assert abs(np.mean(noise.train.y != drawn.train.y) - 0.45) < 5 * (0.25 / 1000) ** 0.5
   np.testing.assert_array_equal(noise.test.y, drawn.test.y)
 

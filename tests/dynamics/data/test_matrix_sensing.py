@@ -2,12 +2,13 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import data, inits, models, trees
+from dynamics import data, inits, models, network
 
 KEY = jax.random.key(3, impl='threefry2x32')
 SINGULAR = (2.0, 0.5)
@@ -15,11 +16,12 @@ SINGULAR = (2.0, 0.5)
 
 @functools.cache
 def program(**choices):
-  return jax.jit(data.matrix_sensing(**{'rows': 5, 'columns': 5, 'singular': SINGULAR, 'train': 30, **choices}).draw)
+  fields = {'rows': 5, 'columns': 5, 'singular': SINGULAR, 'train': 30, **choices}
+  return jax.jit(lambda share: data.matrix_sensing(**fields, outlier_share=share).draw(KEY))
 
 
 def drawn(share=0.0, **choices):
-  return program(**choices)(KEY, {'label_noise': jnp.float32(share)})
+  return program(**choices)(jnp.float32(share))
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
@@ -98,8 +100,8 @@ def test_a_factorisation_answers_as_its_product_and_its_gradient_is_the_textbook
 def test_columns_beyond_the_rank_are_zero_and_stay_so_and_scales_are_those_asked_for(symmetric):
   module = models.factorisation(width=40, symmetric=symmetric, outputs=1)
   x = jnp.asarray(np.random.default_rng(1).normal(size=(9, 50, 50)), jnp.float32)
-  leaves = inits.describe(jax.eval_shape(module.init, KEY, x)['params'])
-  start = lambda **hyper: inits.factors()(KEY, leaves, {name: jnp.float32(value) for name, value in hyper.items()})
+  leaves = network.from_flax(module, x).leaves()
+  start = lambda **hyper: inits.factors(**{name: jnp.float32(value) for name, value in hyper.items()})(KEY, leaves, None)
   full, some = start(init_scale=0.1), start(init_scale=0.1, factor_rank=3.0, right_scale=0.5)
   np.testing.assert_allclose(np.std(full['left']) * 50**0.5, 0.1, rtol=0.1)
   np.testing.assert_array_equal(some['left'][:, :3], full['left'][:, :3])
@@ -113,12 +115,18 @@ def test_columns_beyond_the_rank_are_zero_and_stay_so_and_scales_are_those_asked
   assert grads['left'][:, :3].any()
 
 
-@pytest.mark.parametrize('shapes', [((4, 3), (2, 5)), ((4, 3), (3, 5), (5, 2)), ((4, 3, 2),)])
-def test_factors_start_one_matrix_or_two(shapes):
-  params = {f'hidden_{i}': {'kernel': jnp.zeros(shape)} for i, shape in enumerate(shapes)}
+@pytest.mark.parametrize(
+  ('module', 'shape'),
+  [
+    (models.mlp(2, widths=(3, 3)), (4,)),
+    (nn.Sequential([nn.Dense(3), lambda x: x[:, :2], nn.Dense(5)]), (4,)),
+    (nn.Conv(2, (3, 3)), (5, 5, 1)),
+  ],
+)
+def test_factors_start_one_matrix_or_two(module, shape):
+  leaves = network.from_flax(module, jnp.zeros((1, *shape))).leaves()
   with pytest.raises(ValueError, match='factors start one matrix, or two whose product is one'):
-    inits.factors()(KEY, inits.describe(params), {})
-  assert len(trees.by_path(params)) == len(shapes)
+    inits.factors()(KEY, leaves, None)
 
 
 @pytest.mark.parametrize('x', [jnp.zeros((3, 4)), jnp.zeros((3, 4, 4), jnp.int32), jnp.zeros((3, 4, 5))])

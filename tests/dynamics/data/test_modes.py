@@ -11,7 +11,7 @@ KEY = jax.random.key(0, impl='threefry2x32')
 
 
 def drawn_of(task):
-  return jax.jit(task.draw)(KEY, {})
+  return jax.jit(task.draw)(KEY)
 
 
 def correlation(batch):
@@ -26,7 +26,7 @@ def test_a_linear_map_has_the_singular_values_it_was_asked_for():
   drawn = drawn_of(task)
   u, s, vt = np.linalg.svd(correlation(drawn.train))
   np.testing.assert_allclose(s, [4.0, 1.5, 0.25, 0, 0], atol=1e-5)
-  other = np.linalg.svd(correlation(task.draw(jax.random.key(1), {}).train))
+  other = np.linalg.svd(correlation(task.draw(jax.random.key(1)).train))
   assert abs(other[0][:, 0] @ u[:, 0]) < 0.99
   assert abs(other[2][0] @ vt[0]) < 0.99
   for wrong in (dict(singular=()), dict(inputs=3), dict(outputs=2)):
@@ -37,7 +37,7 @@ def test_a_linear_map_has_the_singular_values_it_was_asked_for():
 @pytest.mark.parametrize(('b', 'levels'), [(2, 1), (2, 3), (3, 2), (4, 2)])
 def test_a_hierarchy_has_the_modes_of_its_tree(b, levels):
   n = b**levels
-  batch = data.hierarchy(branches=b, levels=levels).draw(KEY, {}).train
+  batch = data.hierarchy(branches=b, levels=levels).draw(KEY).train
   assert batch.y.shape == (n, (b ** (levels + 1) - 1) // (b - 1))
   closed = [np.sqrt((n * b - 1) / (b - 1) / n)]
   for j in range(levels):

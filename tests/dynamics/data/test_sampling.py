@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics.data.sampling import ROUNDS, constants, sampler, shuffled
+from dynamics.data.sampling import ROUNDS, constants, permuted, sampler
 from dynamics.types import Batch, Data
 
 KEY = jax.random.key(0, impl='threefry2x32')
@@ -17,7 +17,7 @@ def rows_of(n):
 
 
 def permutes(n, places):
-  order = np.asarray(shuffled(constants(KEY, jnp.int32(0), ROUNDS), jnp.asarray(np.arange(places) % n, jnp.int32), n))
+  order = np.asarray(permuted(constants(KEY, jnp.int32(0), ROUNDS), jnp.asarray(np.arange(places) % n, jnp.int32), n))
   return np.array_equal(np.sort(order[:n]), np.arange(n))
 
 
@@ -34,7 +34,7 @@ def test_orders_differ_with_key_and_epoch_and_have_no_favourite_places(over):
     some = jax.vmap(lambda key: constants(key, jnp.int32(5), ROUNDS))(jax.random.split(KEY, 2000))
   else:
     some = jax.vmap(lambda epoch: constants(KEY, epoch, ROUNDS))(jnp.arange(2000, dtype=jnp.int32))
-  orders = jax.vmap(lambda c: shuffled(c, jnp.arange(10, dtype=jnp.int32), 10))(some)
+  orders = jax.vmap(lambda c: permuted(c, jnp.arange(10, dtype=jnp.int32), 10))(some)
   counts = np.stack([np.bincount(place, minlength=10) for place in np.asarray(orders).T])
   assert ((counts - 200) ** 2 / 200).sum() < 81 + 6 * (2 * 81) ** 0.5
   assert len({tuple(o) for o in orders.tolist()}) > 1990

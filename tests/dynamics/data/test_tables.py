@@ -53,12 +53,12 @@ def test_s5_is_a_group_and_not_a_commutative_one():
 @pytest.mark.parametrize('operation', ['add', 'divide', 's5'])
 def test_the_split_is_disjoint_and_complete(operation):
   task = data.modular(p=7, operation=operation, train_fraction=0.3)
-  drawn, (x, _, size) = task.draw(KEY, {}), table(operation, 7)
-  rows = [tuple(r) for part in drawn for r in part.x.tolist()]
+  drawn, (x, _, size) = task.draw(KEY), table(operation, 7)
+  rows = [tuple(r) for part in (drawn.train, drawn.test) for r in part.x.tolist()]
   assert sorted(rows) == sorted(map(tuple, x.tolist()))
   assert len(drawn.train.y) == round(0.3 * len(x))
   assert (task.outputs, task.vocabulary) == (size, 2 * size)
-  other = task.draw(jax.random.key(1), {})
+  other = task.draw(jax.random.key(1))
   assert not np.array_equal(drawn.train.x, other.train.x)
 
 
@@ -69,9 +69,9 @@ def test_a_fraction_that_leaves_nothing_is_refused(fraction):
 
 
 def test_parity_is_that_of_the_first_bits():
-  drawn = data.parity(bits=3, noise_bits=2, train=300, test=200).draw(KEY, {})
+  drawn = data.parity(bits=3, noise_bits=2, train=300, test=200).draw(KEY)
   assert drawn.train.x.shape == (300, 5)
-  for part in drawn:
+  for part in (drawn.train, drawn.test):
     assert set(np.unique(part.x)) == {-1.0, 1.0}
     np.testing.assert_array_equal(part.y, [sum(v > 0 for v in row[:3]) % 2 for row in part.x.tolist()])
   assert not np.array_equal(drawn.train.x[:200], drawn.test.x)
@@ -80,7 +80,7 @@ def test_parity_is_that_of_the_first_bits():
 @pytest.mark.parametrize('hidden', [0, 3])
 def test_a_teacher_s_noise_is_on_the_training_targets_alone(hidden):
   """Without noise the targets are those of one function: fitting it exactly must be possible on the test rows."""
-  make = lambda **k: data.teacher(inputs=4, outputs=2, hidden=hidden, train=400, test=50, **k).draw(KEY, {})
+  make = lambda **k: data.teacher(inputs=4, outputs=2, hidden=hidden, train=400, test=50, **k).draw(KEY)
   clean, loud = make(noise=0.0), make(noise=0.5)
   np.testing.assert_array_equal(clean.train.x, loud.train.x)
   np.testing.assert_array_equal(clean.test.y, loud.test.y)
@@ -92,7 +92,7 @@ def test_a_teacher_s_noise_is_on_the_training_targets_alone(hidden):
 
 @pytest.mark.parametrize('outputs', [1, 3])
 def test_a_teacher_s_labels_are_its_values_decided(outputs):
-  make = lambda target: data.teacher(inputs=4, outputs=outputs, train=40, target=target).draw(KEY, {}).train
+  make = lambda target: data.teacher(inputs=4, outputs=outputs, train=40, target=target).draw(KEY).train
   values, labels = np.asarray(make('value').y), make('label').y
   np.testing.assert_array_equal(labels, (values[:, 0] > 0) if outputs == 1 else values.argmax(1))
   assert labels.dtype == jnp.int32
@@ -101,15 +101,14 @@ def test_a_teacher_s_labels_are_its_values_decided(outputs):
 @pytest.mark.parametrize('share', [0.0, 0.3, 1.0])
 def test_label_noise_redraws_its_share(share):
   n = 20_000
-  labels = noisy(KEY, jnp.zeros(n, jnp.int32), 4, {'label_noise': jnp.float32(share)})
+  labels = noisy(KEY, jnp.zeros(n, jnp.int32), 4, share)
   changed = np.mean(np.asarray(labels) != 0)
   assert abs(changed - share * 3 / 4) < 5 * (0.25 / n) ** 0.5
   assert share == 0 or set(np.unique(labels)) == {0, 1, 2, 3}
 
 
 def test_label_noise_leaves_the_test_labels_and_the_inputs_alone():
-  task = data.modular(p=11)
-  clean, loud = task.draw(KEY, {}), task.draw(KEY, {'label_noise': jnp.float32(0.5)})
+  clean, loud = (data.modular(p=11, label_noise=share).draw(KEY) for share in (0.0, 0.5))
   np.testing.assert_array_equal(clean.train.x, loud.train.x)
   np.testing.assert_array_equal(clean.test.y, loud.test.y)
   assert 0.2 < np.mean(clean.train.y != loud.train.y) < 0.7

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import inits, models, trees
+from dynamics import leaves, models, network, trees
 
 KEY = jax.random.key(0)
 TOKENS = jnp.asarray([[0, 5], [3, 3], [2, 4]], jnp.int32)
@@ -141,8 +141,8 @@ def test_a_recurrent_network_reads_tokens_as_one_hot_vectors_and_knows_its_layer
   dense = {**params, 'input': {'kernel': params['input']['embedding']}}
   one_hot = jax.nn.one_hot(TOKENS, 6)
   np.testing.assert_allclose(module.apply({'params': params}, TOKENS), module.apply({'params': dense}, one_hot), atol=1e-6)
-  leaves = inits.weights(inits.describe(dense))
-  assert [(leaf.name, leaf.role, leaf.fan_in) for leaf in leaves] == [
+  weights = leaves.weights(network.from_flax(models.rnn(width=5, outputs=3), one_hot).leaves())
+  assert [(leaf.name, leaf.role, leaf.fan_in) for leaf in weights] == [
     ('input/kernel', 'input', 6), ('recurrent/kernel', 'hidden', 5), ('readout/kernel', 'output', 5),
   ]  # fmt: skip
 
@@ -181,8 +181,8 @@ def test_a_convolution_against_loops_in_numpy(strides, window):
     h = np.tanh(out)
   expected = h.reshape(2, -1) @ w['readout/kernel'] + w['readout/bias']
   np.testing.assert_allclose(jax.jit(module.apply)({'params': params}, x), expected, atol=1e-5)
-  leaves = inits.weights(inits.describe(params))
-  assert [(leaf.role, leaf.fan_in) for leaf in leaves[:2]] == [('input', 2 * window**2), ('hidden', 3 * window**2)]
+  weights = leaves.weights(network.from_flax(module, x).leaves())
+  assert [(leaf.role, leaf.fan_in) for leaf in weights[:2]] == [('input', 2 * window**2), ('hidden', 3 * window**2)]
 
 
 def test_a_convolution_says_what_it_cannot_be():

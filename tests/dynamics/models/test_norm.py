@@ -8,11 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import inits, linalg, losses, models, optim, parallel, probes, train, trees
-from dynamics.data.sampling import sampler
+from dynamics import inits, linalg, losses, models, network, objectives, parallel, probes, train, trees
 from dynamics.models.norm import EPSILON, GhostNorm, decayed
-from dynamics.problem import supervised
-from dynamics.study import Study
 from dynamics.types import Batch, Data
 
 rng = np.random.default_rng(8)
@@ -21,14 +18,12 @@ X, Y = rng.normal(1, 2, (N, D)).astype(np.float32), (np.arange(N) % 3).astype(np
 DATA = Data(Batch(jnp.asarray(X), jnp.asarray(Y)), Batch(jnp.asarray(X[:6] - 1), jnp.asarray(Y[:6])))
 
 
-def network(ghost, widths=(7, 4), activation='tanh'):
+def module_of(ghost, widths=(7, 4), activation='tanh'):
   return models.normalised_mlp(widths=widths, activation=activation, ghost=ghost, rate=ETA, outputs=3)
 
 
-def problem_of(ghost, size=0, **choices):
-  x = jax.ShapeDtypeStruct((1, D), jnp.float32)
-  init = inits.independent(inits.gaussian)
-  return supervised(network(ghost, **choices), x, losses.cross_entropy(), init=init, batch=sampler(size=size))
+def model_of(ghost, **choices):
+  return network.initialised(network.from_flax(module_of(ghost, **choices), DATA.train.x), inits.gaussian())
 
 
 def moved(variables):
@@ -78,7 +73,7 @@ def test_one_ghost_batch_is_plain_batch_normalisation():
         x = jnp.tanh(x)
       return nn.Dense(3, name='readout')(x)
 
-  ours, plain = network(N), Plain()
+  ours, plain = module_of(N), Plain()
   variables = moved(ours.init(KEY, jnp.asarray(X)))
   assert jax.tree.map(jnp.shape, plain.init(KEY, jnp.asarray(X), False)) == jax.tree.map(jnp.shape, variables)
 
@@ -96,7 +91,7 @@ def test_one_ghost_batch_is_plain_batch_normalisation():
 @pytest.mark.parametrize(('ghost', 'activation'), [(0, 'tanh'), (4, 'softplus')])
 def test_the_gradient_goes_through_the_statistics(wide, ghost, activation):
   """Central differences in float64, through means and variances of each ghost batch."""
-  module = network(ghost, activation=activation)
+  module = module_of(ghost, activation=activation)
   variables = moved(module.init(KEY, jnp.asarray(X)))
   flat, unflatten = jax.flatten_util.ravel_pytree(jax.tree.map(lambda v: v.astype(jnp.float64), variables['params']))
   out = lambda w: module.apply({**variables, 'params': unflatten(w)}, jnp.asarray(X, jnp.float64), train=True,
@@ -112,34 +107,36 @@ def test_the_gradient_goes_through_the_statistics(wide, ghost, activation):
 
 
 @functools.cache
-def trained(ghost, columns):
+def trained(cases, ghost, columns):
   """Two members after four minibatches of 8, each split over this many devices."""
-  study = Study(problem_of(ghost, 8, widths=(5,)), optim.optimizer(optim.sgd), lambda key, hyper: DATA, {}, {}, 4)
+  study = cases.study_of(model_of(ghost, widths=(5,)), DATA, losses.cross_entropy(), 4, batch=8)
   grid = parallel.mesh(1, columns, jax.devices()[:columns])
   return jax.device_get(train.run(study, (0, 1), {'lr': (0.05, 0.1)}, grid=grid).state.variables)
 
 
 @pytest.mark.parametrize('ghost', [2, 0], ids=['a ghost batch a device', 'the whole batch'])
-def test_a_batch_split_over_devices_trains_as_on_one(ghost):
+def test_a_batch_split_over_devices_trains_as_on_one(cases, ghost):
   """Four devices with two examples each: weights and running statistics, to the rounding of sums."""
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), trained(ghost, 1), trained(ghost, 4))
-  other = trained(2 - ghost, 1)['batch_stats']['input_norm']['var']  # the test can tell ghost batches from the whole
-  assert not np.allclose(trained(ghost, 1)['batch_stats']['input_norm']['var'], other, rtol=1e-2)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), trained(cases, ghost, 1), trained(cases, ghost, 4)
+  )
+  other = trained(cases, 2 - ghost, 1)['batch_stats']['input_norm']['var']  # the test can tell ghost batches from the whole
+  assert not np.allclose(trained(cases, ghost, 1)['batch_stats']['input_norm']['var'], other, rtol=1e-2)
 
 
-def test_ghost_batches_that_do_not_fit_are_an_error():
-  problem = problem_of(5)
+def test_ghost_batches_that_do_not_fit_are_an_error(cases):
+  model = model_of(5)
+  objective = objectives.supervised()(model, losses.cross_entropy(), None)
   with pytest.raises(ValueError, match=r'model\.ghost is 5, which does not divide the 12 examples'):
-    jax.eval_shape(lambda: problem.loss(problem.init(KEY, {}), DATA.train, {}))
+    jax.eval_shape(lambda: objective(model.init(KEY, DATA), DATA.train, KEY))
   with pytest.raises(ValueError, match=r'model\.ghost is 4, which does not divide the 2 examples of a batch on one device'):
-    trained(4, 4)
+    trained(cases, 4, 4)
 
 
-def test_probes_and_the_tangent_kernel_see_evaluation_mode():
+def test_probes_and_the_tangent_kernel_see_evaluation_mode(cases):
   """Against the network with running statistics written out; the rows of a batch then do not see each other."""
-  problem = problem_of(4)
-  read = {'performance': probes.performance(problem.apply, losses.cross_entropy())}
-  study = Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: DATA, read, {'performance': (3,)}, 3)
+  model = model_of(4)
+  study = cases.study_of(model, DATA, losses.cross_entropy(), 3, {'performance': probes.performance()}, (3,))
   result = train.run(study, (0,), {'lr': 0.1})
   variables = jax.tree.map(lambda v: jnp.asarray(v[0]), result.state.variables)
 
@@ -156,7 +153,5 @@ def test_probes_and_the_tangent_kernel_see_evaluation_mode():
   x = DATA.train.x[:4]
   jacobian = jax.vmap(jax.jacobian(one), (None, 0))(variables['params'], x)
   dense = np.concatenate([np.asarray(j, np.float64).reshape(4, 3, -1) for j in jax.tree.leaves(jacobian)], axis=2)
-  np.testing.assert_allclose(
-    linalg.ntk(problem.apply, variables, x), np.einsum('aip,bip->ab', dense, dense), rtol=1e-4, atol=1e-4
-  )
+  np.testing.assert_allclose(linalg.ntk(model.apply, variables, x), np.einsum('aip,bip->ab', dense, dense), rtol=1e-4, atol=1e-4)
   assert trees.size(variables['params']) == D * 7 + 2 * 7 + 7 * 4 + 2 * 4 + 4 * 3 + 3

@@ -158,5 +158,5 @@ def test_sharpness_reads_a_stated_preconditioner_and_none_where_there_is_none(ca
 
 
 def test_a_parametrization_needs_to_know_whether_updates_are_normalised():
-  with pytest.raises(ValueError, match='give .optim.from_optax. normalised=True or False'):
+  with pytest.raises(ValueError, match=r'give .optim.from_optax. normalised=True or False'):
     optim.chain(optim.from_optax(optax.lion(0.1)), rates=lambda normalised: {})

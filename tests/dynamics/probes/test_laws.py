@@ -15,7 +15,7 @@ from dynamics.schema import fields
 from dynamics.types import StepInfo
 
 PROBES = tuple(probes.__all__)
-SEEDS, LR = (0, 1, 2), (0.03, 0.05, 0.08)
+FIELDS = {'batch_curvature': {'sizes': (4,), 'draws': 2}}  # each size compiles an eigensolver
 CURVATURE = ('batch_curvature', 'dense_spectrum', 'hessian_spectrum', 'sharpness')
 # Where the numbers of a probe are compared: Hessians on the smallest network, because they take longest to compile.
 HOME = {probe: 'linear' if probe in CURVATURE else 'matrix' if probe == 'recovery' else 'floats' for probe in PROBES}
@@ -48,18 +48,23 @@ LOOSE = {
 }
 
 
+def with_probes(study, made):
+  """The study with these probes in place of its own, which have the same names."""
+  return study._replace(problem=lambda hyper, source: study.problem(hyper, source)._replace(probes=made))
+
+
 @pytest.fixture(scope='module')
-def trained(probing):
+def trained(cases):
   """(study, members, data, state, frozen) of three members after six steps: two programs, start and advance."""
 
   @functools.cache
   def run(case, on):
-    study, members, data = probing.study(case, on), train.join(SEEDS, {'lr': LR}), probing.case(case).data
+    study = with_probes(cases.study(case, on), {probe: getattr(probes, probe)(**FIELDS.get(probe, {})) for probe in on})
+    members, data = train.join(cases.seeds, {'lr': cases.lr}), cases.case(case).draws
     programs = train.compile_programs(study, parallel.mesh(1))
     state, frozen = programs.start(members, data)
     frozen = jax.device_get(frozen)
-    state = jax.device_get(programs.advance(state, frozen, members, data, 0, 6))
-    return study, members, data, state, frozen
+    return study, members, data, jax.device_get(programs.advance(state, frozen, members, data, 0, 6)), frozen
 
   return run
 
@@ -116,13 +121,13 @@ def test_eager_is_jit(trained, measured, case):
 
 
 @pytest.mark.parametrize('case', REFUSED)
-def test_a_probe_keeps_the_structure_of_its_state_or_refuses_in_a_sentence(probing, case):
+def test_a_probe_keeps_the_structure_of_its_state_or_refuses_in_a_sentence(cases, case):
   """On every model, in reading and in training. Only traced: nothing is compiled."""
-  one, data = jax.tree.map(lambda x: x[0], train.join(SEEDS, {'lr': LR})), probing.case(case).data
+  one, data = jax.tree.map(lambda x: x[0], train.join(cases.seeds, {'lr': cases.lr})), cases.case(case).draws
   for probe in PROBES:
-    study = probing.study(case, (probe,))
+    study = cases.study(case, (probe,))
     if probe in REFUSED[case]:
-      with pytest.raises(ValueError, match='need|show'):
+      with pytest.raises(ValueError, match=r'need|show'):
         jax.eval_shape(train.start(study), one, data)
       continue
     state, frozen = jax.eval_shape(train.start(study), one, data)
@@ -165,14 +170,15 @@ def documented(maker) -> dict[str, int]:
 
 
 @pytest.mark.parametrize('probe', PROBES)
-def test_docstring_says_what_is_read_what_it_costs_and_how_it_is_checked(probing, probe):
+def test_docstring_says_what_is_read_what_it_costs_and_how_it_is_checked(cases, probe):
   """Each reading at run time stands in the docstring with its number of axes, and no other."""
   maker = getattr(probes, probe)
   words = [line.split(':')[0] for line in inspect.getdoc(maker).splitlines() if re.match(r'(Reading|Cost|Oracle|Source):', line)]
   assert words == ['Reading', 'Cost', 'Oracle', 'Source']
   everything = {name: True for name in ('leaves', 'layers', 'keep', 'plane', 'spectra') if name in fields(maker)}
-  study = probing.study(HOME[probe], (probe,), probes={probe: maker(**everything)}, optimizer=optim.adam(lr=0.1))
-  one, data = jax.tree.map(lambda x: x[0], train.join(SEEDS, {'lr': LR})), probing.case(HOME[probe]).data
+  study = cases.study(HOME[probe], (probe,), optimizer=lambda lr: optim.adam(lr=lr))
+  study = with_probes(study, {probe: maker(**everything)})
+  one, data = jax.tree.map(lambda x: x[0], train.join(cases.seeds, {'lr': cases.lr})), cases.case(HOME[probe]).draws
   state, frozen = jax.eval_shape(train.start(study), one, data)
   reading, _ = jax.eval_shape(train.measure(study, probe), state, frozen, one, data, jnp.int32(0))
   shown = {re.sub(r'_of/.*', '_of', name): leaf.ndim for name, leaf in trees.by_path(reading).items()}

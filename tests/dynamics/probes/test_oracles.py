@@ -190,14 +190,14 @@ def test_alignment_against_a_dense_jacobian(reading, wide):
   assert out['unchanged'] == 1  # homogeneous: f(c w) = c^2 f(w)
 
 
-def test_a_network_without_biases_is_homogeneous_and_one_with_biases_changes_its_mind(probing, reading):
+def test_a_network_without_biases_is_homogeneous_and_one_with_biases_changes_its_mind(cases, reading):
   """At c = 2 the scaling f(c w) = c^L f(w) is exact in floating point."""
-  case, loss, probe = probing.case('tokens'), losses.cross_entropy(), probes.alignment(stretch=0.5)
-  variables = jax.jit(case.model.init)(jax.random.key(3), case.data)
+  case, loss, probe = cases.case('tokens'), losses.cross_entropy(), probes.alignment(stretch=0.5)
+  variables = jax.jit(case.model.init)(jax.random.key(3), case.draws)
   forward = jax.jit(case.model.apply)
-  doubled = forward({'params': jax.tree.map(lambda w: 2 * w, variables['params'])}, case.data.train.x)
-  np.testing.assert_array_equal(doubled, 4 * forward(variables, case.data.train.x))
-  assert reading(probe, variables['params'], case.data.train, apply=case.model, loss=loss)['unchanged'] == 1
+  doubled = forward({'params': jax.tree.map(lambda w: 2 * w, variables['params'])}, case.draws.train.x)
+  np.testing.assert_array_equal(doubled, 4 * forward(variables, case.draws.train.x))
+  assert reading(probe, variables['params'], case.draws.train, apply=case.model, loss=loss)['unchanged'] == 1
   # x w + b with b against w: growth of both keeps the sign, but growth of a two-layer product beside one bias does not.
   biased = lambda v, x: x @ (v['params']['u'] * v['params']['w']) + v['params']['b']
   w = {'u': jnp.ones((1, 2)), 'w': jnp.asarray([[1.0, 0.0]]), 'b': jnp.asarray([[0.0, 1.2]])}
@@ -208,12 +208,12 @@ def test_a_network_without_biases_is_homogeneous_and_one_with_biases_changes_its
 # ---- meters -----------------------------------------------------------------------------------------------------
 
 
-def test_meters_against_a_python_loop_over_single_steps(probing):
+def test_meters_against_a_python_loop_over_single_steps(cases):
   steps, times = 7, (0, 3, 7)
-  study = probing.study('linear', ('meters',), steps=steps, times=times)
+  study = cases.study('linear', ('meters',), steps=steps, times=times)
   table = train.run(study, (4,), {'lr': 0.05}).tables['meters']
   problem, member = study.problem({'lr': 0.05}, None), jax.tree.map(lambda x: x[0], train.join((4,), {'lr': 0.05}))
-  data = probing.case('linear').data
+  data = cases.case('linear').draws
   state, frozen = jax.jit(train.start(study))(member, data)
   params, opt_state, log = state.variables['params'], state.opt_state, []
 
@@ -296,7 +296,7 @@ def test_rest_is_the_last_step_that_moved_a_weight():
 def test_signal_against_numpy_for_one_layer_and_for_the_first_of_three(reading):
   kernels = [rng.normal(size=shape) for shape in ((5, 1), (5, 4), (4, 6), (6, 1))]
   perceptron = {'readout': {'kernel': kernels[0]}}
-  chain = dict(zip(('input', 'hidden_1', 'readout'), ({'kernel': k} for k in kernels[1:]), strict=True))
+  chain = dict(zip(('hidden_0', 'hidden_1', 'readout'), ({'kernel': k} for k in kernels[1:]), strict=True))
   for params, kernel, inputs in ((perceptron, kernels[0], 1), (chain, kernels[1], 1), (chain, kernels[1], 2)):
     out = reading(probes.signal(inputs=inputs), jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params))
     np.testing.assert_allclose(out['along'], np.linalg.norm(kernel[:inputs]), rtol=1e-5)

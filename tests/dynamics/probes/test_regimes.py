@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import losses, models, network, probes, trees
+from dynamics import losses, models, network, probes, transforms, trees
 from dynamics.types import Batch
 
 rng = np.random.default_rng(11)
@@ -166,6 +166,21 @@ def test_kernel_reads_the_first_examples_and_an_equal_step_has_no_velocity(probi
   assert 'share_of' not in short[1]
   assert np.isnan(short[2]['velocity'])
   assert short[2]['moved'] < 1e-30  # far below rounding of the cosine itself
+
+
+def test_the_kernel_of_a_model_that_holds_a_traced_scale(scene, wide):
+  """Members differ in alpha within one program, and their kernels by its square."""
+  view, probe = scene('one_output')[0], probes.kernel(leaves=False)
+
+  @jax.jit
+  @jax.vmap
+  def trace(alpha):
+    model = transforms.scaled(alpha=alpha)(view.problem.model)
+    scaled = view._replace(problem=view.problem._replace(model=model))
+    return probe.measure(scaled, probe.init(scaled), None)[0]['trace']
+
+  out = trace(jnp.asarray([1.0, 3.0]))
+  close(out[1] / out[0], 9)
 
 
 @quick('mlp', 'one_output', 'values')  # labels, signs and floats; the kernel itself is tested above

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from dynamics import inits, losses, models, optim, probes, subspace, train
+from dynamics import inits, losses, models, network, objectives, optim, probes, train, transforms
 from dynamics.linalg import ntk
-from dynamics.problem import supervised
-from dynamics.study import Study
+from dynamics.transforms.subspace import Kind, projection, transform
 from dynamics.types import Batch, Data
 
 KEY = jax.random.key(0, impl='threefry2x32')
@@ -24,7 +23,7 @@ rng = np.random.default_rng(2)
 def test_the_transform_is_the_product_with_the_hadamard_matrix(n):
   x = rng.normal(size=n).astype(np.float32)
   dense = scipy.linalg.hadamard(n) @ x.astype(np.float64)
-  np.testing.assert_allclose(jax.jit(subspace.transform)(jnp.asarray(x)), dense, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(jax.jit(transform)(jnp.asarray(x)), dense, rtol=1e-4, atol=1e-4)
 
 
 def dense_of(made, stored, most):
@@ -34,7 +33,7 @@ def dense_of(made, stored, most):
 @pytest.mark.parametrize(('size', 'most'), [(1000, 40), (512, 512), (70, 70), (1, 1)])
 def test_the_structured_projection_is_part_of_an_orthogonal_matrix_with_columns_of_norm_one(size, most):
   """Against the product of dense matrices in float64."""
-  made = subspace.projection(size, most, 'hadamard')
+  made = projection(size, most, 'hadamard')
   stored = made.draw(KEY)
   p = dense_of(made, stored, most)
   n = len(stored['inner'])
@@ -52,7 +51,7 @@ def test_the_structured_projection_is_part_of_an_orthogonal_matrix_with_columns_
 
 
 def test_dense_columns_are_random_and_of_norm_one():
-  made = subspace.projection(300, 5, 'dense')
+  made = projection(300, 5, 'dense')
   one, two = (dense_of(made, made.draw(key), 5) for key in jax.random.split(KEY))
   np.testing.assert_allclose(np.linalg.norm(one, axis=0), 1, rtol=1e-5)
   assert np.abs(one.T @ two).max() < 0.3
@@ -61,7 +60,7 @@ def test_dense_columns_are_random_and_of_norm_one():
 @pytest.mark.parametrize(('size', 'most'), [(1000, 40), (1024, 300), (7, 7), (1, 1)])
 def test_the_sparse_projection_is_its_dense_matrix(size, most):
   """Written out in float64: one sign in each stretch of rows. Products and gradients, under vmap over keys."""
-  made = subspace.projection(size, most, 'sparse')
+  made = projection(size, most, 'sparse')
   keys = jax.random.split(KEY, 3)
   stored = jax.vmap(made.draw)(keys)
   thetas, pull = rng.normal(size=(3, most)).astype(np.float32), rng.normal(size=size).astype(np.float32)
@@ -85,7 +84,7 @@ def test_sparse_columns_are_near_orthogonal_and_reach_all_rows_alike():
   """Inner products have mean 0 and standard deviation 1 / sqrt(size), as those of dense columns; the largest of M pairs has
   about sqrt(2 log M / size). Rows hold Poisson numbers of entries, most / sqrt(size) in the mean."""
   size, most = 4900, 300
-  made = subspace.projection(size, most, 'sparse')
+  made = projection(size, most, 'sparse')
   stored = jax.jit(made.draw)(KEY)
   p = dense_of(made, stored, most)
   inner = (p.T @ p)[np.triu_indices(most, 1)]
@@ -98,75 +97,98 @@ def test_sparse_columns_are_near_orthogonal_and_reach_all_rows_alike():
   assert sum(v.nbytes for v in jax.tree.leaves(stored)) == 5 * most * 70
 
 
-# ---- problems -----------------------------------------------------------------------------------------------------
+# ---- models -------------------------------------------------------------------------------------------------------
 
 X, Y = jnp.asarray(rng.normal(size=(9, 4)), jnp.float32), jnp.asarray(rng.integers(0, 3, 9), jnp.int32)
 DATA = Data(Batch(X, Y), Batch(X, Y))
+LOSS = losses.cross_entropy()
 
 
-def problem_of(**choices):
-  shape = jax.ShapeDtypeStruct((1, 4), jnp.float32)
-  init = inits.independent(inits.gaussian, choices.get('rule', inits.standard))
-  return supervised(models.mlp(widths=(6,), outputs=3), shape, losses.cross_entropy(), init=init, **choices)
+def model_of(*chosen, module=None, init=None):
+  model = network.from_flax(module or models.mlp(3, widths=(6,)), X)
+  model = network.initialised(model, init or inits.gaussian())
+  for change in chosen:
+    model = change(model)
+  return model
 
 
-@pytest.mark.parametrize('kind', typing.get_args(subspace.Kind))
-def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_hand(kind):
+def within(most, kind='hadamard', dimension=None):
+  return transforms.subspace(most=most, kind=kind, dimension=float(most) if dimension is None else dimension)
+
+
+def start_of(model, key=KEY):
+  init = jax.jit(model.init)(key, DATA)
+  return network.begun({n: v for n, v in init.items() if n != 'frozen'}, init['frozen'])
+
+
+@pytest.mark.parametrize('kind', typing.get_args(Kind))
+def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_hand(cases, kind):
   """w <- w - lr P P^T grad in float64 with P written out, where only the first `dimension` columns count."""
-  base = problem_of()
-  problem = subspace.within(base, most=12, kind=kind)
-  made = {'distance': probes.distance(problem.apply, None)}
-  study = Study(problem, optim.optimizer(optim.sgd), lambda key, hyper: DATA, made, dict.fromkeys(made, (0, 5)), 5)
+  base = model_of()
+  model = lambda hyper: within(12, kind, hyper['dimension'])(base)
+  study = cases.study_of(model, DATA, LOSS, 5, {'distance': probes.distance()}, (0, 5))
   done = train.run(study, (0, 0), {'lr': 0.5, 'dimension': (7.0, 12.0)})
-  state = jax.tree.map(lambda x: x[0], done.state.variables)
-  origin, unflatten = jax.flatten_util.ravel_pytree(state['subspace']['origin'])
-  gradient = jax.jit(jax.grad(lambda w: base.loss({'params': unflatten(w)}, DATA.train, {})[0]))
-  p = dense_of(subspace.projection(origin.size, 12, kind), state['subspace']['projection'], 12)[:, :7].astype(np.float64)
+  state, held = (jax.tree.map(lambda x: x[0], tree) for tree in (done.state.variables, done.frozen.drawn['subspace']))
+  origin, unflatten = jax.flatten_util.ravel_pytree(held['origin'])
+  value = lambda w: objectives.supervised()(base, LOSS, None)({'params': unflatten(w)}, DATA.train, KEY)[0]
+  gradient = jax.jit(jax.grad(value))
+  p = dense_of(projection(origin.size, 12, kind), held['projection'], 12)[:, :7].astype(np.float64)
   w = np.asarray(origin, np.float64)
   for _ in range(5):
     w = w - 0.5 * p @ (p.T @ np.asarray(gradient(jnp.asarray(w, jnp.float32)), np.float64))
   expected = base.apply({'params': unflatten(jnp.asarray(w, jnp.float32))}, X)
-  np.testing.assert_allclose(problem.apply(state, X), expected, rtol=1e-4, atol=1e-5)
+  now = {**state, 'frozen': {'subspace': held}}
+  np.testing.assert_allclose(within(12, kind, 7.0)(base).apply(now, X), expected, rtol=1e-4, atol=1e-5)
   assert np.abs(w - np.asarray(origin)).max() > 0.01
   coordinates = np.asarray(state['params']['coordinates'])
   np.testing.assert_array_equal(coordinates != 0, np.arange(12) < 7)
   np.testing.assert_allclose(done.tables['distance']['distance'][-1, 0], np.linalg.norm(coordinates), rtol=1e-5)
 
 
-@pytest.mark.parametrize('kind', typing.get_args(subspace.Kind))
-def test_training_starts_at_the_problems_own_start(kind):
-  base = problem_of()
-  start, plain = jax.jit(subspace.within(base, most=12, kind=kind).init)(KEY, {}), jax.jit(base.init)(KEY, {})
-  jax.tree.map(np.testing.assert_array_equal, start['subspace']['origin'], plain['params'])
+@pytest.mark.parametrize('kind', typing.get_args(Kind))
+def test_training_starts_at_the_model_s_own_start(kind):
+  base = model_of()
+  start, plain = start_of(within(12, kind)(base)), jax.jit(base.init)(KEY, DATA)
+  jax.tree.map(np.testing.assert_array_equal, start['frozen']['subspace']['origin'], plain['params'])
   np.testing.assert_array_equal(start['params']['coordinates'], np.zeros(12))
+
+
+def test_the_origin_and_the_projection_are_held_once_and_not_in_the_state(cases):
+  """A state is the bytes of theta and of the optimizer's moments of it, however large the network."""
+  model, members = within(12, 'dense')(model_of()), train.join((0, 1), {'lr': 0.1})
+  study = cases.study_of(model, DATA, LOSS, 1, optimizer=lambda hyper: optim.momentum(lr=hyper['lr']))
+  state, frozen = jax.eval_shape(jax.vmap(train.start(study), (0, None)), members, DATA)
+  size = lambda tree: sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+  assert size(state) == 2 * (12 + 12) * 4
+  assert set(state.variables) == set(frozen.initial) == {'params'}
+  weights = 4 * 6 + 6 + 6 * 3 + 3
+  assert size(frozen) == 2 * (12 + weights + weights * 12) * 4
 
 
 def test_a_kernel_in_a_subspace_is_that_of_its_coordinates():
   """J P P^T J^T from dense Jacobians of the network itself."""
-  base = problem_of(rule=inits.ntk)
-  problem = subspace.within(base, most=8, kind='dense')
-  variables = jax.jit(problem.init)(KEY, {'dimension': jnp.float32(5)})
-  flat, unflatten = jax.flatten_util.ravel_pytree(variables['subspace']['origin'])
-  jacobian = jax.jacobian(lambda w: base.apply({'params': unflatten(w)}, X))(flat).reshape(27, -1)
-  p = np.asarray(variables['subspace']['projection']['matrix'])[:, :5]
-  features = (np.asarray(jacobian) @ p).reshape(9, 3, 5)
-  np.testing.assert_allclose(ntk(problem.apply, variables, X), np.einsum('akp,bkp->ab', features, features), rtol=1e-3, atol=1e-4)
+  base = model_of(transforms.ntk())
+  model = within(8, 'dense', 5.0)(base)
+  variables = start_of(model)
+  held = variables['frozen']['subspace']
+  flat, unflatten = jax.flatten_util.ravel_pytree(held['origin'])
+  jacobian = jax.jit(jax.jacobian(lambda w: base.apply({'params': unflatten(w)}, X)))(flat).reshape(27, -1)
+  features = (np.asarray(jacobian) @ np.asarray(held['projection']['matrix'])[:, :5]).reshape(9, 3, 5)
+  np.testing.assert_allclose(ntk(model.apply, variables, X), np.einsum('akp,bkp->ab', features, features), rtol=1e-3, atol=1e-4)
 
 
 def test_a_start_that_looks_at_the_data_is_the_origin():
-  init_from = inits.aligned(3)
-  linear = supervised(
-    models.linear(widths=(4,), outputs=3), jax.ShapeDtypeStruct((1, 4), jnp.float32), losses.cross_entropy(), init_from=init_from
-  )
-  start = jax.jit(subspace.within(linear, most=5).init_from(DATA))(KEY, {})
-  expected = jax.jit(linear.init_from(DATA))(KEY, {})
-  jax.tree.map(np.testing.assert_array_equal, start['subspace']['origin'], expected['params'])
-  assert subspace.within(problem_of(), most=5).init_from is None
+  linear = model_of(module=models.linear(3, widths=(4,)), init=inits.aligned())
+  start, expected = start_of(within(5)(linear)), jax.jit(linear.init)(KEY, DATA)
+  jax.tree.map(np.testing.assert_array_equal, start['frozen']['subspace']['origin'], expected['params'])
+  other = DATA._replace(train=Batch(X[::-1] + 1, Y))
+  moved = jax.jit(linear.init)(KEY, other)['params']['input']['kernel']
+  assert not np.allclose(moved, expected['params']['input']['kernel'])
 
 
 def test_more_columns_than_parameters_are_refused():
-  with pytest.raises(ValueError, match=r'subspace.most is 100, but the network has only 51 parameters'):
-    subspace.within(problem_of(), most=100).init(KEY, {})
+  with pytest.raises(ValueError, match=r'subspace: most is 100, but the network has only 51 parameters'):
+    within(100)(model_of()).init(KEY, DATA)
 
 
 def test_a_tangent_model_in_a_subspace_is_linear_in_the_coordinates():
@@ -178,14 +200,13 @@ def test_a_tangent_model_in_a_subspace_is_linear_in_the_coordinates():
       x = nn.BatchNorm(use_running_average=not train, dtype=jnp.float32)(x)
       return nn.Dense(3)(nn.tanh(nn.Dense(5)(x)))
 
-  shape, loss = jax.ShapeDtypeStruct((1, 4), jnp.float32), losses.cross_entropy()
-  plain, tangent = (supervised(Normed(), shape, loss, linearised=linear) for linear in (False, True))
-  problem = subspace.within(tangent, most=6, kind='dense')
-  variables = jax.jit(problem.init)(KEY, {})
+  plain = model_of(module=Normed())
+  model = within(6, 'dense')(transforms.linearised()(plain))
+  variables = start_of(model)
   theta = jnp.asarray(rng.normal(size=6), jnp.float32)
-  moved = {**variables, 'params': {'coordinates': theta}}
-  flat, unflatten = jax.flatten_util.ravel_pytree(variables['subspace']['origin'])
+  moved, held = {**variables, 'params': {'coordinates': theta}}, variables['frozen']['subspace']
+  flat, unflatten = jax.flatten_util.ravel_pytree(held['origin'])
   f = lambda w: plain.apply({'params': unflatten(w), 'batch_stats': variables['batch_stats']}, X)
-  change = jax.jacobian(f)(flat) @ (variables['subspace']['projection']['matrix'] @ theta)
-  np.testing.assert_allclose(problem.apply(moved, X), f(flat) + change, rtol=1e-4, atol=1e-5)
-  assert list(problem.loss(moved, DATA.train, {})[1].state) == ['batch_stats']
+  change = jax.jit(jax.jacobian(f))(flat) @ (held['projection']['matrix'] @ theta)
+  np.testing.assert_allclose(model.apply(moved, X), f(flat) + change, rtol=1e-4, atol=1e-5)
+  assert list(model.forward(moved, X, train=True)[1].mutated) == ['batch_stats']

@@ -1,0 +1,70 @@
+"""What all command lines share: standard output that may be closed, broken or full, and folders named by a user."""
+
+import errno
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from dynamics.schema import ConfigError
+
+
+class Output:
+  """Standard output that falls silent where it cannot be written, so that work goes on. `fault` is then the first error."""
+
+  def __init__(self, stream):
+    self._stream, self.fault = stream, None
+
+  def write(self, text: str) -> int:
+    return self._attempt(lambda: self._stream.write(text)) or len(text)
+
+  def flush(self) -> None:
+    self._attempt(self._stream.flush)
+
+  def isatty(self) -> bool:
+    return self._stream.isatty()
+
+  def __getattr__(self, name):
+    return getattr(self._stream, name)
+
+  def _attempt(self, action):
+    try:
+      return action()
+    except OSError as error:
+      self.fault = self.fault or error
+      null = os.open(os.devnull, os.O_WRONLY)
+      os.dup2(null, self._stream.fileno())  # what is still buffered goes nowhere, too
+      os.close(null)
+      return None
+
+
+def run(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
+  """The exit status of a command, whatever its standard output does.
+
+  A reader that leaves early, as `head` does, is no mistake. A full disk is one: it is told when the work is done.
+  """
+  if sys.stdout is None:  # closed by the shell: the number of its file must not become that of another one
+    sys.stdout = open(os.devnull, 'w')  # noqa: SIM115
+  sys.stdout = output = Output(sys.stdout)
+  status = main(argv)
+  output.flush()
+  if output.fault is None or output.fault.errno == errno.EPIPE:
+    return status
+  print(f'error: standard output cannot be written ({output.fault.strerror}); the rest of it is lost.', file=sys.stderr)
+  return status or 2
+
+
+def folder(flag: str, text: str) -> pathlib.Path:
+  """A folder of this machine; `~` is the user's own.
+
+  Raises:
+    ConfigError: no name, or an address of another machine.
+  """
+  if not text:
+    raise ConfigError(f'{flag} needs a value: {flag}=DIR.')
+  if '://' in text:
+    raise ConfigError(f'{flag} is {text!r}; it must be a folder of this machine, because runs are locked and synced there.')
+  try:
+    return pathlib.Path(text).expanduser()
+  except RuntimeError as error:
+    raise ConfigError(f'{flag} is {text!r}, and there is no such user.') from error

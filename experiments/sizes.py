@@ -1,0 +1,104 @@
+"""What a cell needs of memory and disk, counted from shapes: nothing is allocated, compiled or written."""
+
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+
+from dynamics import parallel, trees
+from dynamics.plan import Cell
+from dynamics.schema import ConfigError
+from dynamics.study import Study
+from dynamics.types import Data, Frozen, Reading, State
+from experiments import tables
+from experiments.progress import size
+
+CHECKPOINT, PART = 50_000, 1_500  # bytes that a checkpoint and a part take beside their numbers
+ROW = 13  # bytes of step, member and finite
+CGROUP = pathlib.Path('/sys/fs/cgroup/memory.max')
+
+
+class Shapes(NamedTuple):
+  """Shapes and dtypes of one member."""
+
+  state: State
+  frozen: Frozen
+  data: Data
+  readings: Mapping[str, Reading]  # probe -> one reading
+
+
+def memory(cell: Cell, shapes: Shapes) -> dict[str, int]:
+  """Bytes that all members of a cell hold at once, by part; activations and what XLA holds for a moment come on top."""
+  own = cell.members if cell.config['own_data'] else 1
+  stepping = cell.members if cell.config['layout'] == 'vmap' else 1
+  return {
+    'the state': cell.members * (_bytes(shapes.state) + _bytes(shapes.frozen)),
+    'the gradients': stepping * _bytes(shapes.state.variables['params']),
+    'the data': own * _bytes(shapes.data),
+    **{f'a reading of probes.{probe}': cell.members * _bytes(reading) for probe, reading in shapes.readings.items()},
+  }
+
+
+def disk(cell: Cell, study: Study, shapes: Shapes) -> dict[str, int]:
+  """Bytes of a cell's results, by part."""
+  checkpoint = CHECKPOINT + cell.members * _bytes(shapes.state)
+  parts = {'checkpoints': (2 + len(cell.milestones)) * checkpoint + cell.members * _bytes(shapes.frozen)}
+  for probe, reading in shapes.readings.items():
+    row = ROW + sum(dtype.itemsize for dtype in tables.columns(reading).values())
+    parts[f'the table of probes.{probe}'] = PART + row * cell.members * len(study.schedule[probe])
+  return parts
+
+
+def check_sizes(cell: Cell, study: Study, shapes: Shapes, out: pathlib.Path) -> None:
+  """Refuses what the device's memory or the disk cannot hold.
+
+  Raises:
+    ConfigError: it says what is largest, and what would help.
+  """
+  there, needed = device_memory(cell), memory(cell, shapes)
+  if sum(needed.values()) > there:
+    text = f'{cell.members} members need at least {size(sum(needed.values()))} of memory, and there are {size(there)}'
+    raise ConfigError(f'{text}: {_advice(cell, needed, there)}.')
+  folder = next(place for place in (out.absolute(), *out.absolute().parents) if place.is_dir())
+  free, needed = shutil.disk_usage(folder).free, disk(cell, study, shapes)
+  if sum(needed.values()) > free:
+    text = f'the results take {size(sum(needed.values()))}, and {folder} has {size(free)} free'
+    raise ConfigError(f'{text}; the largest part is {_largest(needed)}: read less of it or less often, or take another --out.')
+
+
+def device_memory(cell: Cell) -> int:
+  """Bytes of the devices over which the members are spread; those of a CPU share the host's."""
+  grid = parallel.mesh(cell.members, cell.config['data_parallel'])
+  statistics = grid.devices.flat[0].memory_stats() or {}
+  if 'bytes_limit' in statistics:
+    return statistics['bytes_limit'] * grid.devices.size
+  limit = CGROUP.read_text().strip() if CGROUP.is_file() else 'max'
+  host = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  return host if limit == 'max' else min(host, int(limit))
+
+
+def parameters(shapes: Shapes) -> int:
+  """Of one member."""
+  return trees.size(shapes.state.variables['params'])
+
+
+def _advice(cell: Cell, needed: Mapping[str, int], there: int) -> str:
+  shared = 0 if cell.config['own_data'] else needed['the data']
+  of_member = (sum(needed.values()) - shared) / cell.members
+  fitting = int((there - shared) // of_member)
+  if fitting >= 1:
+    return f'about {fitting} of them fit, so take fewer seeds or a shorter sweep of hyper values'
+  largest = _largest(needed)
+  cures = {'the state': 'a smaller model', 'the gradients': 'a smaller model', 'the data': 'fewer examples'}
+  return f'not even one fits; the largest part is {largest}, so take {cures.get(largest, "other fields of that probe")}'
+
+
+def _largest(parts: Mapping[str, int]) -> str:
+  return max(parts, key=parts.get)
+
+
+def _bytes(tree) -> int:
+  return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

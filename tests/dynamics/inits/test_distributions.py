@@ -1,0 +1,170 @@
+"""Distributions of one leaf: ranks, spectra, signs, blocks and norms of the matrix that it is, whatever its axes."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import leaves, network
+from dynamics.inits import distributions
+from dynamics.leaves import Leaf
+
+KEY = jax.random.key(0, impl='threefry2x32')
+STRUCTURED = {
+  'orthogonal': distributions.orthogonal,
+  'low_rank': distributions.low_rank(3),
+  'power_law': distributions.power_law(1.5),
+  'dale': distributions.dale(0.75),
+  'block': distributions.block(3),
+}
+LEAVES = {  # shape, inputs, outputs: the other axes count copies
+  'square': ((12, 12), (0,), (1,)),
+  'tall': ((16, 9), (0,), (1,)),
+  'wide': ((9, 16), (0,), (1,)),
+  'transposed': ((9, 16), (1,), (0,)),
+  'convolution': ((3, 3, 2, 5), (0, 1, 2), (3,)),
+  'query of attention': ((16, 4, 3), (0,), (1, 2)),
+  'merge of attention': ((4, 3, 16), (0, 1), (2,)),
+  'scanned': ((4, 8, 7), (1,), (2,)),
+  'scanned merge of attention': ((2, 4, 3, 8), (1, 2), (3,)),
+}
+
+
+def leaf_of(shape, inputs=(0,), outputs=(1,)):
+  fan = lambda axes: int(np.prod([shape[k] for k in axes]))
+  return Leaf('a/kernel', shape, jnp.dtype('float32'), fan(inputs), fan(outputs), 'hidden', inputs, outputs)
+
+
+def matrix(distribution, *shape, key=KEY):
+  return np.asarray(distribution(key, leaf_of(shape)), np.float64)
+
+
+def spectrum(w):
+  return np.linalg.svd(w, compute_uv=False)
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_every_structured_distribution_draws_the_matrices_that_a_leaf_is(name):
+  """Each copy has the norm, follows the key, is the structure, and is no other copy."""
+  leaf = leaf_of(*LEAVES[name])
+  draws = jax.jit(jax.vmap(lambda key: {n: draw(key, leaf) for n, draw in STRUCTURED.items()}))(jax.random.split(KEY, 2))
+  for n, both in draws.items():
+    assert both.shape[1:] == leaf.shape
+    assert not np.allclose(both[0], both[1])
+    copies = np.asarray(leaves.matrices(leaf, both[0]), np.float64)
+    assert copies.shape[1:] == (leaf.fan_in, leaf.fan_out)
+    for i, w in enumerate(copies):
+      np.testing.assert_allclose(np.linalg.norm(w), w.size**0.5, rtol=1e-5)
+      assert not any(np.allclose(w, other) for other in copies[:i])
+      check(n, w)
+
+
+def check(name, w):
+  rows, columns = w.shape
+  s = spectrum(w)
+  if name == 'orthogonal':
+    np.testing.assert_allclose(s, max(w.shape) ** 0.5, rtol=1e-4)
+  if name == 'low_rank':
+    assert (s > 1e-4).sum() == 3
+  if name == 'power_law':
+    np.testing.assert_allclose(s / s[0], np.arange(1.0, len(s) + 1) ** -1.5, rtol=2e-4)
+  if name == 'dale':
+    signs = np.where(np.arange(rows) < round(0.75 * rows), 1, -1)
+    assert (np.sign(w) == signs[:, None]).all()
+  if name == 'block':
+    inside = np.arange(rows)[:, None] * 3 // rows == np.arange(columns)[None] * 3 // columns
+    np.testing.assert_array_equal(w != 0, inside)
+
+
+def test_the_leaf_of_a_model_says_which_axes_are_inputs():
+  """A kernel that a model applies transposed, as it reads from the model: its rows leave the last axis."""
+  apply = lambda variables, x: jnp.tanh(x @ variables['params']['w'].T) @ variables['params']['v']
+  params = {'w': jax.ShapeDtypeStruct((5, 6), jnp.float32), 'v': jax.ShapeDtypeStruct((5, 2), jnp.float32)}
+  described = leaves.describe(apply, {'params': params}, jnp.zeros((3, 6)))
+  w = np.asarray(distributions.dale(0.5)(KEY, described['w']))
+  np.testing.assert_array_equal(np.sign(w), np.tile([1, 1, 1, -1, -1, -1], (5, 1)))
+
+
+@pytest.mark.parametrize(('rows', 'columns'), [(12, 12), (12, 30), (30, 12), (1, 7)])
+def test_orthogonal_is_orthogonal(rows, columns):
+  w = matrix(distributions.orthogonal, rows, columns) / max(rows, columns) ** 0.5
+  gram = w @ w.T if rows < columns else w.T @ w
+  np.testing.assert_allclose(gram, np.eye(min(rows, columns)), atol=1e-5)
+
+
+def test_an_embedding_is_orthogonal_as_the_matrix_it_is():
+  leaf = leaf_of((20, 6))._replace(fan_in=1)  # one row is read at a time
+  w = np.asarray(distributions.orthogonal(KEY, leaf)) / 20**0.5
+  np.testing.assert_allclose(w.T @ w, np.eye(6), atol=1e-5)
+
+
+@pytest.mark.parametrize(('rows', 'columns'), [(12, 12), (16, 10)])
+def test_low_rank_is_the_best_approximation_of_one_gaussian_matrix_at_its_norm(rows, columns):
+  full = matrix(distributions.gaussian, rows, columns)
+  u, s, vt = np.linalg.svd(full, full_matrices=False)
+  for rank in (1, 2, 5, columns):
+    w = matrix(distributions.low_rank(rank), rows, columns)
+    best = (u[:, :rank] * s[:rank]) @ vt[:rank]
+    np.testing.assert_allclose(w, best * (rows * columns) ** 0.5 / np.linalg.norm(best), atol=2e-5)
+    assert (spectrum(w) > 1e-4).sum() == rank
+
+
+def test_low_rank_reads_the_directions_it_is_given_and_keeps_its_spectrum():
+  axes = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 4)))[0]
+  w, random = (matrix(distributions.low_rank(2, d), 12, 7) for d in (jnp.asarray(axes, jnp.float32), None))
+  np.testing.assert_allclose(spectrum(w), spectrum(random), atol=1e-5)
+  np.testing.assert_allclose(axes[:, :2] @ axes[:, :2].T @ w, w, atol=1e-5)
+  assert np.linalg.norm(axes[:, :2].T @ random) < 0.9 * np.linalg.norm(random)  # the control
+
+
+@pytest.mark.parametrize('exponent', [0.0, 0.5, 2.0])
+def test_power_law_has_its_exponent(exponent):
+  s = spectrum(matrix(distributions.power_law(exponent), 14, 9))
+  np.testing.assert_allclose(s / s[0], np.arange(1.0, 10) ** -exponent, rtol=1e-4)
+
+
+def test_dale_gives_a_unit_one_sign_and_balances_the_two():
+  w = matrix(distributions.dale(0.8), 200, 200)
+  assert (w[:160] > 0).all()
+  assert (w[160:] < 0).all()
+  columns = w.sum(0)
+  assert abs(columns.mean()) < 5 * columns.std() / 200**0.5
+  np.testing.assert_allclose(-w[160:].mean() / w[:160].mean(), 4, rtol=0.03)
+  radius = lambda w: np.abs(np.linalg.eigvals(w)).max() / 200**0.5
+  assert radius(w) < 1.3
+  assert radius(np.abs(w)) > 4  # the control: an unbalanced mean stands out
+
+
+@pytest.mark.parametrize(('rows', 'columns', 'blocks'), [(12, 12, 3), (10, 7, 4), (5, 5, 1)])
+def test_blocks_are_full_and_the_rest_is_zero(rows, columns, blocks):
+  w = matrix(distributions.block(blocks), rows, columns)
+  inside = np.array([[i * blocks // rows == j * blocks // columns for j in range(columns)] for i in range(rows)])
+  np.testing.assert_array_equal(w != 0, inside)
+  assert len(np.unique(np.arange(rows) * blocks // rows)) == blocks
+
+
+@pytest.mark.parametrize(
+  ('distribution', 'sentence'),
+  [
+    (distributions.low_rank(5), 'rank is 5, but a/kernel is 6 x 4: take 4 at most'),
+    (distributions.low_rank(2, jnp.eye(6, 1)), 'a/kernel is 6 x 4 and rank is 2, but there are 1 directions of length 6'),
+    (distributions.low_rank(2, jnp.eye(5, 3)), 'there are 3 directions of length 5'),
+    (distributions.block(5), 'blocks is 5, but a/kernel is 6 x 4: take 4 at most'),
+    (distributions.dale(0.01), 'excitatory is 0.01, which makes 0 of the 6 units'),
+  ],
+)
+def test_a_distribution_that_does_not_fit_a_leaf_says_so(distribution, sentence):
+  for leaf in (leaf_of((6, 4)), leaf_of((4, 2, 3), (1, 2), (0,))):
+    with pytest.raises(ValueError, match=sentence):
+      distribution(KEY, leaf)
+
+
+def test_an_attention_layer_at_its_own_fans():
+  """Queries (64, 8, 8) read 64 features: orthogonal ones are 64 x 64, not 512 x 8."""
+  x = jnp.zeros((2, 3, 64))
+  described = network.from_flax(nn.MultiHeadDotProductAttention(8), x).leaves()
+  for name in ('query', 'out'):
+    leaf = described[name]['kernel']
+    w = np.asarray(leaves.matrices(leaf, distributions.orthogonal(KEY, leaf)))[0] / 8
+    np.testing.assert_allclose(w.T @ w, np.eye(64), atol=1e-4)

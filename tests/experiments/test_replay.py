@@ -1,0 +1,211 @@
+"""Tables and milestones asked for after the run: the bits of a run that had them from the start, and nothing else is made."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+
+from dynamics import train
+from experiments import config, store, work
+
+# Probes that are not in the tiny run, and how they are asked for: none that listens to every step can be read afterwards alone.
+LATER = {
+  'of a probe without state': ['--config.probes.distance.on=True'],
+  'of a probe that listens to every step': ['--config.probes.path.on=True'],
+  'of a probe with other fields': ['--config.probes.distance.leaves=False'],
+  'at other times': ['--config.probes.performance.schedule.stride=3'],
+}
+
+
+@pytest.fixture
+def advances(monkeypatch):
+  """The stretches of steps that programs train from now on: [(first, last), ...]."""
+  stretches, real = [], train.compile_programs
+
+  def compile_programs(*args, **kwargs):
+    programs = real(*args, **kwargs)
+
+    def advance(state, frozen, members, data, first, last):
+      stretches.append((first, last))
+      return programs.advance(state, frozen, members, data, first, last)
+
+    return programs._replace(advance=advance)
+
+  monkeypatch.setattr(train, 'compile_programs', compile_programs)
+  return stretches
+
+
+def tables(folder):
+  return sorted(path.name for path in (folder / 'tables').iterdir())
+
+
+@pytest.mark.parametrize('kind', LATER)
+def test_a_later_table_is_that_of_the_first_go(kind, copy, go, tmp_path, only, same_rows, stamps):
+  before = stamps(copy)
+  said = go(*LATER[kind])
+  assert 'reading ' in said.out
+  after = stamps(copy)
+  assert {path: after[path] for path in before} == before
+  (new,) = set(tables(copy)) - {path.parent.name for path in before}
+  go(*LATER[kind], f'--out={tmp_path / "at_once"}')
+  same_rows(copy / 'tables' / new, only(tmp_path / 'at_once') / 'tables' / new)
+  assert only(tmp_path / 'at_once').name == copy.name
+  assert not (copy / 'replay').exists()
+  assert 'done before' in go(*LATER[kind]).out
+  assert stamps(copy) == after
+
+
+def test_a_table_at_checkpoints_needs_no_training(copy, go, advances, table, same_rows):
+  steps = sorted(int(path.name) for path in (copy / 'checkpoints').iterdir())
+  only_distance = [f'--config.probes.{name}.on={name == "distance"}' for name in ('performance', 'meters', 'distance')]
+  assert 'reading distance, without training' in go('--at=checkpoints', *only_distance).out
+  assert advances == []
+  (name,) = [name for name in tables(copy) if name.startswith('distance')]
+  rows = table(copy / 'tables' / name)
+  assert sorted(set(rows['step'].tolist())) == steps
+  go('--config.probes.distance.on=True')
+  (whole,) = [other for other in tables(copy) if other.startswith('distance') and other != name]
+  all_rows = table(copy / 'tables' / whole)
+  there = np.isin(all_rows['step'], steps)
+  np.testing.assert_array_equal(all_rows['distance'][there], rows['distance'])
+  assert advances[0][0] == 0
+
+
+def test_at_checkpoints_is_refused_where_nothing_is_finished(go, tmp_path):
+  assert 'leave it out, and train first' in go('--at=checkpoints', status=2).err
+  assert not (tmp_path / 'out').exists()
+
+
+def test_an_interrupted_replay_goes_on(copy, go, tmp_path, only, same_rows, monkeypatch, advances):
+  real, calls = store.Pass.append, []
+
+  def append(self, step, readings):
+    real(self, step, readings)
+    calls.append(step)
+    if len(calls) == 5:
+      signal.raise_signal(signal.SIGTERM)
+
+  monkeypatch.setattr(store.Pass, 'append', append)
+  words = ['--config.probes.path.on=True']
+  said = go(*words, status=130)
+  assert f'stopped at step {calls[-1]} of 24, all saved' in said.out
+  reached, before = calls[-1], len(advances)
+  assert 0 < reached < 24
+  go(*words)
+  assert advances[before][0] == reached  # not from the start
+  assert not (copy / 'replay').exists()
+  go(*words, f'--out={tmp_path / "at_once"}')
+  (new,) = [name for name in tables(copy) if name.startswith('path')]
+  same_rows(copy / 'tables' / new, only(tmp_path / 'at_once') / 'tables' / new)
+
+
+def test_a_replay_that_is_left_for_another_begins_again(copy, go, monkeypatch):
+  real = store.Pass.append
+
+  def append(self, step, readings):
+    real(self, step, readings)
+    if step == 8:
+      signal.raise_signal(signal.SIGTERM)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(store.Pass, 'append', append)
+    go('--config.probes.path.on=True', status=130)
+  go('--config.probes.path.on=True', '--config.probes.distance.on=True')
+  assert len(tables(copy)) == 4
+
+
+def test_milestones_later(copy, go, tmp_path, only, leaves, stamps):
+  before = stamps(copy)
+  said = go('--config.milestones=(0,5,24)')
+  assert 'reading checkpoints' in said.out
+  assert {'0', '5', '24'} <= {path.name for path in (copy / 'checkpoints').iterdir()}
+  assert {path: stamps(copy)[path] for path in before} == before
+  go('--config.milestones=(0,5)', f'--out={tmp_path / "at_once"}')
+  for step in (0, 5, 24):
+    ours, theirs = leaves(copy, step), leaves(only(tmp_path / 'at_once'), step)
+    for name, leaf in ours.items():
+      assert leaf.tobytes() == theirs[name].tobytes(), (step, name)
+  assert 'done before' in go('--config.milestones=(0,5,24)').out
+
+
+def test_a_table_that_is_read_at_no_step_is_done(copy, go, table):
+  words = ['--config.probes.distance.schedule={"stride": 0, "end": False}']
+  go(*words)
+  assert 'done before' in go(*words).out
+
+
+def test_one_flipped_bit_in_a_part_makes_that_table_again_and_no_other(copy, go, whole, same, stamps, flip, advances):
+  before = stamps(copy)
+  part = sorted((copy / 'tables').glob('performance-*/part-*'))[3]
+  flip(part)
+  assert 'reading performance' in go().out
+  same(copy, whole)
+  after = stamps(copy)
+  others = {path: stamp for path, stamp in before.items() if path.parent != part.parent}
+  assert {path: after[path] for path in others} == others
+  assert not (copy / 'damaged').exists()
+
+
+def test_a_flipped_bit_while_a_run_is_under_way_leaves_its_checkpoint_in_use(go, tmp_path, only, whole, same, flip, monkeypatch):
+  real = store.Pass.append
+
+  def append(self, step, readings):
+    real(self, step, readings)
+    if step == 12:
+      signal.raise_signal(signal.SIGTERM)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(store.Pass, 'append', append)
+    go('--save_every=0', status=130)
+  folder = only(tmp_path / 'out')
+  flip(sorted((folder / 'tables').glob('performance-*/part-*'))[2])
+  said = go('--save_every=0').out
+  assert 'going on from step 12' in said
+  assert 'a part is missing or damaged; the table is made again' in said
+  same(folder, whole)
+  assert not (folder / 'damaged').exists()
+
+
+def test_a_damaged_checkpoint_is_no_end_of_a_replay(copy, go, flip, tmp_path, only, same_rows):
+  newest = copy / 'checkpoints' / '24'
+  flip(max((path for path in (newest / 'state').rglob('*') if path.is_file()), key=lambda path: path.stat().st_size))
+  said = go('--config.probes.distance.on=True')
+  assert 'checkpoint 24 cannot be used' in said.out
+  (new,) = [name for name in tables(copy) if name.startswith('distance')]
+  go('--config.probes.distance.on=True', f'--out={tmp_path / "at_once"}')
+  same_rows(copy / 'tables' / new, only(tmp_path / 'at_once') / 'tables' / new)
+
+
+def test_a_lost_start_is_drawn_again(copy, go, flip):
+  flip(max((path for path in (copy / 'start').rglob('*') if path.is_file()), key=lambda path: path.stat().st_size))
+  said = go('--config.probes.distance.on=True')
+  assert 'checkpoint 0 cannot be used' in said.out
+
+
+@pytest.mark.parametrize(
+  ('moments', 'steps', 'pairs'),
+  [
+    ([0, 2, 4], [], [(None, 4)]),
+    ([0, 2, 4], [4, 2], [(None, 0), (2, 2), (4, 4)]),
+    ([3, 5, 9], [4], [(None, 3), (4, 9)]),
+    ([7], [9], [(None, 7)]),
+    ([], [4], []),
+  ],
+)
+def test_stretches_begin_at_the_nearest_checkpoint(moments, steps, pairs):
+  assert work.stretches(moments, steps) == pairs
+
+
+def test_the_record_names_every_command(copy, go):
+  count = len(json.loads((copy / 'run.json').read_text())['sessions'])
+  go('--config.probes.distance.on=True')
+  sessions = json.loads((copy / 'run.json').read_text())['sessions']
+  assert len(sessions) == count + 1
+  assert '--config.probes.distance.on=True' in sessions[-1]['command']
+
+
+def test_the_config_of_a_run_with_other_probes_is_that_of_the_run(tiny):
+  path = tiny.removeprefix('--config=')
+  (plain,), (more,) = (config.cells(path, changes) for changes in ([], [('probes.distance.on', True)]))
+  assert plain.config == more.config
