@@ -25,10 +25,11 @@ VARIED = (  # members, first seed, steps, readings spread in log t
 def compilation(options: Options) -> Table:
   """Runs the small problem from cold caches and counts."""
   rows = [_row(*varied) for varied in (VARIED[::5] if options.quick else VARIED)]
+  constant = 'yes' if len({row[4] for row in rows}) == 1 else 'NO'
   notes = [
-    f'Constant: {"yes" if len({row[4] for row in rows}) == 1 else "NO"}, the programs of members: the start, the steps and one for '
-    'each probe of the default set. The other count is the data, and single operations that make keys, place arrays, and take '
-    'the first member, which are others where members lie on several devices.'
+    f'Constant: {constant}, the programs of members: the start, the steps and one for each probe of the default set. The other '
+    'count is the data, and single operations that make keys, place arrays, and take the first member, which are others where '
+    'members lie on several devices.'
   ]
   header = ('members', 'first seed', 'steps', 'probe times', 'start, steps, probes', 'data, keys, placing', 'seconds compiling')
   return Table('Compilations of one run, counted from cold caches', header, rows, notes)
