@@ -1,7 +1,6 @@
 """Tables of stored runs: found by content, never by path."""
 
 import hashlib
-import itertools
 import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,7 @@ def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.
   """One tidy table of a probe over all cells: a row a (cell, member, step).
 
   Columns: cell (the run's identity), member, seed, every hyper value under its name, every static field that the sweep
-  changes under its path, step, finite, and the readings: entry i of an array is 'name/i', see `entries`. NaN is NaN.
+  changes under its path, step, finite, and the readings: entry i of an array is 'name/i'. NaN is NaN.
 
   Args:
     cells: what was asked for.
@@ -65,18 +64,6 @@ def cell_table(cell: Cell, probe: str, out: pathlib.Path, make: str) -> pd.DataF
     columns = connection.execute('SELECT * FROM read_parquet(?)', [[_literally(path) for path in parts]]).fetchnumpy()
   # Parquet holds NaN as NULL, which comes back masked.
   return labelled(cell, {name: _filled(values) for name, values in columns.items()})
-
-
-def entries(table: pd.DataFrame, reading: str) -> np.ndarray:
-  """(row, r) an array reading, whose entries are the columns 'reading/0', 'reading/1', ...
-
-  Raises:
-    KeyError: no such reading.
-  """
-  count = next(i for i in itertools.count() if f'{reading}/{i}' not in table)
-  if not count:
-    raise KeyError(f'{reading} is no array of this table')
-  return table[[f'{reading}/{i}' for i in range(count)]].to_numpy()
 
 
 def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 
 from dynamics import parallel, trees
-from dynamics.plan import Cell
+from dynamics.plan import Cell, identity
 from dynamics.schema import ConfigError
 from dynamics.study import Study
 from dynamics.types import Data, Frozen, Reading, State
@@ -64,7 +64,8 @@ def check_sizes(cell: Cell, study: Study, shapes: Shapes, out: pathlib.Path) -> 
     raise ConfigError(f'{text}: {_advice(cell, needed, there)}.')
   folder = next(place for place in (out.absolute(), *out.absolute().parents) if place.is_dir())
   free, needed = shutil.disk_usage(folder).free, disk(cell, study, shapes)
-  if sum(needed.values()) > free:
+  written = sum(path.stat().st_size for path in (out / identity(cell)).rglob('*') if path.is_file())
+  if sum(needed.values()) > free + written:
     text = f'the results take {size(sum(needed.values()))}, and {folder} has {size(free)} free'
     raise ConfigError(f'{text}; the largest part is {_largest(needed)}: read less of it or less often, or take another --out.')
 

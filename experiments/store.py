@@ -151,7 +151,7 @@ class Pass:
 
 
 class Run:
-  """One run's folder, open for work. Made by `opened`."""
+  """One run's folder: to look at, or, from `opened`, to work on."""
 
   def __init__(self, folder: pathlib.Path, milestones: tuple[int, ...], say):
     self.folder, self.milestones, self.say = folder, milestones, say

@@ -70,14 +70,15 @@ def run_cell(cell: Cell, title: str, desk: Desk) -> Outcome:
       return outcome
   desk.screen.show('loading')
   desk.stop.patient = False
+  look = store.Run(folder, cell.milestones, desk.say)  # without its lock: what is done may lie where nothing can be written
+  if desk.at_checkpoints:
+    cell = _read_at_checkpoints(cell, look)
+  names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
+  if store.is_done(folder) and record.is_there(folder) and not look.missing(names) and not _lost_milestones(cell, look):
+    done = store.read_done(folder)
+    desk.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
+    return Outcome(True, len(done['diverged']))
   with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, desk.say) as run:
-    if desk.at_checkpoints:
-      cell = _read_at_checkpoints(cell, run)
-    names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
-    if store.is_done(folder) and record.is_there(folder) and not run.missing(names) and not _lost_milestones(cell, run):
-      done = store.read_done(folder)
-      desk.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
-      return Outcome(True, len(done['diverged']))
     study = build(cell)
     members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, desk.out))
     job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', desk)

@@ -3,19 +3,31 @@
 import json
 import signal
 
+import chex
+import jax
 import numpy as np
 import pytest
 
 from dynamics import train
-from experiments import config, store, work
+from experiments import run, store, work
 
-# Probes that are not in the tiny run, and how they are asked for: none that listens to every step can be read afterwards alone.
 LATER = {
-  'of a probe without state': ['--config.probes.distance.on=True'],
-  'of a probe that listens to every step': ['--config.probes.path.on=True'],
-  'of a probe with other fields': ['--config.probes.distance.leaves=False'],
-  'at other times': ['--config.probes.performance.schedule.stride=3'],
+  'of a probe without state': 'probes.distance.on=True',
+  'of a probe that listens to every step': 'probes.path.on=True',
+  'of a probe with other fields': 'probes.norms.leaves=False',
+  'at other times': 'probes.performance.schedule.stride=3',
 }
+MILESTONES = '--config.milestones=(0,5)'
+
+
+@pytest.fixture(scope='session')
+def at_once(whole, tmp_path_factory):
+  """The folder of a run that had all later tables and milestones from the start."""
+  out = tmp_path_factory.mktemp('at_once')
+  words = [f'--config={whole.parents[1] / "tiny.py"}', f'--out={out}', MILESTONES]
+  with jax.numpy_rank_promotion('allow'):
+    assert run.main([*words, *(f'--config.{change}' for change in LATER.values())]) == 0
+  return out / whole.name
 
 
 @pytest.fixture
@@ -41,18 +53,15 @@ def tables(folder):
 
 
 @pytest.mark.parametrize('kind', LATER)
-def test_a_later_table_is_that_of_the_first_go(kind, copy, go, tmp_path, only, same_rows, stamps):
-  before = stamps(copy)
-  said = go(*LATER[kind])
-  assert 'reading ' in said.out
+def test_a_later_table_is_that_of_the_first_go(kind, copy, go, at_once, same_rows, stamps):
+  before, change = stamps(copy), f'--config.{LATER[kind]}'
+  assert 'reading ' in go(change).out
   after = stamps(copy)
   assert {path: after[path] for path in before} == before
   (new,) = set(tables(copy)) - {path.parent.name for path in before}
-  go(*LATER[kind], f'--out={tmp_path / "at_once"}')
-  same_rows(copy / 'tables' / new, only(tmp_path / 'at_once') / 'tables' / new)
-  assert only(tmp_path / 'at_once').name == copy.name
+  same_rows(copy / 'tables' / new, at_once / 'tables' / new)
   assert not (copy / 'replay').exists()
-  assert 'done before' in go(*LATER[kind]).out
+  assert 'done before' in go(change).out
   assert stamps(copy) == after
 
 
@@ -77,7 +86,7 @@ def test_at_checkpoints_is_refused_where_nothing_is_finished(go, tmp_path):
   assert not (tmp_path / 'out').exists()
 
 
-def test_an_interrupted_replay_goes_on(copy, go, tmp_path, only, same_rows, monkeypatch, advances):
+def test_an_interrupted_replay_goes_on(copy, go, at_once, same_rows, monkeypatch, advances):
   real, calls = store.Pass.append, []
 
   def append(self, step, readings):
@@ -95,9 +104,8 @@ def test_an_interrupted_replay_goes_on(copy, go, tmp_path, only, same_rows, monk
   go(*words)
   assert advances[before][0] == reached  # not from the start
   assert not (copy / 'replay').exists()
-  go(*words, f'--out={tmp_path / "at_once"}')
   (new,) = [name for name in tables(copy) if name.startswith('path')]
-  same_rows(copy / 'tables' / new, only(tmp_path / 'at_once') / 'tables' / new)
+  same_rows(copy / 'tables' / new, at_once / 'tables' / new)
 
 
 def test_a_replay_that_is_left_for_another_begins_again(copy, go, monkeypatch):
@@ -115,17 +123,14 @@ def test_a_replay_that_is_left_for_another_begins_again(copy, go, monkeypatch):
   assert len(tables(copy)) == 4
 
 
-def test_milestones_later(copy, go, tmp_path, only, leaves, stamps):
+def test_milestones_later(copy, go, at_once, leaves, stamps):
   before = stamps(copy)
   said = go('--config.milestones=(0,5,24)')
   assert 'reading checkpoints' in said.out
   assert {'0', '5', '24'} <= {path.name for path in (copy / 'checkpoints').iterdir()}
   assert {path: stamps(copy)[path] for path in before} == before
-  go('--config.milestones=(0,5)', f'--out={tmp_path / "at_once"}')
   for step in (0, 5, 24):
-    ours, theirs = leaves(copy, step), leaves(only(tmp_path / 'at_once'), step)
-    for name, leaf in ours.items():
-      assert leaf.tobytes() == theirs[name].tobytes(), (step, name)
+    chex.assert_trees_all_equal(leaves(copy, step), leaves(at_once, step))
   assert 'done before' in go('--config.milestones=(0,5,24)').out
 
 
@@ -167,14 +172,13 @@ def test_a_flipped_bit_while_a_run_is_under_way_leaves_its_checkpoint_in_use(go,
   assert not (folder / 'damaged').exists()
 
 
-def test_a_damaged_checkpoint_is_no_end_of_a_replay(copy, go, flip, tmp_path, only, same_rows):
+def test_a_damaged_checkpoint_is_no_end_of_a_replay(copy, go, flip, at_once, same_rows):
   newest = copy / 'checkpoints' / '24'
   flip(max((path for path in (newest / 'state').rglob('*') if path.is_file()), key=lambda path: path.stat().st_size))
   said = go('--config.probes.distance.on=True')
   assert 'checkpoint 24 cannot be used' in said.out
   (new,) = [name for name in tables(copy) if name.startswith('distance')]
-  go('--config.probes.distance.on=True', f'--out={tmp_path / "at_once"}')
-  same_rows(copy / 'tables' / new, only(tmp_path / 'at_once') / 'tables' / new)
+  same_rows(copy / 'tables' / new, at_once / 'tables' / new)
 
 
 def test_a_lost_start_is_drawn_again(copy, go, flip):
@@ -203,9 +207,3 @@ def test_the_record_names_every_command(copy, go):
   sessions = json.loads((copy / 'run.json').read_text())['sessions']
   assert len(sessions) == count + 1
   assert '--config.probes.distance.on=True' in sessions[-1]['command']
-
-
-def test_the_config_of_a_run_with_other_probes_is_that_of_the_run(tiny):
-  path = tiny.removeprefix('--config=')
-  (plain,), (more,) = (config.cells(path, changes) for changes in ([], [('probes.distance.on', True)]))
-  assert plain.config == more.config

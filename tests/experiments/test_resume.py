@@ -11,7 +11,7 @@ KILL, TERM, INT = (int(number) for number in (signal.SIGKILL, signal.SIGTERM, si
 KILLS = [  # each goes on where the one before was killed
   ('disk.os', 'fsync', 1, 'before'),  # run.json is half-written
   ('tables', 'write', 5, 'after'),  # between the parts of the third save
-  ('tables.os', 'fsync', 6, 'before'),  # a part lies there under its temporary name
+  ('tables.os', 'fsync', 7, 'before'),  # a part lies there under its temporary name
   ('checkpoints.ocp.CheckpointManager', 'save', 2, 'after'),  # a checkpoint is being written
   ('store.tables', 'keep_only', 1, 'before'),  # while going on
   ('checkpoints.ocp.CheckpointManager', 'wait_until_finished', 4, 'before'),
