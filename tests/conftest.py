@@ -26,7 +26,7 @@ def programs_of_one_module():
 @pytest.fixture(scope='module')
 def optimized():
   """Programs are compiled as users compile them."""
-  before = jax.config.jax_disable_most_optimizations
+  before = jax.config.read('jax_disable_most_optimizations')  # a flag, which is no attribute
   jax.config.update('jax_disable_most_optimizations', False)
   yield
   jax.config.update('jax_disable_most_optimizations', before)
