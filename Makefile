@@ -12,8 +12,9 @@ demo: .venv/lab
 test: .venv/test
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
+# The slow tier too, all of it compiled as users compile it.
 test-slow: .venv/test
-	$(RUN) -m pytest -n 2 --dist loadfile
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN) -m pytest -n 2 --dist loadfile
 
 lint: .venv/test
 	$(RUN) -m ruff check .

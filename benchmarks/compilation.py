@@ -25,9 +25,11 @@ VARIED = (  # members, first seed, steps, readings spread in log t
 def compilation(options: Options) -> Table:
   """Runs the small problem from cold caches and counts."""
   rows = [_row(*varied) for varied in (VARIED[::5] if options.quick else VARIED)]
+  constant = 'yes' if len({row[4] for row in rows}) == 1 else 'NO'
   notes = [
-    f'Constant: {"yes" if len({row[4:6] for row in rows}) == 1 else "NO"}. The first count is the start, the steps and one '
-    'for each probe of the default set; the second the data, and single operations that make keys and place arrays.'
+    f'Constant: {constant}, the programs of members: the start, the steps and one for each probe of the default set. The other '
+    'count is the data, and single operations that make keys, place arrays, and take the first member, which are others where '
+    'members lie on several devices.'
   ]
   header = ('members', 'first seed', 'steps', 'probe times', 'start, steps, probes', 'data, keys, placing', 'seconds compiling')
   return Table('Compilations of one run, counted from cold caches', header, rows, notes)
@@ -50,5 +52,5 @@ def _row(members: int, seed: int, steps: int, points: int) -> tuple:
   finally:
     monitoring.unregister_event_duration_listener(hear)
   times = len({t for times in study.schedule.values() for t in times})
-  own = seen['jit(one)']  # the name of every function of one member in dynamics.train
+  own = seen['jit(of_member)']  # the name of every function of one member in dynamics.train
   return members, seed, steps, times, own, seen.total() - own, f'{sum(seconds):.1f}'

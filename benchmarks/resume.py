@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
     programs = train.compile_programs(study, grid)
     members = train.join(cell.seeds, cell.hyper)
     like_state, like_frozen = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
-    passing = stored.open_pass({probe: plan.table_identity(cell, probe) for probe in cell.probes})
+    passing = stored.training({probe: plan.table_identity(cell, probe) for probe in cell.probes})
     marks['build'] = time.time()
     restored = passing.restore(like_state)
     resume = restored and (*restored, stored.read_start(like_frozen))

@@ -45,7 +45,7 @@ def checkpoints(options: Options) -> Table:
     count = trees.size(state.variables['params'])
     memory = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
     with tempfile.TemporaryDirectory() as folder, store.opened(pathlib.Path(folder), (), print) as run:
-      passing = run.open_pass({})
+      passing = run.training({})
       passing.save(1, state)
       passing.wait()
       passing.close()
@@ -74,7 +74,7 @@ def readings(options: Options) -> Table:
     item = problems.subject(SMALL | dict(steps=500 if options.quick else 5_000), members)
     with tempfile.TemporaryDirectory() as name, store.opened(pathlib.Path(name), (), print) as run:
       folder = pathlib.Path(name) / 'tables'
-      passing = run.open_pass({probe: probe for probe in item.study.schedule})
+      passing = run.training({probe: probe for probe in item.study.schedule})
       for event in train.events(item.study, item.members, item.programs):
         passing.append(event.step, event.readings)
       passing.save(event.step, event.state)

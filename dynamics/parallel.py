@@ -104,6 +104,19 @@ def split() -> bool:
   return dict(jax.sharding.get_abstract_mesh().shape).get(DATA, 1) > 1
 
 
+def shard(tree, shards: int):
+  """This device's part of the rows of a batch, inside `spmd`.
+
+  Raises:
+    ValueError: rows that cannot be split evenly.
+  """
+  rows = jax.tree.leaves(tree)[0].shape[0]
+  if rows % shards:
+    raise ValueError(f'a batch of {rows} examples cannot be split evenly over {shards} devices')
+  size = rows // shards
+  return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(DATA) * size, size), tree)
+
+
 def place(tree, grid: Mesh, split: bool):
   """Moves a tree to the devices of `grid`: split over members, or replicated. Leaves may be typed keys."""
   return _copy_to(NamedSharding(grid, P(MEMBER) if split else P()))(tree)

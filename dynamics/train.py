@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from dynamics import parallel, trees
 from dynamics.optim import arguments
 from dynamics.study import Study, due
-from dynamics.types import Array, Batch, Data, Frozen, Hyper, Key, ProbeState, Problem, Reading, State, StepInfo, Variables, View
+from dynamics.types import Array, Data, Frozen, Hyper, Key, ProbeState, Problem, Reading, State, StepInfo, Variables, View
 
 REVISION = 1  # of this file: raise it when a change of code changes the numbers of every run
 
@@ -81,7 +81,7 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Frozen, Members, 
 
     def step(t, state):
       batch = problem.batch(draws, data, t)
-      batch = _shard(batch, shards) if shards > 1 else batch
+      batch = parallel.shard(batch, shards) if shards > 1 else batch
       key = jax.random.fold_in(noise, t)
       key = jax.random.fold_in(key, jax.lax.axis_index(parallel.DATA)) if shards > 1 else key
       variables = _joined(state, frozen)
@@ -179,14 +179,6 @@ def _held(before: State, after: State) -> State:
   if isinstance(before.stopped, tuple):
     return after
   return jax.tree.map(lambda old, new: jnp.where(before.stopped >= 0, old, new), before, after)
-
-
-def _shard(batch: Batch, shards: int) -> Batch:
-  rows = batch.y.shape[0]
-  if rows % shards:
-    raise ValueError(f'a batch of {rows} examples cannot be split evenly over {shards} devices')
-  take = lambda x: jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(parallel.DATA) * (rows // shards), rows // shards)
-  return jax.tree.map(take, batch)
 
 
 # ---- all members ------------------------------------------------------------------------------------------------

@@ -70,7 +70,8 @@ def ensembles(networks: np.ndarray, size: int) -> np.ndarray:
 
 def gaps(get: Get, centred: bool) -> tuple[np.ndarray, np.ndarray]:
   """(w,) widths and (ensemble, w) the rms distance of an ensemble's mean from that of the infinite network."""
-  tables, mean = by(select(get(WIDTHS, 'predictions'), transforms__centred__on=centred), 'model.widths'), permutation.law(BITS).mean
+  tables = by(select(get(WIDTHS, 'predictions'), transforms__centred__on=centred), 'model.widths')
+  mean = permutation.law(BITS).mean
   errors = [ensembles(outputs(rows), MEMBERS) - mean for rows in tables.values()]
   return np.array([width for (width,) in tables]), np.stack([np.sqrt(np.square(e).mean(axis=(1, 2))) for e in errors], axis=1)
 

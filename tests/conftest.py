@@ -4,7 +4,8 @@ import os
 
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
 # Compiling is what the suite costs, and this halves it. A variable, so that the processes that tests start agree to the bit.
-os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
+# The slow tier sets it to 0; modules whose point is bits use the fixture `optimized`.
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 os.environ['OPENBLAS_NUM_THREADS'] = '1'  # numpy's threads spin while the other worker needs the core
 os.environ.setdefault('MPLBACKEND', 'agg')
 
@@ -20,6 +21,15 @@ def programs_of_one_module():
   """Compiled programs are dropped when their module ends: together they take gigabytes."""
   yield
   jax.clear_caches()
+
+
+@pytest.fixture(scope='module')
+def optimized():
+  """Programs are compiled as users compile them."""
+  before = jax.config.jax_disable_most_optimizations
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', before)
 
 
 @pytest.fixture

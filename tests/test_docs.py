@@ -41,6 +41,13 @@ def test_links_lead_somewhere(page):
       assert any(_anchor(line) == anchor for line in linked.read_text().splitlines()), f'{page.name}: no #{anchor} in {target}'
 
 
+@pytest.mark.parametrize('layer', ['dynamics', 'experiments', 'analysis'])
+def test_the_architecture_names_every_file(layer):
+  text = (ROOT / 'docs/architecture.md').read_text()
+  names = [path.name + '/' * path.is_dir() for path in (ROOT / layer).iterdir() if not path.name.startswith('__')]
+  assert not [name for name in names if name not in text]
+
+
 def _anchor(line: str) -> str | None:
   """The name under which github links to a heading."""
   heading = re.match(r'#+ (.*)', line)

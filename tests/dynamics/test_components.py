@@ -149,7 +149,8 @@ USES = {
 
 
 def two_values(kind: Range) -> tuple[float, float]:
-  return tuple(v for v in (0.25, 0.5, 1.0, 2.0, 3.0) if kind.holds(v))[:2]
+  valid = [v for v in (0.25, 0.5, 1.0, 2.0, 3.0) if kind.holds(v)]
+  return valid[0], valid[-1]
 
 
 @functools.cache

@@ -165,7 +165,7 @@ REFUSED = [
   (models.patchwise(outputs=1), jnp.zeros((1, 3, 4)), 'no hidden units'),
   (models.linear(outputs=2), jnp.zeros((1, 3)), 'no hidden units'),
   (models.factorisation(outputs=1), jnp.zeros((1, 3, 3)), 'no hidden units'),
-  (Unnamed(), PIXELS, r'cannot tell the layer of BatchNorm_0/bias; give layers='),
+  (Unnamed(), PIXELS, r'cannot tell the layer of BatchNorm_0/mean; give layers='),
   (Skip(), jnp.zeros((1, 3)), 'Dense_0/kernel.*Dense_1/kernel, changes what the network gives'),
 ]
 

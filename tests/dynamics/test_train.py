@@ -9,6 +9,8 @@ import pytest
 from dynamics import losses, models, network, parallel, train, trees
 from dynamics.types import Batch, Data
 
+pytestmark = pytest.mark.usefixtures('optimized')
+
 COMPILED = []
 jax.monitoring.register_event_duration_secs_listener(
   lambda event, seconds, **_: COMPILED.append(event) if event.endswith('backend_compile_duration') else None

@@ -19,25 +19,36 @@ Q = np.linalg.qr(rng.normal(size=(6, 6)))[0]
 START = {'a': rng.normal(size=(2, 2)), 'b': rng.normal(size=2)}
 
 
-def bowl(values):
-  """(gradient, hessian) of w -> w^T A w / 2 on trees like START."""
-  matrix, unravel = jnp.asarray((Q * values) @ Q.T), jax.flatten_util.ravel_pytree(START)[1]
-  times = lambda v: unravel(matrix @ jax.flatten_util.ravel_pytree(v)[0])
-  return times, lambda params: times
+def curved(values):
+  """A of w -> w^T A w / 2, with these eigenvalues."""
+  return jnp.asarray((Q * values) @ Q.T)
 
 
-def rate(optimizer, updates, state, params, hessian):
+def gradient(matrix, params):
+  flat, unravel = jax.flatten_util.ravel_pytree(params)
+  return unravel(matrix @ flat)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def updated(optimizer, matrix, updates, state, params):
+  """(updates, state) after one call of the optimizer on that bowl."""
+  return optimizer.update(updates, state, params, hessian=lambda params: lambda v: gradient(matrix, v))
+
+
+def rate(optimizer, matrix, updates, state):
   """(the update over the gradient, the new state)."""
-  out, state = jax.jit(lambda *operands: optimizer.update(*operands, hessian=hessian))(updates, state, params)
-  ratios = jnp.concatenate([jnp.ravel(o / u) for o, u in zip(jax.tree.leaves(out), jax.tree.leaves(updates), strict=True)])
+  out, state = updated(optimizer, matrix, updates, state, START)
+  ratios = np.concatenate([np.ravel(o / u) for o, u in zip(jax.tree.leaves(out), jax.tree.leaves(updates), strict=True)])
   np.testing.assert_allclose(ratios, ratios[0], rtol=1e-12)
   return float(ratios[0]), state
 
 
+EVERY_STEP = optim.edge(every=1)  # as one object, it compiles once for all tests
+
+
 def test_on_a_quadratic_the_rate_is_2_over_the_largest_eigenvalue_and_descent_converges(wide):
   """Six eigenvalues, of which two are the same: five products are all it takes. Past the edge it diverges."""
-  gradient, hessian = bowl(VALUES)
-  make = lambda lr: optim.on_the_fly(lanczos=5, every=1, lr=lr)
+  matrix, make = curved(VALUES), lambda lr: optim.on_the_fly(lanczos=5, every=1, lr=lr)
 
   @jax.jit
   def walk(lr):
@@ -45,14 +56,15 @@ def test_on_a_quadratic_the_rate_is_2_over_the_largest_eigenvalue_and_descent_co
 
     def step(_, carry):
       params, state = carry
-      updates, state = optimizer.update(gradient(params), state, params, hessian=hessian)
+      hessian = lambda params: lambda v: gradient(matrix, v)
+      updates, state = optimizer.update(gradient(matrix, params), state, params, hessian=hessian)
       return jax.tree.map(jnp.add, params, updates), state
 
     first = jax.tree.map(jnp.asarray, START)
     return trees.norm(jax.lax.fori_loop(0, 60, step, (first, optimizer.init(first)))[0])
 
   optimizer = make(jnp.float64(0.5))
-  np.testing.assert_allclose(rate(optimizer, gradient(START), optimizer.init(START), START, hessian)[0], -1 / 5, rtol=1e-12)
+  np.testing.assert_allclose(rate(optimizer, matrix, gradient(matrix, START), optimizer.init(START))[0], -1 / 5, rtol=1e-12)
   slowest = (1 - 0.5 / 5) ** 60  # of the smallest eigenvalue
   start = trees.norm(START)
   assert 0.1 * slowest * start < walk(0.5) < slowest * start
@@ -60,10 +72,11 @@ def test_on_a_quadratic_the_rate_is_2_over_the_largest_eigenvalue_and_descent_co
 
 
 def test_weight_decay_is_part_of_the_curvature(wide):
-  gradient, hessian = bowl(VALUES)
   optimizer = optim.on_the_fly(lr=jnp.float64(1), weight_decay=jnp.float64(0.7))
-  updates, _ = optimizer.update(gradient(START), optimizer.init(START), START, hessian=hessian)
-  penalised = jax.tree.map(lambda g, w: -2 / 5.7 * (g + 0.7 * w), gradient(START), START)
+  matrix = curved(VALUES)
+  g = gradient(matrix, START)
+  updates, _ = updated(optimizer, matrix, g, optimizer.init(START), START)
+  penalised = jax.tree.map(lambda g, w: -2 / 5.7 * (g + 0.7 * w), g, START)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), updates, penalised)
 
 
@@ -71,23 +84,22 @@ def test_the_eigenvalue_rises_at_once_falls_slowly_and_is_looked_for_at_its_time
   optimizer = optim.edge(every=2, lanczos=6, hold=0.9)
   state, seen = optimizer.init(START), []
   for scale in (1, 9, 0.1, 9, 3, 3):  # the curvature of odd steps is not computed
-    gradient, hessian = bowl(scale * VALUES)
-    step_size, state = rate(optimizer, gradient(START), state, START, hessian)
+    matrix = curved(scale * VALUES)
+    step_size, state = rate(optimizer, matrix, gradient(matrix, START), state)
     seen.append(2 / step_size)
   np.testing.assert_allclose(seen, [5, 5, 4.5, 4.5, 15, 15], rtol=1e-10)
 
 
 @pytest.mark.parametrize('factor', [0, -1, np.nan], ids=['zero', 'negative', 'nan'])
 def test_where_there_is_no_positive_curvature_the_rate_stays(wide, factor):
-  gradient, hessian = bowl(VALUES)
-  optimizer, none = optim.edge(every=1), bowl(factor * VALUES)[1]
-  state, g = optimizer.init(START), gradient(START)
-  first, state = rate(optimizer, g, state, START, none)
+  positive, none = curved(VALUES), curved(factor * VALUES)
+  state, g = EVERY_STEP.init(START), gradient(positive, START)
+  first, state = rate(EVERY_STEP, none, g, state)
   assert (first, float(state.largest)) == (0, 0)  # nothing is known yet, and nothing moves
-  known, state = rate(optimizer, g, state, START, hessian)
-  after, state = rate(optimizer, g, state, START, none)
+  known, state = rate(EVERY_STEP, positive, g, state)
+  after, state = rate(EVERY_STEP, none, g, state)
   np.testing.assert_allclose([known, after], 2 / 5, rtol=1e-12)
-  lost, state = optimizer.update(jax.tree.map(lambda x: x * jnp.nan, g), state, START, hessian=hessian)
+  lost, state = updated(EVERY_STEP, positive, jax.tree.map(lambda x: x * jnp.nan, g), state, START)
   assert np.isnan(lost['b']).all()  # a diverged run must show
   assert np.isfinite(state.largest)
 
@@ -136,13 +148,16 @@ def edge_of(state):
 def test_the_eigenvalue_is_that_of_the_dense_hessian_of_the_batch():
   """20 products on 51 parameters: within a thousandth."""
   state, frozen = after(1)
+  first = lambda i: jax.flatten_util.ravel_pytree(jax.tree.map(lambda x: x[i], frozen.initial['params']))
+  unravel = first(0)[1]
 
-  def dense(i, seed):
-    flat, unravel = jax.flatten_util.ravel_pytree(jax.tree.map(lambda x: x[i], frozen.initial['params']))
-    batch, key = BATCH(trees.named_key(train.seed_key(seed), 'batch'), DATA, jnp.int32(0)), train.seed_key(0)
-    return jax.hessian(lambda w: OBJECTIVE({'params': unravel(w)}, batch, key)[0])(flat)
+  @jax.jit
+  def dense(w, key):
+    batch = BATCH(key, DATA, jnp.int32(0))
+    return jax.hessian(lambda w: OBJECTIVE({'params': unravel(w)}, batch, key)[0])(w)
 
-  expected = [np.linalg.eigvalsh(np.asarray(dense(i, seed), np.float64))[-1] for i, seed in enumerate((0, 1))]
+  hessians = [dense(first(i)[0], trees.named_key(train.seed_key(seed), 'batch')) for i, seed in enumerate((0, 1))]
+  expected = [np.linalg.eigvalsh(np.asarray(hessian, np.float64))[-1] for hessian in hessians]
   np.testing.assert_allclose(edge_of(state).largest, expected, rtol=1e-3)
 
 
