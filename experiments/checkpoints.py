@@ -77,8 +77,8 @@ class Folder:
         raise StoreError(f'{path} lacks {name}, which this code expects: it was written by other code; use another --out.')
       stored, now = (leaves[name]['dtype'], tuple(leaves[name]['shape'])), (str(leaf.dtype), tuple(leaf.shape))
       if stored != now:
-        told = f'holds {name} as {stored[0]}{stored[1]}, but this code expects {now[0]}{now[1]}'
-        raise StoreError(f'{path} {told}: it was written by other code; use another --out.')
+        difference = f'holds {name} as {stored[0]}{stored[1]}, but this code expects {now[0]}{now[1]}'
+        raise StoreError(f'{path} {difference}: it was written by other code; use another --out.')
     empty = {name: np.zeros(leaf['shape'], leaf['dtype']) for name, leaf in leaves.items()}
     with _quiet(), self._reading() as manager:
       arrays = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(empty)))['state']

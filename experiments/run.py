@@ -137,7 +137,7 @@ def _seconds(text: str) -> float:
 
 def run_cells(cells, options: Options, say: Callable[[str], None] | None = None):
   """Runs what is missing of all cells, one after the other."""
-  from experiments.work import Desk, Outcome, run_cell  # after the config, a mistake in which must not wait for orbax
+  from experiments.work import Context, Outcome, run_cell  # after the config, a mistake in which must not wait for orbax
 
   diverged = 0
   cache(options.out)
@@ -146,13 +146,13 @@ def run_cells(cells, options: Options, say: Callable[[str], None] | None = None)
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
     say = say or screen.say
     words = options.command or shlex.join(sys.argv)
-    desk = Desk(options.out, options.save_every, words, options.at_checkpoints, say, screen, stop)
+    context = Context(options.out, options.save_every, words, options.at_checkpoints, say, screen, stop)
     try:
       for number, cell in enumerate(cells):
         if stop.heard:
           say(f'stopped before cell {number + 1} of {len(cells)}')
           return Outcome(False, diverged)
-        outcome = run_cell(cell, f'cell {number + 1}/{len(cells)}', desk)
+        outcome = run_cell(cell, f'cell {number + 1}/{len(cells)}', context)
         diverged += outcome.diverged
         if not outcome.finished:
           return outcome

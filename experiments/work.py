@@ -27,8 +27,8 @@ class Outcome(NamedTuple):
   diverged: int  # members
 
 
-class Desk(NamedTuple):
-  """Where work is done and told."""
+class Context(NamedTuple):
+  """What a command asks for, and where it speaks."""
 
   out: Any  # the folder of results
   save_every: float  # seconds between checkpoints
@@ -48,7 +48,7 @@ class Job(NamedTuple):
   grid: Any
   run: store.Run
   title: str
-  desk: Desk
+  context: Context
 
   def programs(self, study: Study) -> train.Programs:
     return train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
@@ -58,31 +58,31 @@ class Job(NamedTuple):
     return jax.eval_shape(programs.start, self.members, jax.eval_shape(programs.data, self.members))
 
 
-def run_cell(cell: Cell, title: str, desk: Desk) -> Outcome:
+def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
   """Makes what is missing of a cell, up to its end or to the next checkpoint after a signal."""
   name = plan.identity(cell)
-  folder = desk.out / name
-  if desk.at_checkpoints and not store.is_done(folder):
+  folder = context.out / name
+  if context.at_checkpoints and not store.is_done(folder):
     raise ConfigError(f'--at=checkpoints reads finished runs, and {folder} is not one: leave it out, and train first.')
   if cell.source is not None:
-    outcome = run_cell(cell.source.cell, f'{title}, its source', desk._replace(at_checkpoints=False))
+    outcome = run_cell(cell.source.cell, f'{title}, its source', context._replace(at_checkpoints=False))
     if not outcome.finished:
       return outcome
-  desk.screen.show('loading')
-  desk.stop.patient = False
-  look = store.Run(folder, cell.milestones, desk.say)  # without its lock: what is done may lie where nothing can be written
-  if desk.at_checkpoints:
+  context.screen.show('loading')
+  context.stop.patient = False
+  look = store.Run(folder, cell.milestones, context.say)  # without its lock: what is done may lie where nothing can be written
+  if context.at_checkpoints:
     cell = _read_at_checkpoints(cell, look)
   names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
   if store.is_done(folder) and record.is_there(folder) and not look.missing(names) and not _lost_milestones(cell, look):
     done = store.read_done(folder)
-    desk.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
+    context.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
     return Outcome(True, len(done['diverged']))
-  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, desk.say) as run:
+  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run:
     study = build(cell)
-    members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, desk.out))
-    job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', desk)
-    record.note(folder, cell, record.surroundings(job.grid), desk.command, desk.say)
+    members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, context.out))
+    job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', context)
+    record.note(folder, cell, record.surroundings(job.grid), context.command, context.say)
     if not store.is_done(folder) and not _train(job, names):
       return Outcome(False, 0)
     missing = run.missing(names)
@@ -93,7 +93,7 @@ def run_cell(cell: Cell, title: str, desk: Desk) -> Outcome:
 
 def _train(job: Job, names: Mapping[str, str]) -> bool:
   """Trains to the end, with the readings of the tables that are under way; False where a signal came first."""
-  run, desk = job.run, job.desk
+  run, context = job.run, job.context
   newest = run.training({}).newest()
   under_way = run.missing(names) if newest is None else {p: n for p, n in names.items() if newest[1].get(p) == n}
   study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in under_way})
@@ -103,8 +103,8 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
     resume = _resumed(job, programs, passing.restore(like_state), like_frozen) or _origin(job, like_state)
     count = PROGRAMS + len(study.interventions) + len(study.schedule)
     begun = f'going on from step {resume[0]}' if resume else f'compiling {count} programs'
-    desk.say(f'{job.title}: {job.cell.members} members x {study.steps} steps; {begun}')
-    desk.screen.show(f'compiling {count} programs')
+    context.say(f'{job.title}: {job.cell.members} members x {study.steps} steps; {begun}')
+    context.screen.show(f'compiling {count} programs')
     spent, event = {}, None
     for event in _heard(job, train.events(study, job.members, programs, resume=resume, stops=job.cell.milestones)):
       run.save_start(event.frozen)
@@ -113,7 +113,7 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
         spent[part] = spent.get(part, 0.0) + seconds
       if event.step < study.steps and not _saved(job, passing, event, event.step in job.cell.milestones):
         return False
-    desk.screen.show('saving')
+    context.screen.show('saving')
     passing.finish(event.step, event.state)
   finally:
     passing.close()
@@ -121,14 +121,14 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
   run.finish(event.step, {'diverged': lost, 'seconds': {k: round(v, 3) for k, v in spent.items()}})
   if lost:
     which = '; '.join(f'{i} ({member_text(job.cell, i)})' for i in lost[:5]) + ('; ...' if len(lost) > 5 else '')
-    desk.say(f'  diverged: {len(lost)} of {job.cell.members} members: {which}; their readings are NaN from there on')
-  desk.say(f'  done in {progress.duration(sum(spent.values()))}: {run.folder}')
+    context.say(f'  diverged: {len(lost)} of {job.cell.members} members: {which}; their readings are NaN from there on')
+  context.say(f'  done in {progress.duration(sum(spent.values()))}: {run.folder}')
   return True
 
 
 def _replay(job: Job, missing: Mapping[str, str]) -> bool:
   """Makes tables and milestones that a finished run lacks, to the same bits; False where a signal came first."""
-  run, desk = job.run, job.desk
+  run, context = job.run, job.context
   lost = _lost_milestones(job.cell, run)
   study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in missing})
   programs = job.programs(study)
@@ -145,7 +145,9 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
     parts = [(begin, last) for begin, last in stretches(moments, _starts(job, study, like_state)) if last > step]
     words = ', '.join(missing) or 'checkpoints'
     count = sum(last - max(begin or 0, step) for begin, last in parts)
-    desk.say(f'{job.title}: reading {words}; {count} steps again' if count else f'{job.title}: reading {words}, without training')
+    context.say(
+      f'{job.title}: reading {words}; {count} steps again' if count else f'{job.title}: reading {words}, without training'
+    )
     resume = _resumed(job, programs, restored, like_frozen) or origin
     for begin, last in parts:
       reread = begin is not None and begin > step
@@ -172,7 +174,7 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
     training.close()
     passing.close()
   run.end_replay()
-  desk.say(f'  done: {run.folder}')
+  context.say(f'  done: {run.folder}')
   return True
 
 
@@ -200,13 +202,13 @@ def stretches(moments: Sequence[int], steps: Sequence[int]) -> list[tuple[int | 
 
 def _saved(job: Job, passing: store.Pass, event: train.Event, now: bool) -> bool:
   """Saves where that is due; False where a signal has come, after saving."""
-  desk = job.desk
-  if desk.stop.heard:
+  context = job.context
+  if context.stop.heard:
     passing.save(event.step, event.state)
     passing.wait()
-    desk.say(f'stopped at step {event.step} of {job.study.steps}, all saved')
+    context.say(f'stopped at step {event.step} of {job.study.steps}, all saved')
     return False
-  if now or time.monotonic() - passing.since >= desk.save_every:
+  if now or time.monotonic() - passing.since >= context.save_every:
     passing.save(event.step, event.state)
     passing.since = time.monotonic()
   return True
@@ -214,10 +216,10 @@ def _saved(job: Job, passing: store.Pass, event: train.Event, now: bool) -> bool
 
 def _heard(job: Job, events) -> Iterator[train.Event]:
   """The events, shown; a device without memory for them is told in a sentence."""
-  show = progress.reporter(job.study.steps, job.cell.members, job.desk.screen)
+  show = progress.reporter(job.study.steps, job.cell.members, job.context.screen)
   try:
     for event in events:
-      job.desk.stop.patient = True  # from here on there is something to save
+      job.context.stop.patient = True  # from here on there is something to save
       show(event)
       yield event
   except jax.errors.JaxRuntimeError as error:
@@ -255,14 +257,14 @@ def _compare(job: Job, training: store.Pass, event: train.Event) -> None:
     np.array_equal(a, b, equal_nan=a.dtype.kind == 'f') for a, b in zip(*map(jax.tree.leaves, (state, now)), strict=True)
   )
   if not same:
-    job.desk.say('  the replay equals the training only to rounding: versions, device or number of devices have changed')
+    job.context.say('  the replay equals the training only to rounding: versions, device or number of devices have changed')
 
 
 def _origin(job: Job, like: State) -> tuple | None:
   """(step, state, frozen) at which the training begins; None where it begins at step 0."""
   if job.cell.source is None or job.cell.source.take != 'state':
     return None
-  return start_from.state(job.cell, job.desk.out, like)
+  return start_from.state(job.cell, job.context.out, like)
 
 
 def _lost_milestones(cell: Cell, run: store.Run) -> list[int]:
@@ -287,5 +289,5 @@ def diverged_members(state) -> list[int]:
 
 def member_text(cell: Cell, i: int) -> str:
   """'seed 3, lr 0.1': the seed, the learning rate and whatever else members differ in."""
-  told = [name for name, values in cell.hyper.items() if name == 'lr' or len(set(values)) > 1]
-  return ', '.join([f'seed {cell.seeds[i]}', *(f'{name} {cell.hyper[name][i]:g}' for name in told)])
+  differing = [name for name, values in cell.hyper.items() if name == 'lr' or len(set(values)) > 1]
+  return ', '.join([f'seed {cell.seeds[i]}', *(f'{name} {cell.hyper[name][i]:g}' for name in differing)])
