@@ -47,7 +47,7 @@ def members(get: Get, config: str) -> pd.DataFrame:
   probe, reading = ('distance', 'relative') if config in DIGITS else ('signal', 'along')
   final = lambda probe: ends(get(config, probe)).set_index(['cell', 'member'])
   rows = final('performance').join(final('rest')[['rested']]).join(final(probe)[[reading]])
-  rate = rows['lr'] * rows['alpha']  # eta: hyper.lr is eta / alpha
+  rate = rows['lr'] * (rows['alpha'] if config in DIGITS else 1.0)  # eta: hyper.lr is eta / alpha of the scaled networks
   fitted = rows['train_loss'] == 0
   return rows.assign(
     temperature=rate / BATCH[config],
