@@ -126,7 +126,8 @@ def override(config: Mapping[str, Any], path: str, value: Any) -> Config:
     ConfigError: a field that the config's sweep sets, so that the change would be lost.
   """
   for field in _swept_fields(config):
-    if field == path or field.startswith(f'{path}.') or path.startswith(f'{field}.'):
+    beneath = field.startswith(f'{path}.') and not isinstance(value, Mapping)  # a block is merged field by field
+    if field == path or beneath or path.startswith(f'{field}.'):
       raise ConfigError(f"{path} cannot be set: the config's sweep sets {field}; change the sweep, --config.sweep=..., instead.")
   if isinstance(value, Mapping):
     if not isinstance(_at(config, path), Mapping):

@@ -234,8 +234,7 @@ def test_one_of_several_blocks_is_addressed_by_its_name():
 
 
 def test_an_override_merges_blocks_and_is_never_lost():
-  still = {**BLOCKS, 'sweep': ()}
-  assert plan.override(still, 'hyper', {'beta': 0.1})['hyper'] == {'decay': 0.5, 'beta': 0.1}
+  assert plan.override(BLOCKS, 'hyper', {'beta': 0.1})['hyper'] == {'decay': 0.5, 'beta': 0.1}
   for path, value in (('hyper.lr', 3.0), ('hyper', {'lr': 3.0})):
     with pytest.raises(ConfigError, match=r"hyper.*the config's sweep sets hyper.lr"):
       plan.override(BLOCKS, path, value)
