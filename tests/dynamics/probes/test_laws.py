@@ -140,7 +140,7 @@ def test_a_probe_keeps_the_structure_of_its_state_or_refuses_in_a_sentence(cases
       assert kinds(after) == first, f'{probe}: in training'
 
 
-@pytest.mark.parametrize('case', OF)
+@pytest.mark.parametrize('case', [pytest.param('floats', marks=pytest.mark.slow), 'linear', 'matrix'])
 def test_which_probes_are_on_and_in_which_order_changes_no_bit(trained, case):
   """Neither of the weights nor of any probe's state, of which, with the weights, a reading is a function."""
   *_, full, _ = trained(case, OF[case])
