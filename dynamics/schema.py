@@ -29,8 +29,8 @@ class Range(NamedTuple):
   def words(self) -> str:
     bounds = {'at least': self.least, 'at most': self.most, 'above': self.above, 'below': self.below}
     exact = lambda bound: f'{bound:,}' if isinstance(bound, int) else f'{bound:g}'
-    told = ' and '.join(f'{word} {exact(bound)}' for word, bound in bounds.items() if bound is not None)
-    return told or 'finite'
+    text = ' and '.join(f'{word} {exact(bound)}' for word, bound in bounds.items() if bound is not None)
+    return text or 'finite'
 
   def holds(self, value) -> bool:
     return (

@@ -57,7 +57,7 @@ def images(
   if not pooled and (train > rows or test > len(unseen[1])):
     raise ValueError(f'{source} has {rows} and {len(unseen[1])} images; train is {train} and test {test}')
 
-  told = {'classes': lambda y: y, 'parity': lambda y: y % 2, 'halves': lambda y: (y >= 5).astype(jnp.int32)}[labels]
+  relabel = {'classes': lambda y: y, 'parity': lambda y: y % 2, 'halves': lambda y: (y >= 5).astype(jnp.int32)}[labels]
 
   def draw(key):
     if pooled:
@@ -71,8 +71,8 @@ def images(
     mean = jnp.mean(data.train.x, axis=0, keepdims=True)
     std = jnp.std(data.train.x - mean)
     ready = lambda x: ((x - mean) / std).reshape((x.shape[0], -1) if flat else x.shape)
-    seen_y = noisy(key, told(data.train.y), CLASSES[labels], label_noise)
-    return Data(Batch(ready(data.train.x), seen_y), Batch(ready(data.test.x), told(data.test.y)))
+    seen_y = noisy(key, relabel(data.train.y), CLASSES[labels], label_noise)
+    return Data(Batch(ready(data.train.x), seen_y), Batch(ready(data.test.x), relabel(data.test.y)))
 
   return Task(draw, outputs=10 if labels == 'classes' else 1)
 
@@ -100,14 +100,14 @@ def _batch(pair) -> Batch:
 
 
 def _find(name: str, folder: pathlib.Path, wanted: tuple[str, ...]) -> list[pathlib.Path]:
-  found = [next((p for p in (folder / w, folder / f'{w}.gz') if p.is_file()), None) for w in wanted]
-  missing = [w for w, p in zip(wanted, found, strict=True) if p is None]
+  paths = [next((p for p in (folder / w, folder / f'{w}.gz') if p.is_file()), None) for w in wanted]
+  missing = [w for w, p in zip(wanted, paths, strict=True) if p is None]
   if missing:
     raise FileNotFoundError(
       f'{name} needs the files {", ".join(wanted)} (plain or .gz) in {folder}, where {", ".join(missing)} '
       f'{"is" if len(missing) == 1 else "are"} missing; the environment variable {FOLDER} names the folder above {name}'
     )
-  return found
+  return paths
 
 
 def _read(path: pathlib.Path) -> bytes:

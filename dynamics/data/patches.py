@@ -46,7 +46,7 @@ def patches(
       return Batch(jnp.stack([weak * sign * u[None], strong * has * sign * v[None], xi], axis=1), sign)
 
     seen = points('train', train, round(fraction * train))
-    told = noisy(key, (seen.y[:, 0] > 0).astype(jnp.int32), 2, label_noise)
-    return Data(seen._replace(y=(2 * told - 1).astype(jnp.float32)[:, None]), points('test', test, 0))
+    noisy_labels = noisy(key, (seen.y[:, 0] > 0).astype(jnp.int32), 2, label_noise)
+    return Data(seen._replace(y=(2 * noisy_labels - 1).astype(jnp.float32)[:, None]), points('test', test, 0))
 
   return Task(draw, outputs=1)

@@ -28,22 +28,22 @@ def factors(
   """
 
   def init(key, leaves, data):
-    found = weights(leaves)
-    shapes = [leaf.shape for leaf in found]
-    if len(found) not in (1, 2) or any(len(s) != 2 for s in shapes) or (len(found) == 2 and shapes[0][1] != shapes[1][0]):
-      told = ', '.join(f'{leaf.name} {leaf.shape}' for leaf in found)
-      raise ValueError(f'factors start one matrix, or two whose product is one; the weights are {told}')
+    matrices = weights(leaves)
+    shapes = [leaf.shape for leaf in matrices]
+    if len(matrices) not in (1, 2) or any(len(s) != 2 for s in shapes) or (len(matrices) == 2 and shapes[0][1] != shapes[1][0]):
+      text = ', '.join(f'{leaf.name} {leaf.shape}' for leaf in matrices)
+      raise ValueError(f'factors start one matrix, or two whose product is one; the weights are {text}')
 
     def draw(leaf):
-      first = leaf.name == found[0].name
+      first = leaf.name == matrices[0].name
       inner, outer = leaf.shape[::-1] if first else leaf.shape
       size = jnp.asarray(init_scale, jnp.float32)
       if not first:
         size = size * jnp.asarray(right_scale, jnp.float32)
-      kept = jnp.arange(inner, dtype=jnp.float32) < jnp.asarray(factor_rank, jnp.float32)
-      kept = kept[None] if first else kept[:, None]
+      is_drawn = jnp.arange(inner, dtype=jnp.float32) < jnp.asarray(factor_rank, jnp.float32)
+      is_drawn = is_drawn[None] if first else is_drawn[:, None]
       drawn = jax.random.normal(trees.named_key(key, leaf.name), leaf.shape, leaf.dtype)
-      return jnp.where(kept, drawn * (size * outer**-0.5).astype(leaf.dtype), 0)
+      return jnp.where(is_drawn, drawn * (size * outer**-0.5).astype(leaf.dtype), 0)
 
     return map_leaves(draw, leaves)
 

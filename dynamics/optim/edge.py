@@ -14,17 +14,17 @@ from dynamics.types import Array
 
 class Edge(NamedTuple):
   count: Array  # () int32, steps
-  largest: Array  # () the eigenvalue in use, in the loss's unit over a parameter squared; 0 before the first one was found
+  largest: Array  # () the eigenvalue in use, in the loss's unit over a parameter squared; 0 before the first reading
 
 
 def edge(*, every: int = 10, lanczos: int = 10, hold: float = 0.9, ridge=0.0) -> optax.GradientTransformationExtraArgs:
   """u -> (2 / lambda) u: the step beyond which gradient descent grows along the sharpest direction of a quadratic.
 
-  At steps 0, every, 2 every, ... lambda is max(found, hold lambda): it rises at once and falls slowly, because one batch that
-  happens to be flat says little about the next. found is the largest Ritz value of `lanczos` products of H + ridge with a
-  vector, from the updates that come in: exact where these have parts in no more eigenspaces than that, else below the largest
-  eigenvalue. Where found is not positive (no curvature, only negative one, zero updates) or not finite, lambda stays as it is;
-  until the first that is, updates are zero. NaN in the updates passes.
+  At steps 0, every, 2 every, ... lambda becomes max(ritz, hold lambda): it rises at once and falls slowly, because one flat
+  batch says little about the next. ritz is the largest Ritz value of H + ridge after `lanczos` products, started from the
+  incoming updates: exact if these lie in no more eigenspaces than that, else below the largest eigenvalue. If ritz is not
+  positive (no curvature, only negative curvature, zero updates) or not finite, lambda stays as it is; until it is positive for
+  the first time, updates are zero. NaN in the updates passes.
 
   `update` needs the argument `hessian`, params -> (v -> H v), which `train.advance` hands over: that of the loss of the current
   batch, a mean over all devices that share it. `ridge`, which may be traced, is the curvature of a weight decay.
@@ -46,9 +46,9 @@ def edge(*, every: int = 10, lanczos: int = 10, hold: float = 0.9, ridge=0.0) ->
       product = lambda v: shape.ravel(matvec(shape.unravel(v))) + jnp.asarray(ridge, v.dtype) * v
       with jax.default_matmul_precision('float32'):
         alphas, betas, _, _ = tridiagonal(product, shape.ravel(updates), min(lanczos, trees.size(params)))
-      found = gauss(alphas, betas)[0][-1]
-      held = jnp.maximum(found, jnp.asarray(hold, found.dtype) * state.largest)
-      return jnp.where(jnp.isfinite(found) & (found > 0), held, state.largest)
+      ritz = gauss(alphas, betas)[0][-1]
+      held = jnp.maximum(ritz, jnp.asarray(hold, ritz.dtype) * state.largest)
+      return jnp.where(jnp.isfinite(ritz) & (ritz > 0), held, state.largest)
 
     largest = jax.lax.cond(state.count % every == 0, look, lambda operands: state.largest, (params, updates))
     rate = jnp.where(largest > 0, 2 / jnp.where(largest > 0, largest, 1), 0)
