@@ -19,7 +19,7 @@ def get_config():
       'data.inputs': INPUTS,
       'steps': STEPS,
       'schedule': dict(log_points=48),
-      'probes': dict(performance=dict(), spectrum=dict(schedule=once(STEPS))),
+      'probes': dict(performance=dict(), input_spectrum=dict(schedule=once(STEPS))),
       'sweep': (('data.train', TRAIN),),
     },
   )

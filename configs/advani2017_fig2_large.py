@@ -20,7 +20,7 @@ def get_config():
       'steps': STEPS,
       'seeds': SEEDS[:15],
       'schedule': dict(log_points=24),
-      'probes': dict(performance=dict(), spectrum=dict(schedule=once(STEPS))),
+      'probes': dict(performance=dict(), input_spectrum=dict(schedule=once(STEPS))),
       'sweep': (('data.train', TRAIN),),
     },
   )

@@ -305,7 +305,7 @@ def events(
   readings_at, changes_at = due(study.schedule, study.steps), due(study.interventions, study.steps)
   members = parallel.place(members, programs.grid, split=True)
   data = programs.data(members)
-  clock = _Clock()
+  watch = _Stopwatch()
   if resume is None:
     step, (state, frozen) = 0, programs.start(members, data)
   else:
@@ -313,7 +313,7 @@ def events(
   begun = step + (resume is not None)  # the first step whose interventions are still to come
   unread = begun - (resume is not None and reread)  # and whose readings are
   jax.block_until_ready((data, state))
-  seconds = {'start': clock.lap()}
+  seconds = {'start': watch.lap()}
   length = 1  # steps a stretch, doubled or halved towards `stretch` seconds
   for target in sorted({t for t in (*readings_at, *changes_at, *stops) if unread <= t <= end} | {end}):
     while True:
@@ -322,23 +322,23 @@ def events(
         step = last = target
       if last > step:
         state = jax.block_until_ready(programs.advance(state, frozen, members, data, step, last))
-        seconds['train'] = clock.lap()
+        seconds['train'] = watch.lap()
         if last - step == length or seconds['train'] > stretch:
           factor = 0.5 if seconds['train'] > stretch else 2 if seconds['train'] < stretch / 2 else 1
           length = max(1, int(length * factor))
         step = last
       for name in changes_at.get(step, ()) if step >= begun else ():
         state = jax.block_until_ready(programs.intervene[name](state, frozen, members, data, step))
-        seconds[name] = clock.lap()
+        seconds[name] = watch.lap()
       readings = {}
       for name in readings_at.get(step, ()) if step >= unread else ():
         reading, probe = programs.measure[name](state, frozen, members, data, step)
         state = state._replace(probes={**state.probes, name: probe})
         readings[name] = jax.tree.map(np.asarray, reading)  # cheaper than device_get for a few small leaves
-        seconds[name] = clock.lap()
+        seconds[name] = watch.lap()
       yield Event(step, state, readings, seconds, frozen)
       seconds = {}
-      clock.lap()
+      watch.lap()
       if step >= target:
         break
 
@@ -385,7 +385,7 @@ def run(
   return Result(tables, event.state, event.frozen)
 
 
-class _Clock:
+class _Stopwatch:
   """Seconds between laps."""
 
   def __init__(self):

@@ -44,7 +44,7 @@ def test_error(loss: np.ndarray) -> np.ndarray:
 def sampled(get: Get, config: str, train: int) -> list[Spectrum]:
   """One spectrum a seed, of x^T x with features of variance 1/N, from eigenvalues of x^T x / P with variance 1."""
   inputs = INPUTS[config]
-  values = at(select(get(config, 'spectrum'), data__train=train), 'eigenvalue', step=0)
+  values = at(select(get(config, 'input_spectrum'), data__train=train), 'eigenvalue', step=0)
   return [Spectrum(v * train / inputs, np.full(len(v), 1 / inputs)) for v in values[:, : min(train, inputs)]]
 
 

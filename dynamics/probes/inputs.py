@@ -12,7 +12,7 @@ from dynamics.types import Probe
 
 
 @component(needs=('features',))
-def spectrum() -> Probe:
+def input_spectrum() -> Probe:
   """The eigenvalues of the training inputs' second moment: the rates at which a linear model learns.
 
   Reading:

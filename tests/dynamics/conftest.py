@@ -50,7 +50,7 @@ def case(name: str) -> Case:
 
 
 MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
-REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'spectrum')
+REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'input_spectrum')
 MATRICES = ('recovery',)  # on matrix sensing alone
 # Tangent kernels and Hessians of a transformer take longer to compile than all else, and are tested by themselves.
 CURVATURE = ('batch_curvature', 'dense_spectrum', 'hessian_spectrum', 'sharpness')

@@ -75,7 +75,7 @@ def test_spectrum_and_null_space_against_numpy(reading, n):
   w0, w = layers(d, 3, 1), layers(d, 3, 1)
   batch = Batch(cast(x), jnp.zeros((n, 1)))
   eigenvalues = np.sort(np.linalg.eigvalsh(x.T @ x / n))[::-1][: min(n, d)]
-  np.testing.assert_allclose(reading(probes.spectrum(), w, batch)['eigenvalue'], eigenvalues, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(reading(probes.input_spectrum(), w, batch)['eigenvalue'], eigenvalues, rtol=1e-4, atol=1e-6)
   out = reading(probes.null_space(), w, batch, w0)
   null = np.eye(d) - np.linalg.pinv(x, rcond=1e-6) @ x
   kernel, kernel0 = (p['input']['kernel'] for p in (w, w0))
@@ -84,7 +84,7 @@ def test_spectrum_and_null_space_against_numpy(reading, n):
   np.testing.assert_allclose(out['size'], np.linalg.norm(null @ kernel0), rtol=1e-4)
 
 
-@pytest.mark.parametrize('probe', ['modes', 'null_space', 'spectrum'])
+@pytest.mark.parametrize('probe', ['modes', 'null_space', 'input_spectrum'])
 def test_tokens_and_trees_are_refused_at_the_start(probing, probe):
   tree = Batch({'left': jnp.ones((3, 2)), 'right': jnp.ones((3, 2))}, TOKENS.y)
   for batch, word in ((TOKENS, 'tokens'), (tree, 'a tree of 2 arrays')):

@@ -336,7 +336,7 @@ def test_weights_against_singular_values_and_entry_by_entry(probing, wide):
   w, w0 = ({'a': rng.normal(size=(5, 3)), 'b': rng.normal(size=4), 'c': rng.normal(size=(2, 3, 4))} for _ in range(2))
   w0['b'][:2] = 0
   view = probing.view(lambda v, x: x, w, initial=w0)
-  (out,) = probing.read(probes.weights(), view)
+  (out,) = probing.read(probes.weight_matrices(), view)
   flips = {name: [a * b < 0 for a, b in zip(w[name].ravel(), w0[name].ravel(), strict=True)] for name in w}
   close(out['flipped'], np.mean(np.concatenate(list(flips.values()))), rtol=1e-6)
   for name in w:
@@ -348,7 +348,7 @@ def test_weights_against_singular_values_and_entry_by_entry(probing, wide):
       close(out[f'{prefix}spectral_of'][name], values[0])
       close(out[f'{prefix}rank_of'][name], entropy_rank(values**2))
       close(out[f'{prefix}stable_rank_of'][name], np.sum(values**2) / values[0] ** 2)
-  assert set(probing.read(probes.weights(spectra=False), view)[0]) == {'flipped', 'flipped_of'}
+  assert set(probing.read(probes.weight_matrices(spectra=False), view)[0]) == {'flipped', 'flipped_of'}
 
 
 def test_predictions_are_the_outputs_on_the_first_test_examples(probing, scene, wide):
@@ -359,7 +359,7 @@ def test_predictions_are_the_outputs_on_the_first_test_examples(probing, scene, 
 
 # ---- what cannot be read ----------------------------------------------------------------------------------------
 
-MAKERS = ('kernel', 'kernel_regression', 'linearisation', 'representation', 'activity', 'neural_collapse', 'weights')
+MAKERS = ('kernel', 'kernel_regression', 'linearisation', 'representation', 'activity', 'neural_collapse', 'weight_matrices')
 
 
 @pytest.mark.parametrize('maker', MAKERS)

@@ -9,7 +9,7 @@ from dynamics.types import Array, Probe, stateless
 
 
 @component()
-def weights(*, spectra: bool = True) -> Probe:
+def weight_matrices(*, spectra: bool = True) -> Probe:
   """Signs that have flipped since step 0, and the spectra of weight matrices W and of their change W - W0.
 
   W is each array with two or more axes, taken as a matrix of all axes but the last by the last. All but flipped are read with
