@@ -58,10 +58,13 @@ def synthetic(config, probe):
 
 
 def figures():
-  return [(paper, figure) for paper in PAPERS for figure in importlib.import_module(f'paper_figures.{paper}').FIGURES]
+  """The first of each paper, and in the slow tier all others; the claims of all papers are read in any case."""
+  marks = lambda number: [pytest.mark.slow] if number else []
+  every = {paper: importlib.import_module(f'paper_figures.{paper}').FIGURES for paper in PAPERS}
+  return [pytest.param(p, f, marks=marks(n), id=f.name) for p, those in every.items() for n, f in enumerate(those)]
 
 
-@pytest.mark.parametrize(('paper', 'figure'), figures(), ids=lambda x: getattr(x, 'name', x))
+@pytest.mark.parametrize(('paper', 'figure'), figures())
 def test_every_figure_draws_from_a_synthetic_table_and_says_what_it_shows(paper, figure, tmp_path):
   drawn = []
 

@@ -44,7 +44,8 @@ def network(name):
   return apply, params, Batch(x, y), hessian
 
 
-@pytest.mark.parametrize('name', ['mlp', pytest.param('transformer', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['mlp', 'transformer'])
 def test_extreme_eigenvalues_of_networks_in_float32(name):
   apply, params, batch, hessian = network(name)
   true = np.linalg.eigvalsh(hessian)

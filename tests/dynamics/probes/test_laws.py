@@ -20,6 +20,7 @@ CURVATURE = ('batch_curvature', 'dense_spectrum', 'hessian_spectrum', 'sharpness
 # Where the numbers of a probe are compared: Hessians on the smallest network, because they take longest to compile.
 HOME = {probe: 'linear' if probe in CURVATURE else 'matrix' if probe == 'recovery' else 'floats' for probe in PROBES}
 OF = {case: tuple(probe for probe in PROBES if HOME[probe] == case) for case in ('floats', 'linear', 'matrix')}
+QUICK = (pytest.param('floats', marks=pytest.mark.slow), 'linear', 'matrix')  # twenty-odd programs take long to compile
 REFUSED = {
   'floats': ('recovery',),
   'linear': ('neural_collapse', 'recovery'),
@@ -98,7 +99,7 @@ def measured(trained):
   return run
 
 
-@pytest.mark.parametrize('case', OF)
+@pytest.mark.parametrize('case', QUICK)
 def test_vmap_is_map_and_shapes_are_known_before(trained, measured, case):
   """`map` runs the compiled program of one member, so it stands for jit."""
   study, members, data, state, frozen = trained(case, OF[case])
@@ -140,7 +141,7 @@ def test_a_probe_keeps_the_structure_of_its_state_or_refuses_in_a_sentence(cases
       assert kinds(after) == first, f'{probe}: in training'
 
 
-@pytest.mark.parametrize('case', [pytest.param('floats', marks=pytest.mark.slow), 'linear', 'matrix'])
+@pytest.mark.parametrize('case', QUICK)
 def test_which_probes_are_on_and_in_which_order_changes_no_bit(trained, case):
   """Neither of the weights nor of any probe's state, of which, with the weights, a reading is a function."""
   *_, full, _ = trained(case, OF[case])

@@ -45,8 +45,15 @@ def moved(start, size=0.1):
   return {**start, 'params': jax.tree.map(step, start['params'])}
 
 
-@pytest.mark.parametrize('alpha', [None, 3.0])
-@pytest.mark.parametrize('parametrization', [None, transforms.ntk()], ids=['plain', 'ntk'])
+@pytest.mark.parametrize(
+  ('parametrization', 'alpha'),
+  [
+    pytest.param(None, None, id='plain'),
+    pytest.param(transforms.ntk(), 3.0, id='ntk scaled'),
+    pytest.param(None, 3.0, id='scaled', marks=pytest.mark.slow),
+    pytest.param(transforms.ntk(), None, id='ntk', marks=pytest.mark.slow),
+  ],
+)
 @pytest.mark.parametrize('module', MODULES)
 def test_the_outputs_are_those_of_the_network_its_change_or_its_tangent(module, parametrization, alpha):
   """The tangent by a dense Jacobian, flattened."""

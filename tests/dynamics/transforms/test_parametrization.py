@@ -136,7 +136,7 @@ def test_stated_roles_reach_the_learning_rates():
 # ---- width ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('family', ['sgd', 'adam'])
+@pytest.mark.parametrize('family', ['sgd', pytest.param('adam', marks=pytest.mark.slow)])
 def test_under_mup_the_first_step_changes_the_outputs_by_as_much_at_every_width(family):
   """The coordinate check of 2203.03466, as a test; `standard` is the control, in which the change grows with width."""
   x = jax.random.normal(jax.random.key(1), (16, 8))
