@@ -39,9 +39,9 @@ def subspace(*, most: Range(int, least=1), kind: Kind = 'hadamard', dimension: T
   w0 is the model's own start. P (D, most) is random, each member's from its own key, and its columns have norm 1 and are near
   orthogonal: |theta| is |w - w0| up to a factor within about 1 +- sqrt(d / D).
 
-  The trained tree is {'coordinates': (most,)}, so optimizers and the probes of parameters (`distance`, `norms`, `weight_matrices`) see
-  theta alone, and ratios to the start are NaN. Probes that apply the model see the network; kernels are those of the
-  coordinates. variables['frozen']['subspace'] holds w0 and P.
+  The trained tree is {'coordinates': (most,)}, so optimizers and the probes of parameters (`distance`, `norms`,
+  `weight_matrices`) see theta alone, and ratios to the start are NaN. Probes that apply the model see the network; kernels are
+  those of the coordinates. variables['frozen']['subspace'] holds w0 and P.
 
   Args:
     most: the number of columns of P.
