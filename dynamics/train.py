@@ -84,7 +84,7 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Frozen, Members, 
       batch = parallel.shard(batch, shards) if shards > 1 else batch
       key = jax.random.fold_in(noise, t)
       key = jax.random.fold_in(key, jax.lax.axis_index(parallel.DATA)) if shards > 1 else key
-      variables = _joined(state, frozen)
+      variables = frozen.joined(state.variables)
 
       def loss(params):
         return problem.objective({**variables, 'params': params}, batch, key)
@@ -155,15 +155,12 @@ def _check_names(field: str, names: Iterable[str], known: Mapping) -> None:
       raise ValueError(f'study.{field} names {name!r}; there are {", ".join(known) or "none"}')
 
 
-def _joined(state: State, frozen: Frozen) -> Variables:
-  return {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
-
-
 def _view(problem: Problem, state: State, frozen: Frozen, data: Data, step: Array) -> View:
   rate = problem.optimizer.learning_rate
-  initial = {**frozen.initial, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
   known = None if rate is None else rate(step)
-  return View(step, _joined(state, frozen), initial, state.opt_state, state.stopped, known, data, problem)
+  return View(
+    step, frozen.joined(state.variables), frozen.joined(frozen.initial), state.opt_state, state.stopped, known, data, problem
+  )
 
 
 def _stopped(problem: Problem, t: Array, value: Array, before: State, after: State) -> State:

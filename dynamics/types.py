@@ -123,6 +123,10 @@ class Frozen(NamedTuple):
   initial: Variables  # all collections at step 0
   drawn: Mapping[str, Tree]  # by transforms
 
+  def joined(self, variables: Variables) -> Variables:
+    """The collections that change with the two that do not: variables as a model is applied to them."""
+    return {**variables, 'initial': self.initial['params'], 'frozen': self.drawn}
+
 
 class Intervention(NamedTuple):
   """A change of the state at the times of a schedule: a program of its own, outside of the training loop.

@@ -4,13 +4,13 @@ import contextlib
 import itertools
 import pickle
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import train
+from dynamics import network, train
 from dynamics.components import NEEDS
 from dynamics.leaves import weights
 from dynamics.plan import Cell
@@ -54,8 +54,7 @@ def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data
     problem, data = study.problem(member.hyper, member.source), data._replace(source=member.source)
     batch = problem.batch(member.keys, data, jnp.int32(0))
     share = jax.tree.map(lambda x: x[: x.shape[0] // cell.config['data_parallel']], batch)
-    variables = {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
-    return problem.objective(variables, share, member.keys)
+    return problem.objective(frozen.joined(state.variables), share, member.keys)
 
   value, _ = jax.eval_shape(loss, state, frozen, member, data)
   if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
@@ -101,30 +100,38 @@ def _check_batch(cell: Cell, problem: Problem, data: Data) -> None:
 
 def _check_needs(cell: Cell, problem: Problem, data: Data) -> None:
   """What components need of the others, against what there is."""
-  there, table = _facts(cell, problem, data), families()
+  meets, table = _facts(cell, problem, data), families()
   for where, part in parts_of({**cell.config, 'probes': cell.probes}).items():
-    missing = [need for need in part.maker.needs if not there[need]]
+    missing = [need for need in part.maker.needs if not meets[need]()]
     if missing:
       block = where.partition('.')[0]
-      fitting = [name for name, maker in table[block].items() if all(there[need] for need in maker.needs)]
+      fitting = [name for name, maker in table[block].items() if all(meets[need]() for need in maker.needs)]
       instead = f': take {", ".join(fitting)}' if where == block and fitting else ''
-      raise ConfigError(f'{where} {part.maker.__name__!r} needs {NEEDS[missing[0]]}, which this run does not have{instead}.')
+      what = f'{where} {part.maker.__name__!r}' if where == block else where
+      raise ConfigError(f'{what} needs {NEEDS[missing[0]]}, which this run does not have{instead}.')
 
 
-def _facts(cell: Cell, problem: Problem, data: Data) -> Mapping[str, bool]:
-  """Which needs this run meets."""
-  inputs = [x.dtype for x in jax.tree.leaves(data.train.x)]
-  kinds = lambda dtypes, kind: all(jnp.issubdtype(dtype, kind) for dtype in dtypes)
-  layers = weights(problem.model.leaves())
-  pairs = list(itertools.pairwise(layers))
+def _facts(cell: Cell, problem: Problem, data: Data) -> Mapping[str, Callable[[], bool]]:
+  """need -> whether this run meets it."""
+  kinds = lambda tree, kind: all(jnp.issubdtype(x.dtype, kind) for x in jax.tree.leaves(tree))
+
+  def chain():
+    pairs = itertools.pairwise(weights(problem.model.leaves()))
+    return all(len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0] for a, b in pairs)
+
+  def hidden_layers():
+    key, known = jax.eval_shape(lambda: train.seed_key(0)), data._replace(source=source_shapes(cell))
+    features = lambda key, data: problem.model.forward(network.begun(problem.model.init(key, data)), data.train.x)[1].features
+    return bool(jax.eval_shape(features, key, known))
+
   return {
-    'labels': kinds([data.train.y.dtype], jnp.integer),
-    'float_targets': kinds([data.train.y.dtype], jnp.floating),
-    'tokens': kinds(inputs, jnp.integer),
-    'features': kinds(inputs, jnp.floating),
-    'chain': all(len(a.shape) == len(b.shape) == 2 and a.shape[1] == b.shape[0] for a, b in pairs),
-    'hidden_layers': True,  # a probe that finds none says so when it is traced
-    'source': cell.source is not None,
+    'labels': lambda: kinds(data.train.y, jnp.integer),
+    'float_targets': lambda: kinds(data.train.y, jnp.floating),
+    'tokens': lambda: kinds(data.train.x, jnp.integer),
+    'features': lambda: kinds(data.train.x, jnp.floating),
+    'chain': chain,
+    'hidden_layers': hidden_layers,
+    'source': lambda: cell.source is not None,
   }
 
 
@@ -147,7 +154,7 @@ def source_shapes(cell: Cell):
   if cell.source is None:
     return None
   state, frozen = _start_shapes(cell.source.cell)
-  return {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
+  return frozen.joined(state.variables)
 
 
 def _start_shapes(cell: Cell) -> tuple[State, Frozen]:

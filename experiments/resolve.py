@@ -16,7 +16,7 @@ from dynamics import (
   stopping,
   study,
   train,
-  transforms,  # fmt: skip
+  transforms,
 )
 from dynamics.components import Part, hyper_signature, readers
 from dynamics.data.sampling import sampler

@@ -19,7 +19,7 @@ def variables(cell: Cell, out: pathlib.Path) -> Variables | None:
   if cell.source is None:
     return None
   state, frozen = _read(cell, out)
-  return {**state.variables, 'initial': frozen.initial['params'], 'frozen': frozen.drawn}
+  return frozen.joined(state.variables)
 
 
 def state(cell: Cell, out: pathlib.Path, like: State) -> tuple[int, State, Frozen]:

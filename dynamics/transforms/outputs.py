@@ -1,26 +1,24 @@
 """What is trained in place of the network itself: a multiple of it, its change since the start, its tangent model."""
 
+from collections.abc import Callable
+
 import jax
 
 from dynamics import trees
 from dynamics.components import component
 from dynamics.schema import Traced
+from dynamics.types import Model
 
 
 @component()
 def scaled(*, alpha: Traced(above=0.0) = 1.0):
   """alpha f(w): the outputs are multiplied. Source: 1812.07956 (lazy training)."""
 
-  def transform(model):
-    _once(model, 'scaled')
+  def forward(model, variables, x, **mode):
+    outputs, trace = model.forward(variables, x, **mode)
+    return outputs * jax.numpy.asarray(alpha, outputs.dtype), trace
 
-    def forward(variables, x, **mode):
-      outputs, trace = model.forward(variables, x, **mode)
-      return outputs * jax.numpy.asarray(alpha, outputs.dtype), trace
-
-    return model._replace(forward=forward, transforms=(*model.transforms, 'scaled'))
-
-  return transform
+  return _of_outputs('scaled', forward)
 
 
 @component()
@@ -30,17 +28,12 @@ def centred():
   Source: 1812.07956.
   """
 
-  def transform(model):
-    _once(model, 'centred')
+  def forward(model, variables, x, **mode):
+    outputs, trace = model.forward(variables, x, **mode)
+    start, _ = model.forward({**variables, 'params': variables['initial']}, x, **mode)
+    return outputs - start, trace
 
-    def forward(variables, x, **mode):
-      outputs, trace = model.forward(variables, x, **mode)
-      start, _ = model.forward({**variables, 'params': variables['initial']}, x, **mode)
-      return outputs - start, trace
-
-    return model._replace(forward=forward, transforms=(*model.transforms, 'centred'))
-
-  return transform
+  return _of_outputs('centred', forward)
 
 
 @component()
@@ -50,20 +43,26 @@ def linearised():
   Source: 1902.06720.
   """
 
+  def forward(model, variables, x, **mode):
+    start = variables['initial']
+    at = lambda params: model.forward({**variables, 'params': params}, x, **mode)
+    outputs, change, trace = jax.jvp(at, (start,), (trees.subtract(variables['params'], start),), has_aux=True)
+    return outputs + change, trace
+
+  return _of_outputs('linearised', forward)
+
+
+def _of_outputs(name: str, forward: Callable) -> Callable[[Model], Model]:
+  """The transform that puts forward(model, variables, x, **mode) in the place of the model's own.
+
+  Raises:
+    ValueError: in the transform: a model to which it has been applied already.
+  """
+
   def transform(model):
-    _once(model, 'linearised')
-
-    def forward(variables, x, **mode):
-      start = variables['initial']
-      at = lambda params: model.forward({**variables, 'params': params}, x, **mode)
-      outputs, change, trace = jax.jvp(at, (start,), (trees.subtract(variables['params'], start),), has_aux=True)
-      return outputs + change, trace
-
-    return model._replace(forward=forward, transforms=(*model.transforms, 'linearised'))
+    if name in model.transforms:
+      raise ValueError(f'transforms has {name} twice, which says nothing more than once: leave one out')
+    changed = lambda variables, x, **mode: forward(model, variables, x, **mode)
+    return model._replace(forward=changed, transforms=(*model.transforms, name))
 
   return transform
-
-
-def _once(model, name: str) -> None:
-  if name in model.transforms:
-    raise ValueError(f'transforms has {name} twice, which says nothing more than once: leave one out')

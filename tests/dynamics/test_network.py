@@ -1,5 +1,6 @@
 """Any flax module as a model: its own initialisers, collections beside its parameters, features, inputs in a tree."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def test_batch_statistics_move_in_training_only_and_are_used_in_evaluation(cases
   running, mean = often.state.variables['batch_stats']['BatchNorm_0'], np.asarray(X, np.float64).mean(0)
   np.testing.assert_allclose(running['mean'][0], mean * 7 / 8, rtol=1e-5)
   np.testing.assert_allclose(running['var'][0], 1 / 8 + np.asarray(X, np.float64).var(0) * 7 / 8, rtol=1e-5)
-  jax.tree.map(np.testing.assert_array_equal, often.state.variables, rare.state.variables)
+  chex.assert_trees_all_equal(often.state.variables, rare.state.variables)
   # Evaluation uses the running statistics: one row's output does not depend on the others.
   variables = jax.tree.map(lambda v: v[0], often.state.variables)
   np.testing.assert_allclose(model.apply(variables, X[:1]), model.apply(variables, X)[:1], atol=1e-6)

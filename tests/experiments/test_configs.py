@@ -57,7 +57,9 @@ def tiny_model(block):
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_traces(path):
   """The last cell, which has the last value of each static field; `make test-slow` traces and trains them all."""
-  check_cell(shrunk(path)[-1])
+  study, shapes = check_cell(shrunk(path)[-1])
+  assert shapes.readings.keys() == study.schedule.keys()
+  assert all(jax.tree.leaves(reading) for reading in shapes.readings.values())
 
 
 @pytest.mark.slow

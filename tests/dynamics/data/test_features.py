@@ -1,5 +1,6 @@
 """Constraints, patches and shuffled pixels, each against its definition."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,8 +48,8 @@ def test_shuffled_pixels_are_those_of_the_images_in_one_order(flat):
   kept = data.shuffled(pixels='kept', **sizes).draw(KEY)
   mixed, again = (data.shuffled(**sizes).draw(KEY) for _ in range(2))
   other = data.shuffled(**sizes).draw(jax.random.key(4, impl='threefry2x32'))
-  jax.tree.map(np.testing.assert_array_equal, kept, plain)
-  jax.tree.map(np.testing.assert_array_equal, mixed, again)
+  chex.assert_trees_all_equal(kept, plain)
+  chex.assert_trees_all_equal(mixed, again)
   table = lambda d: np.concatenate([np.asarray(part.x).reshape(len(part.x), -1) for part in (d.train, d.test)])
   before, after = table(plain), table(mixed)
   assert mixed.train.x.shape == plain.train.x.shape

@@ -1,5 +1,6 @@
 """What every task obeys, whatever it is about: shapes, dtypes, and data that are a function of the key."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +60,7 @@ def test_every_task(maker, fields, shape, classes, rows):
     else:
       assert (y.shape, y.dtype) == ((rows[part], task.outputs), jnp.float32)
   assert drawn.source is None
-  jax.tree.map(np.testing.assert_array_equal, drawn, again)
+  chex.assert_trees_all_equal(drawn, again)
   changed = [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(drawn), jax.tree.leaves(other), strict=True)]
   assert any(changed) != (maker.__name__ in CONSTANT)
   assert noise or not classes or fields.get('target') == 'label'

@@ -1,5 +1,6 @@
 """Changes of the state at the times of a schedule: when they run, on whom, and that a run resumes around them."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,7 +78,7 @@ def test_a_run_resumes_around_interventions_to_the_bit(run):
   study, members, programs, events = run
   for event in events:
     *_, last = train.events(study, members, programs, resume=(event.step, event.state, event.frozen))
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(last.state), events[-1].state)
+    chex.assert_trees_all_equal(jax.device_get(last.state), events[-1].state)
 
 
 def test_keys_differ_between_times(run):

@@ -1,5 +1,6 @@
 """Networks: shapes, counts, and properties shown through gradients."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +26,7 @@ def test_an_mlp_on_tokens_is_the_mlp_on_sums_of_one_hot_vectors():
   cost = lambda params, x: jnp.sum(jnp.sin(module.apply({'params': params}, x)))
   np.testing.assert_allclose(module.apply({'params': params}, TOKENS), module.apply({'params': params}, onehot), atol=1e-6)
   a, b = jax.grad(cost)(params, TOKENS), jax.grad(cost)(params, onehot)
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a, b)
+  chex.assert_trees_all_close(a, b, rtol=1e-7, atol=1e-6)
 
 
 FLOATS = jnp.zeros((3, 4), jnp.float32)

@@ -1,5 +1,6 @@
 """Objectives against numpy in float64: what counts, what does not, and what is random."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -219,7 +220,7 @@ def test_a_network_with_dropout_trains_by_member_and_step_and_resumes_to_the_bit
   assert (np.asarray(again.variables['params']['Dense_1']['kernel']) != kernels[1]).any()
   for event in (events[0], events[3]):
     *_, last = train.events(study, members, programs, resume=(event.step, event.state, event.frozen))
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(last.state), events[-1].state)
+    chex.assert_trees_all_equal(jax.device_get(last.state), events[-1].state)
   for m in range(2):  # readings are those of the whole network
     end = jax.tree.map(lambda v, m=m: jnp.asarray(v[m]), events[-1].state.variables)
     expected = np.mean(LOSS(Dropped().apply(end, DATA.train.x, train=False), DATA.train.y))

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -167,4 +168,4 @@ def test_layouts_and_devices_agree_and_a_run_goes_on_to_the_bit():
   np.testing.assert_array_equal(edge_of(whole).count, [7, 7])
   for other, _ in (after(7, 'vmap'), after(7, shards=2)):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5), whole, other)
-  jax.tree.map(np.testing.assert_array_equal, whole, after(7, resume=(4, *after(4)))[0])
+  chex.assert_trees_all_equal(whole, after(7, resume=(4, *after(4)))[0])

@@ -1,5 +1,6 @@
 """Traced scalars against optax with python numbers, and our own transformations against their formulas."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ def walk(optimizer, params=W, grads=G):
 
 
 def close(a, b, **tolerance):
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **(tolerance or {'rtol': 2e-6, 'atol': 1e-6})), a, b)
+  chex.assert_trees_all_close(a, b, **(tolerance or {'rtol': 2e-6, 'atol': 1e-6}))
 
 
 @pytest.mark.parametrize(('maker', 'reference', 'scalars'), ROWS)

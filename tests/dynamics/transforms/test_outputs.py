@@ -2,6 +2,7 @@
 
 import itertools
 
+import chex
 import flax.linen as nn
 import jax
 import jax.flatten_util
@@ -79,7 +80,7 @@ def test_the_outputs_are_those_of_the_network_its_change_or_its_tangent(module, 
 def test_a_scale_multiplies_the_outputs_and_is_no_parameter():
   plain, scaled = model_of('mlp'), model_of('mlp', transforms.scaled(alpha=3.0))
   variables = plain.init(KEY, None)
-  jax.tree.map(np.testing.assert_array_equal, scaled.init(KEY, None), variables)
+  chex.assert_trees_all_equal(scaled.init(KEY, None), variables)
   np.testing.assert_allclose(scaled.apply(variables, X), 3 * plain.apply(variables, X), rtol=1e-6)
   assert scaled.forward(variables, X, train=True)[1].mutated == {}
 

@@ -2,6 +2,7 @@
 
 import typing
 
+import chex
 import flax.linen as nn
 import jax
 import jax.flatten_util
@@ -70,7 +71,7 @@ def test_the_sparse_projection_is_its_dense_matrix(size, most):
   assert (count - 1) ** 2 < size <= count**2
   for i in range(3):
     one = made.draw(keys[i])
-    jax.tree.map(np.testing.assert_array_equal, one, jax.tree.map(lambda v, i=i: v[i], stored))
+    chex.assert_trees_all_equal(one, jax.tree.map(lambda v, i=i: v[i], stored))
     p = np.zeros((size, most))
     np.add.at(p, (np.asarray(one['rows']), np.arange(most)[:, None]), np.asarray(one['signs'], np.float64) / count**0.5)
     np.testing.assert_allclose(np.linalg.norm(p, axis=0), 1, rtol=1e-12)
@@ -149,7 +150,7 @@ def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_ha
 def test_training_starts_at_the_model_s_own_start(kind):
   base = model_of()
   start, plain = start_of(within(12, kind)(base)), jax.jit(base.init)(KEY, DATA)
-  jax.tree.map(np.testing.assert_array_equal, start['frozen']['subspace']['origin'], plain['params'])
+  chex.assert_trees_all_equal(start['frozen']['subspace']['origin'], plain['params'])
   np.testing.assert_array_equal(start['params']['coordinates'], np.zeros(12))
 
 
@@ -180,7 +181,7 @@ def test_a_kernel_in_a_subspace_is_that_of_its_coordinates():
 def test_a_start_that_looks_at_the_data_is_the_origin():
   linear = model_of(module=models.linear(3, widths=(4,)), init=inits.aligned())
   start, expected = start_of(within(5)(linear)), jax.jit(linear.init)(KEY, DATA)
-  jax.tree.map(np.testing.assert_array_equal, start['frozen']['subspace']['origin'], expected['params'])
+  chex.assert_trees_all_equal(start['frozen']['subspace']['origin'], expected['params'])
   other = DATA._replace(train=Batch(X[::-1] + 1, Y))
   moved = jax.jit(linear.init)(KEY, other)['params']['input']['kernel']
   assert not np.allclose(moved, expected['params']['input']['kernel'])
