@@ -52,5 +52,5 @@ def _row(members: int, seed: int, steps: int, points: int) -> tuple:
   finally:
     monitoring.unregister_event_duration_listener(hear)
   times = len({t for times in study.schedule.values() for t in times})
-  own = seen['jit(of_member)']  # the name of every function of one member in dynamics.train
-  return members, seed, steps, times, own, seen.total() - own, f'{sum(seconds):.1f}'
+  of_members = seen['jit(of_member)']  # the name of every function of one member in dynamics.train
+  return members, seed, steps, times, of_members, seen.total() - of_members, f'{sum(seconds):.1f}'

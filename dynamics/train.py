@@ -207,12 +207,12 @@ def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend:
   at_step = (0, 0, 0, rows, None)
   intervened = {name: over(intervene(study, name), at_step) for name in study.interventions}
   measured = {name: over(measure(study, name), at_step) for name in study.schedule}
-  own = over(lambda member: draw(member, member.keys), (0,))
+  data_of_members = over(lambda member: draw(member, member.keys), (0,))
   common = jax.jit(draw)
 
   def data(members):
     if study.own_data:
-      return own(members)
+      return data_of_members(members)
     first = jax.tree.map(lambda x: x[0], members)
     return parallel.place(common(first, seed_key(study.data_seed)), grid, split=False)
 

@@ -32,12 +32,12 @@ class Shapes(NamedTuple):
 
 def memory(cell: Cell, shapes: Shapes) -> dict[str, int]:
   """Bytes that all members of a cell hold at once, by part; activations and what XLA holds for a moment come on top."""
-  own = cell.members if cell.config['own_data'] else 1
+  data_sets = cell.members if cell.config['own_data'] else 1
   stepping = cell.members if cell.config['layout'] == 'vmap' else 1
   return {
     'the state': cell.members * (_bytes(shapes.state) + _bytes(shapes.frozen)),
     'the gradients': stepping * _bytes(shapes.state.variables['params']),
-    'the data': own * _bytes(shapes.data),
+    'the data': data_sets * _bytes(shapes.data),
     **{f'a reading of probes.{probe}': cell.members * _bytes(reading) for probe, reading in shapes.readings.items()},
   }
 

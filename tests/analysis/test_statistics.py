@@ -19,7 +19,7 @@ from analysis.statistics import (
 
 def test_the_interval_of_a_median_covers_it_about_as_often_as_it_says():
   rng = np.random.default_rng(1)
-  hits = [found.low <= 0 <= found.high for found in (estimate(rng.normal(size=25)) for _ in range(30))]
+  hits = [interval.low <= 0 <= interval.high for interval in (estimate(rng.normal(size=25)) for _ in range(30))]
   assert 0.85 < np.mean(hits) <= 1.0
 
 

@@ -94,9 +94,9 @@ def test_order_changes_no_function_and_matching_undoes_it_to_the_bit(name):
     assert still == (v.ndim == 0 or leaf.endswith(('readout/bias', 'Dense_1/bias'))), leaf
   search = jax.jit(jax.vmap(lambda two: matched(apply, one, two, x, layers=layers)))
   stacked = lambda *networks: jax.tree.map(lambda *v: np.stack(v), *networks)
-  found = jax.device_get(search(stacked(two, other)))
-  near = pick(found, 1)
-  chex.assert_trees_all_equal(pick(found, 0), one)
+  both_matched = jax.device_get(search(stacked(two, other)))
+  near = pick(both_matched, 1)
+  chex.assert_trees_all_equal(pick(both_matched, 0), one)
   same(near, other)
   assert away(one, near) < away(one, other)
   if name == 'normalised':
@@ -195,8 +195,8 @@ def test_wrong_layers_and_shapes_are_refused():
 
 def test_the_barrier_after_matching_is_that_of_the_matched_network():
   """None between a network and itself in another order, where there is one as it stands."""
-  apply, x, _, some = network_of('tokens', 2)
-  one, other = pick(some, 0), pick(some, 1)
+  apply, x, _, networks = network_of('tokens', 2)
+  one, other = pick(networks, 0), pick(networks, 1)
   loss, batch = losses.cross_entropy(), Batch(x, losses.predict(jax.jit(apply)(one, x)))  # both ends know all labels
   bars = {match: jax.jit(lambda two, match=match: barrier(apply, loss, one, two, batch, 5, match=match)) for match in (0, 1)}
   bar = lambda two, match=False: bars[match](two)

@@ -67,8 +67,8 @@ def test_batch_statistics_work_with_a_split_batch(cases):
 
 def test_a_module_keeps_its_own_initialisers_unless_told_otherwise():
   plain = network.from_flax(Normed(), X)
-  own, drawn = (network.initialised(plain, init).init(KEY, DATA)['params'] for init in (inits.module(), inits.gaussian()))
-  np.testing.assert_array_equal(own['Dense_0']['kernel'], np.full((4, 3), 0.25))
+  own_draw, drawn = (network.initialised(plain, init).init(KEY, DATA)['params'] for init in (inits.module(), inits.gaussian()))
+  np.testing.assert_array_equal(own_draw['Dense_0']['kernel'], np.full((4, 3), 0.25))
   assert len(np.unique(drawn['Dense_0']['kernel'])) == 12
   assert (drawn['BatchNorm_0']['scale'] == 1).all()
 
@@ -101,9 +101,9 @@ def test_inputs_in_a_tree_train_and_are_probed(cases):
     expected = np.mean(LOSS(Pair().apply(start, batch.x), batch.y))
     np.testing.assert_allclose(done.tables['performance'][f'{split}_loss'][0, 1], expected, rtol=1e-5)
   assert (done.tables['performance']['train_loss'][1] != done.tables['performance']['train_loss'][0]).all()
-  one = cases.study_of(model, data, LOSS, 1, {'kernel': probes.kernel(examples=4)}, (0,))
+  study = cases.study_of(model, data, LOSS, 1, {'kernel': probes.kernel(examples=4)}, (0,))
   with pytest.raises(ValueError, match='inputs in one array, but they are a tree of 2 arrays'):
-    train.run(one, (0,), {'lr': 0.5})
+    train.run(study, (0,), {'lr': 0.5})
 
 
 @pytest.mark.parametrize('name', ['features', 'tokens'])

@@ -32,8 +32,8 @@ def test_memory_counts_all_members():
   cell = config.plan.Cell({'own_data': False, 'layout': 'vmap'}, (0, 1, 2), {}, {}, {})
   parts = sizes.memory(cell, shapes)
   assert parts == {'the state': 48_000, 'the gradients': 12_000, 'the data': 16_000, 'a reading of probes.norms': 12_000}
-  own = sizes.memory(cell._replace(config={'own_data': True, 'layout': 'map'}), shapes)
-  assert (own['the data'], own['the gradients']) == (48_000, 4_000)
+  own_data_ = sizes.memory(cell._replace(config={'own_data': True, 'layout': 'map'}), shapes)
+  assert (own_data_['the data'], own_data_['the gradients']) == (48_000, 4_000)
 
 
 @pytest.mark.parametrize(

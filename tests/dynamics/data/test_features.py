@@ -45,10 +45,10 @@ def test_patches_hold_their_features_and_noise():
 def test_shuffled_pixels_are_those_of_the_images_in_one_order(flat):
   sizes = dict(train=60, test=20, flat=flat)
   plain = data.images(**sizes).draw(KEY)
-  kept = data.shuffled(pixels='kept', **sizes).draw(KEY)
+  in_order = data.shuffled(pixels='kept', **sizes).draw(KEY)
   mixed, again = (data.shuffled(**sizes).draw(KEY) for _ in range(2))
   other = data.shuffled(**sizes).draw(jax.random.key(4, impl='threefry2x32'))
-  chex.assert_trees_all_equal(kept, plain)
+  chex.assert_trees_all_equal(in_order, plain)
   chex.assert_trees_all_equal(mixed, again)
   table = lambda d: np.concatenate([np.asarray(part.x).reshape(len(part.x), -1) for part in (d.train, d.test)])
   before, after = table(plain), table(mixed)

@@ -42,9 +42,9 @@ def lanczos_of(matrix, v, steps=12):
   return lanczos(operator(matrix), v, steps)
 
 
-def tridiagonal(found):
-  betas = np.asarray(found.betas)[:-1]
-  return np.diag(np.asarray(found.alphas)) + np.diag(betas, 1) + np.diag(betas, -1)
+def tridiagonal(pairs):
+  betas = np.asarray(pairs.betas)[:-1]
+  return np.diag(np.asarray(pairs.alphas)) + np.diag(betas, 1) + np.diag(betas, -1)
 
 
 # ---- the recurrence ---------------------------------------------------------------------------------------------
@@ -54,28 +54,28 @@ def tridiagonal(found):
 @pytest.mark.parametrize('steps', [1, 12, P])
 def test_lanczos_satisfies_its_definition(wide, dtype, tolerance, steps):
   """A Q^T = Q^T T + beta q e^T, Q orthonormal, and at full depth the eigenvalues of A."""
-  found = lanczos_of(DENSE.astype(dtype), tree(START, dtype), steps)
-  q, t = np.asarray(found.basis, np.float64), tridiagonal(found)
-  chex.assert_shape(found.basis, (steps, P))
-  chex.assert_type(found.basis, dtype)
-  assert found.rank == steps
+  factorisation = lanczos_of(DENSE.astype(dtype), tree(START, dtype), steps)
+  q, t = np.asarray(factorisation.basis, np.float64), tridiagonal(factorisation)
+  chex.assert_shape(factorisation.basis, (steps, P))
+  chex.assert_type(factorisation.basis, dtype)
+  assert factorisation.rank == steps
   np.testing.assert_allclose(q @ q.T, np.eye(steps), atol=tolerance)
-  np.testing.assert_allclose(found.orthogonality, np.abs(q @ q.T - np.eye(steps)).max(), atol=tolerance / 20)
+  np.testing.assert_allclose(factorisation.orthogonality, np.abs(q @ q.T - np.eye(steps)).max(), atol=tolerance / 20)
   np.testing.assert_allclose(q[0], START / np.linalg.norm(START), atol=tolerance)
-  left = DENSE @ q.T - q.T @ t
-  np.testing.assert_allclose(left[:, :-1], 0, atol=10 * tolerance)
-  np.testing.assert_allclose(np.linalg.norm(left[:, -1]), found.betas[-1], atol=10 * tolerance)
+  remainder = DENSE @ q.T - q.T @ t
+  np.testing.assert_allclose(remainder[:, :-1], 0, atol=10 * tolerance)
+  np.testing.assert_allclose(np.linalg.norm(remainder[:, -1]), factorisation.betas[-1], atol=10 * tolerance)
   if steps == P:
     np.testing.assert_allclose(np.linalg.eigvalsh(t), np.sort(BULK), atol=10 * tolerance)
 
 
 def test_lanczos_is_that_of_matfree(wide):
-  found = lanczos_of(DENSE, tree(START))
+  factorisation = lanczos_of(DENSE, tree(START))
   tridiagonalise = decomp.tridiag_sym(12, reortho='full', materialize=True)
   with jax.numpy_rank_promotion('allow'), jax.numpy_dtype_promotion('standard'):
     theirs = jax.jit(lambda matrix, v: tridiagonalise(lambda v: matrix @ v, v))(DENSE, START)
-  np.testing.assert_allclose(tridiagonal(found), theirs.J_small, atol=1e-10)
-  np.testing.assert_allclose(np.abs(found.basis), np.abs(theirs.Q_tall), atol=1e-9)
+  np.testing.assert_allclose(tridiagonal(factorisation), theirs.J_small, atol=1e-10)
+  np.testing.assert_allclose(np.abs(factorisation.basis), np.abs(theirs.Q_tall), atol=1e-9)
 
 
 def rank_one():
@@ -98,13 +98,13 @@ BREAKDOWNS = {  # matrix, rank of the Krylov space of a random vector
 @pytest.mark.parametrize('name', BREAKDOWNS)
 def test_breakdown_freezes(wide, name, dtype):
   matrix, rank = BREAKDOWNS[name]
-  found = lanczos_of(matrix.astype(dtype), tree(START, dtype))
-  chex.assert_tree_all_finite(jax.device_get(found))
-  assert found.rank == rank
-  assert found.orthogonality < 20 * np.finfo(dtype).eps
-  assert not np.any(found.alphas[rank:])
-  assert not np.any(found.basis[rank:])
-  values = np.linalg.eigvalsh(tridiagonal(found)[:rank, :rank])
+  factorisation = lanczos_of(matrix.astype(dtype), tree(START, dtype))
+  chex.assert_tree_all_finite(jax.device_get(factorisation))
+  assert factorisation.rank == rank
+  assert factorisation.orthogonality < 20 * np.finfo(dtype).eps
+  assert not np.any(factorisation.alphas[rank:])
+  assert not np.any(factorisation.basis[rank:])
+  values = np.linalg.eigvalsh(tridiagonal(factorisation)[:rank, :rank])
   true = np.linalg.eigvalsh(matrix)
   distance = np.min(np.abs(values[:, None] - true[None]), axis=1)
   np.testing.assert_allclose(distance, 0, atol=50 * np.finfo(dtype).eps * np.abs(true).max())
@@ -114,19 +114,19 @@ def test_breakdown_freezes(wide, name, dtype):
 def test_amplified_rounding_weighs_nothing(wide, dtype):
   """Eigenvalues 0, 1 and 1000: the space ends after three steps, but the second beta is small and rounding may go on."""
   matrix = PROJECTION + 1e3 * ROTATION[:, 7:9] @ ROTATION[:, 7:9].T
-  found = lanczos_of(matrix.astype(dtype), tree(START, dtype))
-  nodes, weights = jax.device_get(jax.jit(quadrature.gauss)(found.alphas, found.betas))
-  assert 3 <= found.rank <= 12
+  factorisation = lanczos_of(matrix.astype(dtype), tree(START, dtype))
+  nodes, weights = jax.device_get(jax.jit(quadrature.gauss)(factorisation.alphas, factorisation.betas))
+  assert 3 <= factorisation.rank <= 12
   for q in (0, 1, 2):
     true = START @ np.linalg.matrix_power(matrix, q) @ START / (START @ START)
     np.testing.assert_allclose(np.sum(weights * nodes**q), true, rtol=100 * np.finfo(dtype).eps)
-  assert found.orthogonality < 20 * np.finfo(dtype).eps
+  assert factorisation.orthogonality < 20 * np.finfo(dtype).eps
 
 
 def test_a_zero_vector_has_no_space_and_nan_stays_nan(wide):
-  found = lanczos_of(DENSE, tree(0 * START))
-  assert found.rank == 0
-  assert not np.any(np.concatenate([np.ravel(x) for x in found]))
+  factorisation = lanczos_of(DENSE, tree(0 * START))
+  assert factorisation.rank == 0
+  assert not np.any(np.concatenate([np.ravel(x) for x in factorisation]))
   assert np.isnan(lanczos_of(DENSE * np.nan, tree(START)).alphas[0])
 
 
@@ -136,9 +136,9 @@ def test_orthogonality_holds_where_the_plain_recurrence_loses_it():
   values = np.concatenate([np.logspace(-3, 0, n - 5), [50, 80, 100, 200, 500]])
   q = np.linalg.qr(draw.normal(size=(n, n)))[0]
   matrix = ((q * values) @ q.T).astype(np.float32)
-  found = jax.jit(lambda matrix, v: lanczos(lambda x: matrix @ x, v, 60))(matrix, draw.normal(size=n).astype(np.float32))
-  assert found.orthogonality < 3e-6
-  top = np.sort(np.linalg.eigvalsh(tridiagonal(found).astype(np.float64)))[-6:]
+  factorisation = jax.jit(lambda matrix, v: lanczos(lambda x: matrix @ x, v, 60))(matrix, draw.normal(size=n).astype(np.float32))
+  assert factorisation.orthogonality < 3e-6
+  top = np.sort(np.linalg.eigvalsh(tridiagonal(factorisation).astype(np.float64)))[-6:]
   np.testing.assert_allclose(top[1:], values[-5:], rtol=2e-6)
   assert top[0] < 1.01
 
@@ -146,17 +146,17 @@ def test_orthogonality_holds_where_the_plain_recurrence_loses_it():
 def test_a_second_pass_where_the_first_cancels(wide):
   basis = ROTATION[:, :6].T.astype(np.float32)
   w = basis[2] * np.float32(1e4) + ROTATION[:, 9].astype(np.float32)
-  left = jax.jit(lambda w, basis: orthogonalise(w, basis, 2, 3))(w, basis)
-  np.testing.assert_allclose(basis @ left, 0, atol=1e-6)
-  np.testing.assert_allclose(left, ROTATION[:, 9], atol=2e-3)  # w itself holds it to no more than that
+  remainder = jax.jit(lambda w, basis: orthogonalise(w, basis, 2, 3))(w, basis)
+  np.testing.assert_allclose(basis @ remainder, 0, atol=1e-6)
+  np.testing.assert_allclose(remainder, ROTATION[:, 9], atol=2e-3)  # w itself holds it to no more than that
 
 
 def test_members_are_those_one_by_one(wide):
   matrices = np.stack([DENSE, 0 * DENSE, -2 * DENSE])  # the second breaks down, the others do not
-  found = jax.jit(jax.vmap(lambda matrix: lanczos_of(matrix, tree(START))))(matrices)
-  np.testing.assert_array_equal(found.rank, [12, 1, 12])
+  pairs = jax.jit(jax.vmap(lambda matrix: lanczos_of(matrix, tree(START))))(matrices)
+  np.testing.assert_array_equal(pairs.rank, [12, 1, 12])
   members = [jax.device_get(lanczos_of(matrix, tree(START))) for matrix in matrices]
-  chex.assert_trees_all_close(jax.device_get(found), jax.tree.map(lambda *x: np.stack(x), *members), rtol=1e-7, atol=1e-9)
+  chex.assert_trees_all_close(jax.device_get(pairs), jax.tree.map(lambda *x: np.stack(x), *members), rtol=1e-7, atol=1e-9)
 
 
 def test_one_product_a_step():
@@ -181,17 +181,17 @@ def test_quadrature_against_the_dense_spectrum(wide):
 
   @jax.jit
   def estimates(key):
-    found = quadrature.slq(operator(jnp.asarray(DENSE)), LIKE, key, steps=20, vectors=60)
-    return found, (
-      quadrature.trace(found),
-      quadrature.function(found, jnp.exp),
-      quadrature.moments(found, (1, 2, 3)),
-      quadrature.density(found, [0.0, 5.0, 10.0], 1.0),
+    spectrum = quadrature.slq(operator(jnp.asarray(DENSE)), LIKE, key, steps=20, vectors=60)
+    return spectrum, (
+      quadrature.trace(spectrum),
+      quadrature.function(spectrum, jnp.exp),
+      quadrature.moments(spectrum, (1, 2, 3)),
+      quadrature.density(spectrum, [0.0, 5.0, 10.0], 1.0),
     )
 
-  found, readings = jax.device_get(estimates(jax.random.key(1)))
-  np.testing.assert_allclose(np.sum(found.weights, axis=1), 1)
-  assert np.all(found.rank == 20)
+  spectrum, readings = jax.device_get(estimates(jax.random.key(1)))
+  np.testing.assert_allclose(np.sum(spectrum.weights, axis=1), 1)
+  assert np.all(spectrum.rank == 20)
   truths = (BULK.sum(), np.exp(BULK).sum(), [np.mean(BULK**q) for q in (1, 2, 3)], kernel_density([0.0, 5.0, 10.0], 1.0))
   for estimate, true in zip(readings, truths, strict=True):
     z = (estimate.mean - true) / estimate.error
@@ -214,10 +214,10 @@ def test_moments_up_to_the_order_of_the_rule_are_those_of_the_vectors(wide):
     signs = jnp.stack([jax.random.rademacher(k, (P,), np.float64) for k in jax.random.split(key, 2)])
     return quadrature.slq(operator(jnp.asarray(DENSE)), LIKE, key, steps=3, vectors=2), signs
 
-  found, signs = jax.device_get(slq(jax.random.key(4)))
+  spectrum, signs = jax.device_get(slq(jax.random.key(4)))
   for q in range(6):
     true = [v @ np.linalg.matrix_power(DENSE, q) @ v / P for v in signs]
-    np.testing.assert_allclose(np.sum(found.weights * found.nodes**q, axis=1), true, rtol=1e-10)
+    np.testing.assert_allclose(np.sum(spectrum.weights * spectrum.nodes**q, axis=1), true, rtol=1e-10)
 
 
 def test_layouts_agree_and_breakdown_keeps_the_weights(wide):
@@ -225,31 +225,31 @@ def test_layouts_agree_and_breakdown_keeps_the_weights(wide):
   @jax.jit
   def slq(matrix):
     choices = dict(steps=6, vectors=3)
-    found = {
+    spectrum = {
       layout: quadrature.slq(operator(matrix), LIKE, jax.random.key(0), layout=layout, **choices)
       for layout in ('auto', 'vmap', 'map')
     }
-    return found, quadrature.trace(found['auto']).mean
+    return spectrum, quadrature.trace(spectrum['auto']).mean
 
-  found, _ = jax.device_get(slq(DENSE))
-  chex.assert_trees_all_close(found['vmap'], found['map'], rtol=1e-7, atol=1e-10)
+  spectrum, _ = jax.device_get(slq(DENSE))
+  chex.assert_trees_all_close(spectrum['vmap'], spectrum['map'], rtol=1e-7, atol=1e-10)
   for matrix, true in ((np.eye(P), P), (0 * DENSE, 0)):
-    found, trace = jax.device_get(slq(matrix))
-    assert np.all(found['auto'].rank == 1)
-    np.testing.assert_allclose(np.sum(found['auto'].weights, axis=1), 1, rtol=1e-12)
+    spectrum, trace = jax.device_get(slq(matrix))
+    assert np.all(spectrum['auto'].rank == 1)
+    np.testing.assert_allclose(np.sum(spectrum['auto'].weights, axis=1), 1, rtol=1e-12)
     np.testing.assert_allclose(trace, true, atol=1e-12)
 
 
 # ---- eigenpairs -------------------------------------------------------------------------------------------------
 
 
-def check_pairs(found, matrix, true, tolerance=1e-6):
-  np.testing.assert_allclose(found.values, true, atol=tolerance)
-  v = np.concatenate([np.asarray(x).reshape(len(true), -1) for x in jax.tree.leaves(found.vectors)], axis=1)
+def check_pairs(pairs, matrix, true, tolerance=1e-6):
+  np.testing.assert_allclose(pairs.values, true, atol=tolerance)
+  v = np.concatenate([np.asarray(x).reshape(len(true), -1) for x in jax.tree.leaves(pairs.vectors)], axis=1)
   np.testing.assert_allclose(v @ v.T, np.eye(len(true)), atol=10 * tolerance)
-  left = np.linalg.norm(v @ matrix - np.asarray(found.values)[:, None] * v, axis=1)
-  np.testing.assert_allclose(found.residuals, left, atol=tolerance)
-  assert found.converged
+  remainder = np.linalg.norm(v @ matrix - np.asarray(pairs.values)[:, None] * v, axis=1)
+  np.testing.assert_allclose(pairs.residuals, remainder, atol=tolerance)
+  assert pairs.converged
 
 
 @functools.partial(jax.jit, static_argnames=('k', 'which'))
@@ -285,11 +285,11 @@ def narrow(matrix):
 
 @pytest.mark.parametrize('matrix', [np.eye(P), np.zeros((P, P)), rank_one()], ids=['identity', 'zero', 'rank one'])
 def test_eigenpairs_of_operators_that_break_down(wide, matrix):
-  found = narrow(matrix.astype(np.float32))
+  pairs = narrow(matrix.astype(np.float32))
   true = np.linalg.eigvalsh(matrix)[::-1][:2]
-  np.testing.assert_allclose(found.values, true, atol=3e-6)
-  np.testing.assert_allclose(found.residuals, 0, atol=3e-6)
-  assert found.converged
+  np.testing.assert_allclose(pairs.values, true, atol=3e-6)
+  np.testing.assert_allclose(pairs.residuals, 0, atol=3e-6)
+  assert pairs.converged
 
 
 def test_a_warm_start_needs_fewer_products(wide):

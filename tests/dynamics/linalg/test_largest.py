@@ -54,8 +54,8 @@ def test_extreme_eigenvalues_of_networks_in_float32(name):
   def spectrum(params):
     matvec = products.loss_hessian(apply, losses.cross_entropy(), params, batch)
     pairs = eigsh(matvec, params, 3, jax.random.key(0), which='both')
-    found = quadrature.slq(matvec, params, jax.random.key(1), steps=30, vectors=8)
-    return pairs, lanczos(matvec, params, 50), quadrature.moments(found, (1, 2))
+    estimate = quadrature.slq(matvec, params, jax.random.key(1), steps=30, vectors=8)
+    return pairs, lanczos(matvec, params, 50), quadrature.moments(estimate, (1, 2))
 
   pairs, space, moments = jax.device_get(spectrum(params))
   assert pairs.converged
@@ -94,12 +94,12 @@ def test_the_largest_eigenvalue_is_within_1e_5(name, steps):
   params = descended(lambda p: losses.mean(loss(apply(p, batch.x), batch.y)), params, steps)
 
   @jax.jit
-  def found(params):
+  def ends(params):
     matvec = products.loss_hessian(apply, loss, params, batch)
     space = lanczos(matvec, params, 100)
     return eigsh(matvec, params, 1, jax.random.key(0)).values[0], space.alphas, space.betas
 
-  largest, alphas, betas = jax.device_get(found(params))
+  largest, alphas, betas = jax.device_get(ends(params))
   with jax.enable_x64(True):
     vector, back = jax.flatten_util.ravel_pytree(jax.tree.map(lambda w: jnp.asarray(w, jnp.float64), params))
     double = losses.cross_entropy(dtype='float64')

@@ -35,9 +35,9 @@ def expected(trace=True):
   return np.trace(whole, axis1=2, axis2=3) if trace else whole
 
 
-def close(found, true, tolerance=3e-6):
+def close(kernel, true, tolerance=3e-6):
   """To `tolerance` of the largest entry."""
-  np.testing.assert_allclose(found, true, rtol=0, atol=tolerance * np.abs(true).max())
+  np.testing.assert_allclose(kernel, true, rtol=0, atol=tolerance * np.abs(true).max())
 
 
 # ---- all choices ------------------------------------------------------------------------------------------------
@@ -67,10 +67,10 @@ SMALL_BLOCKS = {'chunk': 2, 'budget': 1}  # nothing can be kept
 )
 def test_all_choices_agree(method, rows, choices):
   variables, x = VARIABLES, X
-  found = ntk(small, variables, x, None if rows is None else x[:rows], method=method, **choices)
-  found = sum(found.values()) if choices.get('leaves') else found
+  kernel = ntk(small, variables, x, None if rows is None else x[:rows], method=method, **choices)
+  kernel = sum(kernel.values()) if choices.get('leaves') else kernel
   true = expected(choices.get('trace', True))[:, :rows]
-  close(found, true[np.arange(5), np.arange(5)] if choices.get('diagonal') else true)
+  close(kernel, true[np.arange(5), np.arange(5)] if choices.get('diagonal') else true)
 
 
 def test_kernel_vector_is_the_product_with_the_matrix():
@@ -88,14 +88,14 @@ def test_kernel_vector_is_the_product_with_the_matrix():
 @pytest.mark.parametrize('method', ['layers', 'vector'])
 def test_float64_agrees_with_central_differences(wide, method):
   variables, x = VARIABLES, X
-  found = ntk(small, variables, x, trace=False, dtype='float64', method=method)
-  chex.assert_type(found, np.float64)
+  kernel = ntk(small, variables, x, trace=False, dtype='float64', method=method)
+  chex.assert_type(kernel, np.float64)
   variables, x = jax.tree.map(lambda w: np.asarray(w, np.float64), (variables, x))
   vector, back = jax.flatten_util.ravel_pytree(variables['params'])
   step, forward = 1e-6, lambda w: small({**variables, 'params': back(w)}, x)
   column = lambda e: (forward(vector + step * e) - forward(vector - step * e)) / (2 * step)
   jacobian = np.moveaxis(jax.device_get(jax.jit(jax.vmap(column))(np.eye(vector.size))), 0, -1)
-  close(found, np.einsum('nkp,mlp->nmkl', jacobian, jacobian), 1e-8)
+  close(kernel, np.einsum('nkp,mlp->nmkl', jacobian, jacobian), 1e-8)
 
 
 # ---- transformations and devices --------------------------------------------------------------------------------
@@ -119,9 +119,9 @@ def test_rows_over_four_devices(trace):
   variables, x = VARIABLES, X
   x = jnp.concatenate([x, x[:3]])
   mesh = parallel.mesh(4, devices=jax.devices()[:4])
-  found = jax.jit(sharded_ntk(mesh, parallel.MEMBER, small, trace=trace))(variables, x)
-  assert found.sharding.is_equivalent_to(NamedSharding(mesh, P(parallel.MEMBER)), found.ndim)
-  close(found[:5, :5], expected(trace))
+  kernel = jax.jit(sharded_ntk(mesh, parallel.MEMBER, small, trace=trace))(variables, x)
+  assert kernel.sharding.is_equivalent_to(NamedSharding(mesh, P(parallel.MEMBER)), kernel.ndim)
+  close(kernel[:5, :5], expected(trace))
   split = jax.device_put(x, NamedSharding(mesh, P(parallel.MEMBER)))
   close(ntk(small, variables, split, trace=trace)[:5, :5], expected(trace))
   with pytest.raises(ValueError, match='5 rows cannot be split evenly over the 4 devices'):

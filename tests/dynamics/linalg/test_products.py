@@ -56,8 +56,8 @@ def dense(make, params, like=None):
   flat, back = jax.flatten_util.ravel_pytree(params if like is None else like)
   column = lambda matvec, e: jax.flatten_util.ravel_pytree(matvec(back(e)))[0]
   columns = lambda matvec: jax.vmap(functools.partial(column, matvec))(np.eye(flat.size, dtype=flat.dtype))
-  found = jax.jit(lambda p: jax.tree.map(columns, make(p), is_leaf=callable))(params)
-  return jax.tree.map(lambda m: np.asarray(m).T, found)
+  product = jax.jit(lambda p: jax.tree.map(columns, make(p), is_leaf=callable))(params)
+  return jax.tree.map(lambda m: np.asarray(m).T, product)
 
 
 def gauss_newton(name, loss='cross_entropy'):
@@ -67,8 +67,8 @@ def gauss_newton(name, loss='cross_entropy'):
   return np.einsum('nkp,nkl,nlq->pq', j, np.broadcast_to(inner, (N, 3, 3)), j) / N
 
 
-def close(found, true, tolerance=1e-10):
-  np.testing.assert_allclose(found, true, rtol=0, atol=tolerance * np.abs(true).max())
+def close(product, true, tolerance=1e-10):
+  np.testing.assert_allclose(product, true, rtol=0, atol=tolerance * np.abs(true).max())
 
 
 slow = pytest.mark.slow
@@ -99,10 +99,10 @@ def test_every_matrix_against_dense_ones(wide, name, loss):
       products.noise(apply, own, params, batch),
     )
 
-  for found, matrix in zip(
+  for product, matrix in zip(
     dense(made, params), (hessian, hessian, true, true, g.T @ g / N, centred.T @ centred / N), strict=True
   ):
-    close(found, matrix)
+    close(product, matrix)
 
 
 @pytest.mark.parametrize('name', ['mlp', pytest.param('transformer', marks=slow)])
@@ -133,9 +133,9 @@ def test_float32(name):
       products.second_moment(apply, own, params, batch),
     )
 
-  for found, matrix in zip(dense(made, params), (hessian, true, true, g.T @ g / N), strict=True):
-    chex.assert_type(found, np.float32)
-    close(found, matrix, 1e-5)
+  for product, matrix in zip(dense(made, params), (hessian, true, true, g.T @ g / N), strict=True):
+    chex.assert_type(product, np.float32)
+    close(product, matrix, 1e-5)
 
 
 MAKERS = {

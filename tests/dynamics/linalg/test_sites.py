@@ -123,9 +123,9 @@ def expected(name, trace=True):
   return np.trace(whole, axis1=2, axis2=3) if trace else whole
 
 
-def close(found, true, tolerance=3e-6):
+def close(kernel, true, tolerance=3e-6):
   """To `tolerance` of the largest entry."""
-  np.testing.assert_allclose(found, true, rtol=0, atol=tolerance * np.abs(true).max())
+  np.testing.assert_allclose(kernel, true, rtol=0, atol=tolerance * np.abs(true).max())
 
 
 # ---- laws -------------------------------------------------------------------------------------------------
@@ -134,20 +134,20 @@ def close(found, true, tolerance=3e-6):
 @pytest.mark.parametrize('name', NAMES)
 def test_layers_equal_the_dense_jacobian_leaf_by_leaf(name):
   apply, variables, x = case(name)
-  found = ntk(apply, variables, x, x[:3], trace=False, method='layers', leaves=True)
+  kernel = ntk(apply, variables, x, x[:3], trace=False, method='layers', leaves=True)
   scale = np.abs(expected(name, trace=False)).max()
-  assert set(found) == set(dense(name))
+  assert set(kernel) == set(dense(name))
   for path, true in dense(name).items():
-    np.testing.assert_allclose(found[path], true[:, :3], rtol=0, atol=3e-6 * scale, err_msg=path)
+    np.testing.assert_allclose(kernel[path], true[:, :3], rtol=0, atol=3e-6 * scale, err_msg=path)
 
 
 @pytest.mark.parametrize('name', ['mlp', 'no bias', 'convolutions', 'tied', 'plain'])
 def test_blocks_of_the_symmetric_trace(name):
   apply, variables, x = case(name)
-  found = np.asarray(ntk(apply, variables, x, method='layers', chunk=3))
-  close(found, expected(name))
-  close(found, found.T, 1e-6)
-  assert np.linalg.eigvalsh(found.astype(np.float64))[0] > -1e-5 * np.abs(found).max()
+  kernel = np.asarray(ntk(apply, variables, x, method='layers', chunk=3))
+  close(kernel, expected(name))
+  close(kernel, kernel.T, 1e-6)
+  assert np.linalg.eigvalsh(kernel.astype(np.float64))[0] > -1e-5 * np.abs(kernel).max()
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -164,12 +164,12 @@ def test_layers_are_found_and_anything_else_is_left_to_the_gradient(name):
 def test_each_form_of_a_leaf_gives_the_same_kernel(name, trace, form):
   apply, variables, x = case(name)
   known = sites.structure(apply, variables, x)
-  some = layers.plan(known, 4, 4, trace=trace)
+  plan_ = layers.plan(known, 4, 4, trace=trace)
   own = {leaf: {site.indexed for site in known.sites if site.leaf == leaf} for leaf in range(len(known.names))}
   free = [known.names[i] in UNDERSTOOD[name] and not (form == 'product' and True in own[i]) for i in range(len(known.names))]
-  some = some._replace(forms=tuple(form if f else w for f, w in zip(free, some.forms, strict=True)))
+  plan_ = plan_._replace(forms=tuple(form if f else w for f, w in zip(free, plan_.forms, strict=True)))
   with jax.default_matmul_precision('float32'):
-    close(jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
+    close(jax.jit(lambda v, x: blocks.blocks(plan_, v, x, None, None, False, 10**9))(variables, x), expected(name, trace))
 
 
 @pytest.mark.parametrize('name', ['mlp', 'conv', 'recurrent', 'plain'])
@@ -177,11 +177,11 @@ def test_one_half_of_a_full_kernel_in_blocks(name, monkeypatch):
   apply, variables, x = case(name)
   monkeypatch.setattr(blocks, 'COPY_OPERATIONS', 0)
   monkeypatch.setattr(blocks, 'FULL_SPEED_ROWS', 1)
-  some = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
-  assert blocks.blocks_per_side(some, len(x)) >= 3
+  plan_ = layers.plan(sites.structure(apply, variables, x), len(x), len(x), trace=False)
+  assert blocks.blocks_per_side(plan_, len(x)) >= 3
   with jax.default_matmul_precision('float32'):
-    found = jax.jit(lambda v, x: blocks.blocks(some, v, x, None, None, False, 10**9))(variables, x)
-  close(found, expected(name, trace=False))
+    kernel = jax.jit(lambda v, x: blocks.blocks(plan_, v, x, None, None, False, 10**9))(variables, x)
+  close(kernel, expected(name, trace=False))
 
 
 def test_a_bias_shares_the_cotangents_of_its_layer_alone():
@@ -197,6 +197,6 @@ def test_a_bias_shares_the_cotangents_of_its_layer_alone():
   assert forms['b'] == forms['e'] == 'readout'
   assert 'bias' not in (forms['c'], forms['d'])  # z is read twice, and d is added to a sum
   jacobian = jax.jit(jax.jacobian(lambda p: apply({'params': p}, x)))(variables['params'])
-  for key, found in ntk(apply, variables, x, trace=False, method='layers', leaves=True).items():
+  for key, kernel in ntk(apply, variables, x, trace=False, method='layers', leaves=True).items():
     j = np.asarray(jacobian[key], np.float64).reshape(5, 2, -1)
-    close(found, np.einsum('nkp,mlp->nmkl', j, j))
+    close(kernel, np.einsum('nkp,mlp->nmkl', j, j))

@@ -98,11 +98,11 @@ def test_regression_is_that_on_the_features(wide, full, ridge):
   a, b, y = flat(FEATURES, full), flat(TESTS, full), Y.reshape(-1, 1) if full else Y
   weights = np.linalg.solve(a.T @ a + ridge * np.eye(a.shape[1]), a.T @ y) if ridge else np.linalg.lstsq(a, y)[0]
   args = kernel(FEATURES, FEATURES, full), kernel(TESTS, FEATURES, full), Y
-  found = read(spectrum.regression, *args, ridge=ridge)
-  np.testing.assert_allclose(found, (b @ weights).reshape(4, K), rtol=1e-7)
-  np.testing.assert_allclose(spectrum.regression(*args, ridge=ridge), found, rtol=1e-9)
+  prediction = read(spectrum.regression, *args, ridge=ridge)
+  np.testing.assert_allclose(prediction, (b @ weights).reshape(4, K), rtol=1e-7)
+  np.testing.assert_allclose(spectrum.regression(*args, ridge=ridge), prediction, rtol=1e-9)
   if not full:
-    np.testing.assert_allclose(read(spectrum.regression, *args[:2], Y[:, 0], ridge=ridge), found[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(read(spectrum.regression, *args[:2], Y[:, 0], ridge=ridge), prediction[:, 0], rtol=1e-9)
 
 
 def test_a_singular_kernel_is_refused_and_is_nan_where_no_sentence_can_be_said():

@@ -27,10 +27,10 @@ def matvec(t):
 def test_traces_lie_within_their_errors(wide, estimator, vectors):
   """Over many keys: the mean is right, and the errors told are those found."""
   keys = jax.random.split(jax.random.key(0), 200)
-  found = jax.jit(jax.vmap(lambda key: estimator(matvec, LIKE, key, vectors=vectors)))(keys)
-  off = np.asarray(found.mean) - VALUES.sum()
+  estimate = jax.jit(jax.vmap(lambda key: estimator(matvec, LIKE, key, vectors=vectors)))(keys)
+  off = np.asarray(estimate.mean) - VALUES.sum()
   assert abs(off.mean()) < 4 * off.std() / 200**0.5
-  assert 0.85 < np.sqrt(np.mean(np.asarray(found.error) ** 2)) / off.std() < 1.15
+  assert 0.85 < np.sqrt(np.mean(np.asarray(estimate.error) ** 2)) / off.std() < 1.15
   if estimator is traces.hutchinson:
     exact = np.sqrt(2 * (np.sum(DENSE**2) - np.sum(np.diag(DENSE) ** 2)) / vectors)
     np.testing.assert_allclose(off.std(), exact, rtol=0.15)
@@ -47,8 +47,8 @@ def test_hutchpp_is_exact_on_low_rank_and_better_where_few_eigenvalues_rule(wide
 
 
 def test_diagonals_lie_within_their_errors(wide):
-  found = jax.jit(lambda key: traces.diagonal(matvec, LIKE, key, vectors=300))(jax.random.key(1))
-  mean, error = (np.concatenate([np.ravel(t['a']), t['b']]) for t in found)
+  estimate = jax.jit(lambda key: traces.diagonal(matvec, LIKE, key, vectors=300))(jax.random.key(1))
+  mean, error = (np.concatenate([np.ravel(t['a']), t['b']]) for t in estimate)
   z = (mean - np.diag(DENSE)) / error
   assert np.abs(z).max() < 4
   assert 0.7 < z.std() < 1.3
@@ -64,9 +64,9 @@ def test_diagonals_lie_within_their_errors(wide):
 def test_one_vector_has_no_error(wide):
   for estimator in (traces.hutchinson, traces.diagonal):
     measure = jax.jit(functools.partial(estimator, matvec, LIKE, vectors=1))
-    found = jax.device_get(measure(jax.random.key(0)))
-    assert all(np.all(np.isnan(x)) for x in jax.tree.leaves(found.error))
-    chex.assert_tree_all_finite(found.mean)
+    estimate = jax.device_get(measure(jax.random.key(0)))
+    assert all(np.all(np.isnan(x)) for x in jax.tree.leaves(estimate.error))
+    chex.assert_tree_all_finite(estimate.mean)
 
 
 @pytest.mark.parametrize(

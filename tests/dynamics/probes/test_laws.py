@@ -124,16 +124,16 @@ def test_eager_is_jit(trained, measured, case):
 @pytest.mark.parametrize('case', REFUSED)
 def test_a_probe_keeps_the_structure_of_its_state_or_refuses_in_a_sentence(cases, case):
   """On every model, in reading and in training. Only traced: nothing is compiled."""
-  one, data = jax.tree.map(lambda x: x[0], train.join(cases.seeds, {'lr': cases.lr})), cases.case(case).draws
+  member, data = jax.tree.map(lambda x: x[0], train.join(cases.seeds, {'lr': cases.lr})), cases.case(case).draws
   for probe in PROBES:
     study = cases.study(case, (probe,))
     if probe in REFUSED[case]:
       with pytest.raises(ValueError, match=r'need|show'):
-        jax.eval_shape(train.start(study), one, data)
+        jax.eval_shape(train.start(study), member, data)
       continue
-    state, frozen = jax.eval_shape(train.start(study), one, data)
+    state, frozen = jax.eval_shape(train.start(study), member, data)
     first = kinds(state.probes[probe])
-    _, after = jax.eval_shape(train.measure(study, probe), state, frozen, one, data, jax.ShapeDtypeStruct((), jnp.int32))
+    _, after = jax.eval_shape(train.measure(study, probe), state, frozen, member, data, jax.ShapeDtypeStruct((), jnp.int32))
     assert kinds(after) == first, f'{probe}: in reading'
     if update := study.problem({'lr': 0.1}, None).probes[probe].update:
       loss, params = jax.ShapeDtypeStruct((), jnp.float32), state.variables['params']
@@ -179,8 +179,8 @@ def test_docstring_says_what_is_read_what_it_costs_and_how_it_is_checked(cases, 
   everything = {name: True for name in ('leaves', 'layers', 'keep', 'plane', 'spectra') if name in fields(maker)}
   study = cases.study(HOME[probe], (probe,), optimizer=lambda lr: optim.adam(lr=lr))
   study = with_probes(study, {probe: maker(**everything)})
-  one, data = jax.tree.map(lambda x: x[0], train.join(cases.seeds, {'lr': cases.lr})), cases.case(HOME[probe]).draws
-  state, frozen = jax.eval_shape(train.start(study), one, data)
-  reading, _ = jax.eval_shape(train.measure(study, probe), state, frozen, one, data, jnp.int32(0))
+  member, data = jax.tree.map(lambda x: x[0], train.join(cases.seeds, {'lr': cases.lr})), cases.case(HOME[probe]).draws
+  state, frozen = jax.eval_shape(train.start(study), member, data)
+  reading, _ = jax.eval_shape(train.measure(study, probe), state, frozen, member, data, jnp.int32(0))
   shown = {re.sub(r'_of/.*', '_of', name): leaf.ndim for name, leaf in trees.by_path(reading).items()}
   assert {re.sub(r'_of/.*', '_of', name): axes for name, axes in documented(maker).items()} == shown
