@@ -48,6 +48,16 @@ def check_space(folder: pathlib.Path, arrays) -> None:
     raise OSError(errno.ENOSPC, f'{needed} bytes are needed and {free} free')
 
 
+def used(folder: pathlib.Path) -> int:
+  """Bytes of the files in a folder and below. Another process may work there: what goes meanwhile is not counted."""
+  total = 0
+  for place, _, names in os.walk(folder):  # which passes over folders that go
+    for name in names:
+      with contextlib.suppress(FileNotFoundError):
+        total += os.stat(os.path.join(place, name)).st_size
+  return total
+
+
 def read_json(path: pathlib.Path) -> dict[str, Any]:
   """A sealed JSON file as it was written.
 

@@ -14,6 +14,7 @@ from dynamics.schema import ConfigError
 from dynamics.study import Study
 from dynamics.types import Data, Frozen, Reading, State
 from experiments import tables
+from experiments.disk import used
 from experiments.progress import size
 
 CHECKPOINT, PART = 50_000, 1_500  # bytes that a checkpoint and a part take beside their numbers
@@ -64,7 +65,7 @@ def check_sizes(cell: Cell, study: Study, shapes: Shapes, out: pathlib.Path) -> 
     raise ConfigError(f'{text}: {_advice(cell, needed, there)}.')
   folder = next(place for place in (out.absolute(), *out.absolute().parents) if place.is_dir())
   free, needed = shutil.disk_usage(folder).free, disk(cell, study, shapes)
-  written = sum(path.stat().st_size for path in (out / identity(cell)).rglob('*') if path.is_file())
+  written = used(out / identity(cell))
   if sum(needed.values()) > free + written:
     text = f'the results take {size(sum(needed.values()))}, and {folder} has {size(free)} free'
     raise ConfigError(f'{text}; the largest part is {_largest(needed)}: read less of it or less often, or take another --out.')

@@ -88,7 +88,7 @@ def test_a_running_job_is_heard_and_not_disturbed(tiny, tmp_path, start, command
     assert len(lines[-1]) > 80  # not wrapped
 
     status, out, err = command(*words)
-    assert status == 2
+    assert status == 2, err
     assert err.startswith(f'error: {only(tmp_path / "out")} is being worked on by another process (pid {process.pid})')
     assert err.count('\n') == 1
 

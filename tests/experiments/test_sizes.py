@@ -6,7 +6,7 @@ import pytest
 
 from dynamics.schema import ConfigError
 from dynamics.types import Batch, Data, Frozen, State
-from experiments import config, sizes
+from experiments import config, disk, sizes
 from experiments.check import check_cell
 
 
@@ -63,3 +63,11 @@ def test_a_disk_that_is_too_small_is_told_before_the_run(tiny_shapes, monkeypatc
   monkeypatch.setattr(sizes.shutil, 'disk_usage', lambda folder: type('Usage', (), {'free': 1000})())
   with pytest.raises(ConfigError, match='the largest part is checkpoints'):
     sizes.check_sizes(cell, study, shapes, tmp_path / 'out' / 'below')
+
+
+def test_files_that_go_while_they_are_counted_are_left_out(tmp_path):
+  (tmp_path / 'below').mkdir()
+  (tmp_path / 'below' / 'there').write_bytes(b'12345')
+  (tmp_path / 'gone').symlink_to(tmp_path / 'nowhere')  # listed, and no file when it is asked for its size
+  assert disk.used(tmp_path) == 5
+  assert disk.used(tmp_path / 'nowhere') == 0
