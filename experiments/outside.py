@@ -25,7 +25,7 @@ from dynamics.plan import last
 from dynamics.schema import ConfigError, Range, Traced, nearest
 from dynamics.types import Data, Intervention, Optimizer, Probe, Task
 
-SUPPLIED = {'model': ('outputs', 'vocabulary'), 'lr_schedule': ('steps',), 'loss': 2}  # what a caller gives, by name or by number
+SUPPLIED = {'model': ('outputs', 'vocabulary'), 'lr_schedule': ('steps',)}  # what a caller gives
 HELD = {'model': ('rngs', 'key', 'parent', 'name')}  # arguments that are neither supplied nor fields
 GIVES = {'data': Task, 'optimizer': Optimizer, 'probes': Probe, 'interventions': Intervention}
 
