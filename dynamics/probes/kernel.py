@@ -82,10 +82,11 @@ def kernel(
     else:
       gram = ntk(apply, view.variables, x, leaves=leaves)
     whole = sum(list(gram.values())[1:], start=next(iter(gram.values()))) if leaves else gram
-    error = jnp.zeros((), whole.dtype)
     if projections:
       error = estimate(jnp.trace(whole, axis1=1, axis2=2)).error
       whole, gram = jax.tree.map(lambda draws: jnp.mean(draws, axis=0), (whole, gram))
+    else:
+      error = 0 * jnp.trace(whole)  # NaN where the kernel is
     return whole, error, {name: jnp.trace(k) / jnp.trace(whole) for name, k in gram.items()} if leaves else {}
 
   def init(view):
