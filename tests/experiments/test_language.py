@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-LIMIT = 60  # seconds of a whole process on two cores: imports, checks, compiling, a step of training, the reading
+LIMIT = 60  # seconds of a whole process: imports, checks, compiling, a step of training, readings before and after it
 CHOICES = {
   'kernel': dict(examples=16, projections=32),
   'sharpness': dict(examples=16),
@@ -20,8 +21,11 @@ CHOICES = {
   'representation': dict(examples=16, positions='apart'),
 }
 CONFIG = """
+import ml_collections
+
+
 def get_config():
-  return dict(
+  return ml_collections.ConfigDict(dict(
     data=dict(name='text', length=64, train=256, test=32),
     model=dict(name='decoder', layers=2, width=64),
     loss=dict(name='cross_entropy'),
@@ -31,7 +35,7 @@ def get_config():
     batch=dict(size=16),
     steps=1,
     probes={probes!r},
-  )
+  ))
 """
 
 
@@ -41,14 +45,15 @@ def test_the_first_reading_of_a_probe_comes_within_a_minute(tmp_path, probe):
   config, out = tmp_path / 'language.py', tmp_path / 'results'
   config.write_text(CONFIG.format(probes={probe: CHOICES[probe]}))
   environment = {name: value for name, value in os.environ.items() if not name.startswith(('XLA_', 'JAX_'))}
-  begun = time.perf_counter()
+  begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
   done = subprocess.run(
     [sys.executable, '-m', 'experiments.run', f'--config={config}', f'--out={out}'],
     cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
   )  # fmt: skip
-  seconds = time.perf_counter() - begun
+  seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+  processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
   assert done.returncode == 0, done.stderr
-  print(f'{probe}: {seconds:.0f} s')
+  print(f'{probe}: {seconds:.0f} s, {processor:.0f} s of processor time')
   (table,) = {path.parent for path in out.rglob('*.parquet')}
   row = duckdb.sql(f"select * from '{table}/*.parquet' where step = 0").fetchnumpy()
   first = {'kernel': 'trace_se', 'sharpness': 'largest/0', 'hessian_spectrum': 'trace', 'gradient_noise': 'trace'}
@@ -56,4 +61,4 @@ def test_the_first_reading_of_a_probe_comes_within_a_minute(tmp_path, probe):
   assert value.shape == (1,)
   assert np.isfinite(value).all()
   assert value > 0
-  assert seconds < LIMIT
+  assert processor < LIMIT  # whatever else the machine does; where it does nothing else, the clock shows less
