@@ -20,7 +20,7 @@ Kernel = Array | dict[str, Array]
 def directional_ntk(
   apply: Callable[..., Array], variables: Variables, x1: Array, x2: Array | None = None, *, direction: Array, **choices
 ) -> Kernel:
-  """r^T Theta(x, x') r: (n1, n2), for one vector r over the outputs of an example.
+  """r^T Theta(x, x') r: (n1, n2), for one vector r over the outputs of an example. With `leaves` a dict of these.
 
   Args:
     apply, variables, x1, x2: as for `ntk`.
@@ -54,9 +54,10 @@ def projected_ntk(
 ) -> Kernel:
   """Independent draws (v, n1, n2) of the trace over outputs, sum_k Theta_kk(x, x'): their mean is unbiased for it.
 
-  Draw i is r_i^T Theta r_i, with r_i of independent signs, the same for all examples. `traces.estimate` of the draws, or of any
-  linear function of each of them, is the mean with its standard error. The variance of an entry is 2 sum_{k != l} S_kl^2 / v,
-  where S is the symmetric part of Theta(x, x'). Call it under `jit`: outside of it, every call compiles again.
+  Draw i is r_i^T Theta r_i, with r_i of independent signs, the same for all examples; with `leaves` a dict of draws.
+  `traces.estimate` of the draws, or of any linear function of each of them, is the mean with its standard error. The variance of
+  the mean of an entry is 2 sum_{k != l} S_kl^2 / v, where S is the symmetric part of Theta(x, x'). Call it under `jit`: outside
+  of it, every call compiles again.
 
   Args:
     apply, variables, x1, x2: as for `ntk`; outputs may be (n, k), or (n, l, k) of positions, which are summed too.
