@@ -111,6 +111,8 @@ def test_the_code_of_curvature_and_kernels_runs_and_its_numbers_are_right(quick)
   np.testing.assert_allclose(names['explained'][-1], 1, rtol=1e-4)
   assert names['predictions'].shape == (4, 3)
   assert names['product'].shape == (30, 3)
+  assert names['text_reading']['gauss_newton_trace'].mean > 0
+  assert 0 < names['text_reading']['kernel_trace'].error < names['text_reading']['kernel_trace'].mean
   np.testing.assert_allclose(names['outputs'].mean, names['targets'][:4], atol=1e-3)
   assert np.all(names['depth'] > 0)
 
@@ -120,7 +122,10 @@ INTERNAL = {'tridiagonal', 'orthogonalise', 'block_rows', 'orthogonality', 'chec
 
 @pytest.mark.parametrize(
   'module',
-  [f'linalg.{name}' for name in ('dense', 'eigen', 'kinks', 'lanczos', 'ntk', 'products', 'quadrature', 'spectrum', 'traces')]
+  [
+    f'linalg.{name}'
+    for name in ('dense', 'eigen', 'kinks', 'lanczos', 'ntk', 'products', 'projections', 'quadrature', 'spectrum', 'traces')
+  ]
   + [f'theory.{path.stem}' for path in sorted((ROOT / 'dynamics/theory').glob('[!_]*.py'))],
 )
 def test_every_function_of_linalg_and_theory_is_listed(module):

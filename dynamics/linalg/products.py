@@ -95,14 +95,34 @@ def fisher(
 
   def maker(params, batch):
     forward, back, outputs = _linearised(apply, params, batch.x)
-    probabilities = jax.nn.softmax(outputs, axis=-1)
+    product = _softmax_hessian(outputs) if likelihood == 'cross_entropy' else lambda u: u
+    return lambda v: back(product(forward(v)) / batch.x.shape[0])
 
-    def output_fisher(u):
-      if likelihood == 'cross_entropy':
-        u = probabilities * (u - jnp.sum(probabilities * u, axis=-1, keepdims=True))
-      return u / batch.x.shape[0]
+  return _mean(maker, apply, None, params, batch, chunk, axis)
 
-    return lambda v: back(output_fisher(forward(v)))
+
+def softmax_ggn(apply: Apply, params: Tree, batch: Batch, *, chunk: int | None = None, axis: str | None = None) -> Matvec:
+  """v -> (1/N) sum_i J_i^T (diag(s_i) - s_i s_i^T) J_i v over the N labels: the `ggn` of the mean cross-entropy.
+
+  s_i (k,) is the softmax of the logits of label i, and J_i (k, p) their Jacobian. The matrix in the middle is the Hessian of the
+  cross-entropy by the logits in closed form, applied as a product; that of `ggn` is a derivative of the loss. Outputs are
+  (n, k) with labels (n,), or (n, l, k) with labels (n, l). Negative labels are padding and count for nothing; else only their
+  number matters. Source: Schraudolph 2002, section 5; 1412.1193.
+
+  Raises:
+    ValueError: parameters that are not floating; an empty batch; labels that are not whole numbers, one for each row of logits.
+  """
+  shape = jax.eval_shape(apply, params, batch.x).shape
+  if batch.y.shape != shape[:-1] or not jnp.issubdtype(batch.y.dtype, jnp.integer):
+    raise ValueError(f'logits {shape} need labels {shape[:-1]} of whole numbers, but these are {batch.y.dtype}{batch.y.shape}')
+  labels = jnp.sum(batch.y >= 0) / batch.y.shape[0]  # of an example, the mean
+  labels = labels if axis is None else jax.lax.pmean(labels, axis)
+
+  def maker(params, batch):
+    forward, back, outputs = _linearised(apply, params, batch.x)
+    product = _softmax_hessian(outputs)
+    weights = (batch.y >= 0).astype(outputs.dtype)[..., None] / (labels.astype(outputs.dtype) * batch.y.shape[0])
+    return lambda v: back(weights * product(forward(v)))
 
   return _mean(maker, apply, None, params, batch, chunk, axis)
 
@@ -242,6 +262,12 @@ def _linearised(apply, params, x):
   outputs, forward = jax.linearize(lambda p: trees.at_least_float32(apply(p, x)), params)
   back = jax.linear_transpose(forward, params)
   return forward, lambda u: back(u)[0], outputs
+
+
+def _softmax_hessian(outputs):
+  """u -> (diag(s) - s s^T) u for each row of logits (..., k)."""
+  s = jax.nn.softmax(outputs, axis=-1)
+  return lambda u: s * (u - jnp.sum(s * u, axis=-1, keepdims=True))
 
 
 def _mean(maker, apply, loss, params, batch, chunk, axis):

@@ -31,7 +31,10 @@ class Attention(nn.Module):
 
 
 class Transformer(nn.Module):
-  """(n, l) tokens below `vocabulary`, or (n, l, d) features, to (n, outputs), read at the last position."""
+  """(n, l) tokens below `vocabulary`, or (n, l, d) features, to (n, outputs), read at the last position.
+
+  With `every` to (n, l, outputs), read at every position.
+  """
 
   layers: int
   width: int
@@ -42,6 +45,7 @@ class Transformer(nn.Module):
   norm: Literal['none', 'pre', 'post']
   causal: bool
   vocabulary: int | None = None
+  every: bool = False
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -57,7 +61,7 @@ class Transformer(nn.Module):
       self.sow('intermediates', f'after_hidden_{i}', x)
     if self.norm == 'pre':
       x = nn.LayerNorm(name='norm_final')(x)
-    return nn.Dense(self.outputs, False, dtype=x.dtype, name='readout')(x[:, -1])
+    return nn.Dense(self.outputs, False, dtype=x.dtype, name='readout')(x if self.every else x[:, -1])
 
   def _residual(self, name, x, branch):
     y = nn.LayerNorm(name=f'{name}_norm')(x) if self.norm == 'pre' else x

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import losses
+from dynamics.linalg import products
+from dynamics.linalg.lanczos import Matvec
 from dynamics.linalg.traces import Estimate
 from dynamics.types import Array, Batch, Loss, Tree, View
 
@@ -39,14 +41,39 @@ def network(view: View) -> Callable[[Tree, Tree], Array]:
   return lambda params, x: view.problem.model.apply({**view.variables, 'params': params}, x)
 
 
-def mean_loss(view: View, batch: Batch) -> Callable[[Tree], Array]:
-  """params -> the mean loss of a batch, over examples or, for outputs (n, l, k), over the tokens that have a label."""
+def mean_loss(view: View, batch: Batch, microbatch: int = 0) -> Callable[[Tree], Array]:
+  """params -> the mean loss of a batch, over examples or, for outputs (n, l, k), over the tokens that have a label.
+
+  With `microbatch` that many examples at a time, also where it is differentiated once.
+  """
 
   def value(params):
     scores = score(view.problem.loss, network(view)(params, batch.x), batch.y)
     return mean(scores.losses, scores.counts).mean
 
-  return value
+  def of_parts(params):
+    loss = example_loss(view, batch)
+    single = lambda x, y: loss(network(view)(params, x), y)[0]
+    each = jax.checkpoint(lambda example: single(*jax.tree.map(lambda a: a[None], example)))
+    return losses.mean(jax.lax.map(each, batch, batch_size=microbatch))
+
+  return of_parts if microbatch else value
+
+
+def example_loss(view: View, batch: Batch) -> Loss:
+  """(outputs, targets) -> (n,), of a batch or a part of it; over all of the batch their mean is `mean_loss`."""
+  if batch.y.ndim == 2 and jnp.issubdtype(batch.y.dtype, jnp.integer):
+    return losses.per_sequence(view.problem.loss, batch.y)
+  return lambda outputs, targets: losses.each(view.problem.loss, outputs, targets)
+
+
+def hessian(view: View, batch: Batch, microbatch: int = 0) -> Matvec:
+  """v -> H v of `mean_loss`, linearised once; or with `microbatch` that many examples at a time, linearised at each product."""
+  params = view.variables['params']
+  if not microbatch:
+    return products.hessian(mean_loss(view, batch), params)
+  batch = batch._replace(x=array(batch.x))
+  return products.loss_hessian(network(view), example_loss(view, batch), params, batch, chunk=microbatch)
 
 
 class Scores(NamedTuple):

@@ -1,17 +1,21 @@
 """The tangent kernel during training: how far it has turned, towards what, and what it would predict by itself."""
 
-from typing import NamedTuple
+import math
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from dynamics import losses
 from dynamics.components import component
-from dynamics.linalg import ntk, spectrum
+from dynamics.linalg import ntk, projected_ntk, spectrum
+from dynamics.linalg.traces import estimate
 from dynamics.probes.evaluation import array, first, mean, score
 from dynamics.schema import Range
 from dynamics.trees import at_least_float32
-from dynamics.types import Array, Probe
+from dynamics.types import Array, Probe, View
+
+MOST = 1024  # outputs at all positions of an example, beyond which an exact kernel is refused
 
 
 class Kernels(NamedTuple):
@@ -23,8 +27,24 @@ class Kernels(NamedTuple):
 
 
 @component()
-def kernel(*, examples: Range(int, least=2) = 64, top: Range(int, least=1) = 8, leaves: bool = True, keep: bool = False) -> Probe:
+def kernel(
+  *,
+  examples: Range(int, least=2) = 64,
+  top: Range(int, least=1) = 8,
+  leaves: bool = True,
+  keep: bool = False,
+  projections: Range(int, least=0) = 0,
+  positions: Literal['all', 'last'] = 'all',
+) -> Probe:
   """The tangent kernel K, summed over outputs, of the first `examples` (n) training inputs; K0 is that of step 0.
+
+  With `projections` (v) it is the mean over v vectors r of random signs, one for each output, of the kernel of the single output
+  r . f: r^T Theta(x, x') r has the mean sum_k Theta_kk(x, x'). The r are the same at all readings and for all members, so that
+  drift and alignments compare networks and not draws; trace_se alone tells how far K is from the exact kernel. Outputs
+  (n, l, k) are summed over `positions` too, padded ones among them, and a target is then the labels of these positions.
+
+  Language models: l k outputs an example are too many for the exact kernel, which is refused beyond 1,024. Take examples=16
+  and projections=32, or positions='last' to read the last position alone.
 
   Reading:
     drift (): |K - K0| / |K0| in the Frobenius norm.
@@ -34,29 +54,47 @@ def kernel(*, examples: Range(int, least=2) = 64, top: Range(int, least=1) = 8, 
     velocity (), per step: moved over the steps since the last reading; NaN at step 0.
     target_alignment (): the cosine of centred K with centred one-hot labels, or float targets.
     trace (), an output over a parameter, squared: the trace of K.
+    trace_se (), an output over a parameter, squared: its standard error over `projections`, NaN of one; 0 of the exact kernel.
     eigenvalues (top,), an output over a parameter, squared: the largest, descending.
     rank (): exp of the entropy of the eigenvalues.
     stable_rank (): trace over the largest eigenvalue.
     condition (): largest over smallest eigenvalue, inf where the smallest is rounding.
     share_of/leaf (): each parameter array's share of the trace, with `leaves`.
     kernel (n, n), an output over a parameter, squared: K itself, with `keep`.
-  Cost: n forward and n k backward passes of one example, and n^2 products of their factors; two kernels of state.
+  Cost: n forward and n k backward passes of one example, with `projections` v for both, and n^2 products of their factors; two
+    kernels of state.
   Oracle: numpy in float64 on dense Jacobians.
   Source: 1806.07572 (kernel), 2010.15110 (velocity, distance), 1203.0550 (centred and target alignment), 1812.07956 (regimes).
   """
 
   def tangent(view):
-    x = array(first(view.data.train, examples, least=2).x)
-    gram = ntk(view.problem.model.apply, view.variables, x, leaves=leaves)
+    """K, the standard error of its trace, and the leaves' shares of that."""
+    x, apply = array(first(view.data.train, examples, least=2).x), _answer(view, positions)
+    outputs = jax.eval_shape(apply, view.variables, x).shape[1:]
+    if len(outputs) > 1 and math.prod(outputs) > MOST and not projections:
+      raise ValueError(
+        f'the exact kernel of {outputs} outputs an example takes {math.prod(outputs):,} backward passes of each; '
+        "set projections, such as 32, which estimates it, or positions='last'"
+      )
+    if projections:
+      same = jax.random.key(0, impl='threefry2x32')
+      gram = projected_ntk(apply, view.variables, x, key=same, projections=projections, leaves=leaves)
+    else:
+      gram = ntk(apply, view.variables, x, leaves=leaves)
     whole = sum(list(gram.values())[1:], start=next(iter(gram.values()))) if leaves else gram
-    return whole, {name: jnp.trace(k) / jnp.trace(whole) for name, k in gram.items()} if leaves else {}
+    if projections:
+      error = estimate(jnp.trace(whole, axis1=1, axis2=2)).error
+      whole, gram = jax.tree.map(lambda draws: jnp.mean(draws, axis=0), (whole, gram))
+    else:
+      error = 0 * jnp.trace(whole)  # NaN where the kernel is
+    return whole, error, {name: jnp.trace(k) / jnp.trace(whole) for name, k in gram.items()} if leaves else {}
 
   def init(view):
-    now, _ = tangent(view)
+    now, *_ = tangent(view)
     return Kernels(now, now, view.step)
 
   def measure(view, state, key):
-    now, shares = tangent(view)
+    now, trace_se, shares = tangent(view)
     values, ranks = spectrum.eigenvalues(now, positive=True), spectrum.rank(now, positive=True)
     moved, steps = spectrum.distance(now, state.last), (view.step - state.step).astype(now.dtype)
     reading = {
@@ -65,8 +103,9 @@ def kernel(*, examples: Range(int, least=2) = 64, top: Range(int, least=1) = 8, 
       'centred_alignment': spectrum.alignment(now, state.start, centred=True),
       'moved': moved,
       'velocity': jnp.where(steps > 0, moved / steps, jnp.nan),
-      'target_alignment': spectrum.target_alignment(now, _targets(view, examples).astype(now.dtype), centred=True),
+      'target_alignment': _target_alignment(view, now, examples, positions),
       'trace': jnp.trace(now),
+      'trace_se': trace_se,
       'eigenvalues': values[:top],
       'rank': ranks.entropy,
       'stable_rank': ranks.stable,
@@ -125,6 +164,27 @@ def kernel_regression(*, examples: Range(int, least=2) = 128, ridge: Range(float
     return {**reading, 'agreement': jnp.where(finite, jnp.mean(same), jnp.nan)}, state
 
   return Probe(regress, measure)
+
+
+def _answer(view: View, positions: str):
+  """(variables, x) -> outputs, at all positions or at the last alone."""
+  apply = view.problem.model.apply
+
+  def last(variables, x):
+    outputs = apply(variables, x)
+    return outputs[:, -1] if outputs.ndim > 2 else outputs
+
+  return last if positions == 'last' else apply
+
+
+def _target_alignment(view: View, kernel: Array, examples: int, positions: str) -> Array:
+  """The cosine of a kernel with that of the targets, both centred; of labels (n, l) one-hot vectors at all positions count."""
+  y = first(view.data.train, examples).y
+  if y.ndim != 2 or not jnp.issubdtype(y.dtype, jnp.integer):
+    return spectrum.target_alignment(kernel, _targets(view, examples).astype(kernel.dtype), centred=True)
+  y = y[:, -1:] if positions == 'last' else y
+  same = jnp.sum((y[:, None] == y[None]) & (y >= 0)[:, None], axis=-1)
+  return spectrum.alignment(kernel, same.astype(kernel.dtype), centred=True)
 
 
 def _targets(view, examples: int) -> Array:

@@ -8,7 +8,7 @@ from dynamics.components import component
 from dynamics.linalg import products
 from dynamics.linalg.eigen import eigsh
 from dynamics.linalg.traces import estimate
-from dynamics.probes.evaluation import first, mean_loss, network
+from dynamics.probes.evaluation import example_loss, first, mean_loss, network
 from dynamics.schema import Range
 from dynamics.types import Array, Key, Probe, stateless
 
@@ -19,6 +19,10 @@ def gradient_noise(*, examples: Range(int, least=3) = 256, chunk: Range(int, lea
 
   trace and gradient_square are unbiased for the distribution of which the examples are independent draws; their standard errors
   are jackknife ones. Fewer than 3 examples are refused.
+
+  Language models: an example is a sequence, a cluster of dependent positions, and its gradient that of the sum over its labels,
+  over the mean number of labels of a sequence. So noise_scale counts sequences. Take examples=16 or more, and chunk=4 where the
+  logits of `chunk` sequences do not fit.
 
   Reading:
     noise_scale, noise_scale_of/leaf (), examples: tr(C) / |g|^2: from a batch of that many on, the gradient outweighs its noise;
@@ -40,7 +44,8 @@ def gradient_noise(*, examples: Range(int, least=3) = 256, chunk: Range(int, lea
 
   def measure(view, state, key):
     params, batch = view.variables['params'], first(view.data.train, examples)
-    value = lambda p, x, y: losses.mean(losses.each(view.problem.loss, network(view)(p, x), y))
+    loss = example_loss(view, batch)
+    value = lambda p, x, y: losses.mean(loss(network(view)(p, x), y))
     n = batch.y.shape[0]
     with jax.default_matmul_precision('float32'):
       mean = trees.by_path(jax.grad(value)(params, batch.x, batch.y))

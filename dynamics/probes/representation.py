@@ -1,6 +1,7 @@
 """Hidden features: what they share with those of step 0, how many directions and units they use, how classes lie in them."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,16 @@ from dynamics.types import Array, Batch, Probe, Reading, View
 
 
 @component(needs=('hidden_layers',))
-def representation(*, examples: Range(int, least=2) = 64, layers: bool = True) -> Probe:
+def representation(
+  *, examples: Range(int, least=2) = 64, layers: bool = True, positions: Literal['joined', 'apart', 'last'] = 'joined'
+) -> Probe:
   """Hidden features H of the first `examples` (n) training inputs, beside those of step 0.
 
-  H is (n, h), and (n, l h) where examples have positions; the covariance is that of (n l, h). Readings are of the last hidden
+  H is (n, h). Where examples have positions, it is (n, l h) if these are 'joined', and the covariance is that of (n l, h). Where
+  they are 'apart', each counts as an example, (n l, h); 'last' is the last one alone, (n, h). Readings are of the last hidden
   layer and, with `layers`, of every layer. NaN of features that are zero or, but for alignment, all alike.
+
+  Language models: take positions='apart', or n sequences are all that alignment and cka see. examples=16 sequences do.
 
   Reading:
     alignment, alignment_of/layer (): Tr(R R0) / |R| |R0| with R = H H^T.
@@ -32,14 +38,18 @@ def representation(*, examples: Range(int, least=2) = 64, layers: bool = True) -
   """
 
   def compare(h, start):
+    if positions == 'last':
+      h, start = (x.reshape(x.shape[0], -1, x.shape[-1])[:, -1] for x in (h, start))
     flat = lambda x: x.reshape(x.shape[0], -1)
     gram = lambda x: flat(x) @ flat(x).T
-    rows = h.reshape(-1, h.shape[-1])
-    rows = rows - jnp.mean(rows, axis=0, keepdims=True)
+    apart = lambda x: x.reshape(-1, x.shape[-1])
+    centred = lambda x: x - jnp.mean(x, axis=0, keepdims=True)
+    rows = centred(apart(h))
     covariance = rows @ rows.T if rows.shape[0] < rows.shape[1] else rows.T @ rows
+    joined = positions != 'apart'
     return {
-      'alignment': spectrum.alignment(gram(h), gram(start)),
-      'cka': spectrum.alignment(gram(h), gram(start), centred=True),
+      'alignment': spectrum.alignment(gram(h), gram(start)) if joined else _cosine(apart(h), apart(start)),
+      'cka': spectrum.alignment(gram(h), gram(start), centred=True) if joined else _cosine(rows, centred(apart(start))),
       'rank': spectrum.rank(covariance, positive=True).entropy,
       'participation': jnp.trace(covariance) ** 2 / jnp.sum(covariance**2),
     }
@@ -111,6 +121,12 @@ def neural_collapse(*, examples: Range(int, least=2) = 512) -> Probe:
     return {name: jnp.where(classes > 1, value, jnp.nan) for name, value in reading.items()}
 
   return _of_features(examples, read, least=2, initial=False)
+
+
+def _cosine(a: Array, b: Array) -> Array:
+  """Tr(A A^T B B^T) / |A A^T| |B B^T| of (n, h) features, by way of (h, h): n may be large."""
+  norm = jnp.linalg.norm
+  return jnp.sum(jnp.square(a.T @ b)) / (norm(a.T @ a) * norm(b.T @ b))
 
 
 # ---- geometry of classes ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dynamics import trees
 from dynamics.components import component
 from dynamics.linalg import products
 from dynamics.linalg.eigen import eigsh
-from dynamics.probes.evaluation import first, mean_loss
+from dynamics.probes.evaluation import first, hessian, mean_loss
 from dynamics.schema import Range
 from dynamics.types import Array, Probe, Tree
 
@@ -32,11 +32,16 @@ def sharpness(
   limit: Range(int, least=1) = 300,
   leaves: bool = False,
   preconditioned: bool = True,
+  microbatch: Range(int, least=0) = 0,
 ) -> Probe:
   """The extreme eigenvalues of the Hessian H of the loss on the first `examples` training examples, and where they point.
 
   An eigenvalue has the unit of the loss over a parameter squared. lr is the learning rate of the coming step, its schedule
-  included, and D the diagonal of the factors on it that a parametrization gives to the leaves: the identity without one.
+  included, and D the diagonal of the factors on it that a parametrization gives to the leaves: the identity without one. Only
+  `microbatch` examples at a time are in memory; 0 is all of them, which is faster.
+
+  Language models: the loss is the mean over the labels of `examples` sequences. Take examples=16 and, where the logits of all
+  their positions do not fit, microbatch=4.
 
   Reading:
     largest (top,), an eigenvalue: the largest ones, descending.
@@ -90,8 +95,8 @@ def sharpness(
 
   def measure(view, state, key):
     params, k = view.variables['params'], count(view.variables['params'])
-    value = mean_loss(view, first(view.data.train, examples))
-    matvec, gradient = products.hessian(value, params), jax.grad(value)(params)
+    batch = first(view.data.train, examples)
+    matvec, gradient = hessian(view, batch, microbatch), jax.grad(mean_loss(view, batch, microbatch))(params)
     solve = lambda matvec, like, k, name, **options: eigsh(
       matvec, like, k, trees.named_key(key, name), tolerance=tolerance, products=limit, **options
     )

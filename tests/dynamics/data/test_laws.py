@@ -32,9 +32,11 @@ TASKS = [  # maker, fields, shape of one x, classes (0 for numbers), rows
   (data.shuffled, dict(train=12, test=7, flat=False), (8, 8, 1), 10, N),
   (data.sphere, dict(inputs=3, **N), (3,), 0, N),
   (data.sphere, dict(target='noise', angles=(0.0, 1.0), test=7), (2,), 0, dict(train=2, test=7)),
+  (data.text, dict(length=5, **N), (5,), 256, N),
   (data.teacher, dict(inputs=4, outputs=2, **N), (4,), 0, N),
   (data.two_alternative, dict(fixation=1, stimulus=3, delay=2, response=1, **N), (7, 3), 2, N),
 ]
+OF_POSITIONS = {data.text}
 CONSTANT = {'constraints', 'hierarchy', 'permutation'}
 
 
@@ -55,7 +57,8 @@ def test_every_task(maker, fields, shape, classes, rows):
     assert x.shape == (rows[part], *shape)
     assert x.dtype == (jnp.int32 if task.vocabulary else jnp.float32)
     if classes:
-      assert (y.shape, y.dtype) == ((rows[part],), jnp.int32)
+      labels = (rows[part], *shape) if maker in OF_POSITIONS else (rows[part],)
+      assert (y.shape, y.dtype) == (labels, jnp.int32)
       assert set(np.unique(y)) <= set(range(classes))
       assert task.outputs in (classes, 1)
     else:
@@ -64,7 +67,7 @@ def test_every_task(maker, fields, shape, classes, rows):
   chex.assert_trees_all_equal(drawn, again)
   changed = [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(drawn), jax.tree.leaves(other), strict=True)]
   assert any(changed) != (maker.__name__ in CONSTANT)
-  assert noise or not classes or fields.get('target') == 'label'
+  assert noise or not classes or fields.get('target') == 'label' or maker in OF_POSITIONS
   if noise and classes:  # noise falls on training labels alone
     loud = draw(KEY, jnp.float32(1))
     np.testing.assert_array_equal(loud.test.y, drawn.test.y)
