@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from dynamics import sealed
+from dynamics import frames, sealed
 from dynamics.plan import Cell, identity, table_identity
 
 
@@ -67,17 +67,11 @@ def cell_table(cell: Cell, probe: str, out: pathlib.Path, make: str) -> pd.DataF
 
 
 def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
-  """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them."""
-  readings = dict(columns)
-  member = readings.pop('member')
-  labels = {
-    'cell': np.full(len(member), identity(cell)),
-    'member': member,
-    'seed': np.asarray(cell.seeds)[member],
-    **{name: np.asarray(values)[member] for name, values in cell.hyper.items()},
-    **{path: _repeated(value, len(member)) for path, value in cell.swept.items()},
-  }
-  return pd.DataFrame({**labels, **readings})
+  """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them; swept tuples as their text."""
+  swept = {path: str(value) if isinstance(value, (tuple, list)) else value for path, value in cell.swept.items()}
+  table = frames.tidy(columns, frames.settings(cell.seeds, cell.hyper, swept))
+  table.insert(0, 'cell', identity(cell))
+  return table
 
 
 def cube(table: pd.DataFrame, along: Sequence[str] = ('seed',)) -> xr.Dataset:
@@ -122,8 +116,3 @@ def _literally(path: pathlib.Path) -> str:
 
 def _filled(values: np.ndarray) -> np.ndarray:
   return values.filled(np.nan) if isinstance(values, np.ma.MaskedArray) and values.dtype.kind == 'f' else np.asarray(values)
-
-
-def _repeated(value: Any, count: int) -> np.ndarray:
-  """A swept value as a column; tuples as their text."""
-  return np.full(count, str(value) if isinstance(value, (tuple, list)) else value)

@@ -18,8 +18,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from dynamics import progress
 from dynamics.schema import ConfigError
-from experiments import command, cores, progress
+from experiments import command, cores
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 

@@ -5,35 +5,27 @@ is 'name/i'. Parquet written from numpy holds NaN as NULL; `finite` is False on 
 """
 
 import hashlib
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
-import jax
 import numpy as np
 
-from dynamics import trees
+from dynamics import frames, trees
 from dynamics.types import Tree
 from experiments.disk import StoreError, read_json, sync
 
 
 def columns(reading: Tree) -> dict[str, np.dtype]:
   """The columns of one member's reading, from its shapes: name -> dtype as stored."""
-  return {name: dtype for path, leaf in trees.by_path(reading).items() for name, dtype in _columns(path, leaf.shape, leaf.dtype)}
+  leaves = trees.by_path(reading).items()
+  return {name: dtype for path, leaf in leaves for name, dtype in frames.entries(path, leaf.shape, np.dtype(leaf.dtype)).items()}
 
 
 def rows(step: int, reading: Tree) -> dict[str, np.ndarray]:
   """One reading of all members as columns of m rows."""
-  stored = {}
-  for path, leaf in trees.by_path(reading).items():
-    flat = np.asarray(leaf).reshape(len(leaf), -1)
-    stored |= {name: flat[:, i].astype(dtype) for i, (name, dtype) in enumerate(_columns(path, leaf.shape[1:], leaf.dtype))}
-  finite = np.all([np.isfinite(values) for values in stored.values()], axis=0)
-  members = len(finite)
-  head = {'step': np.full(members, step, np.int64), 'member': np.arange(members, dtype=np.int32), 'finite': finite}
-  return {**head, **stored}
+  return frames.rows(step, trees.by_path(reading))
 
 
 def write(folder: pathlib.Path, name: str, first: int, last: int, series: Sequence[Mapping[str, np.ndarray]]) -> pathlib.Path:
@@ -81,13 +73,6 @@ def keep_only(folder: pathlib.Path, name: str, parts: Iterable[str]) -> None:
   keep = {folder / part for part in parts}
   for path in [p for p in (folder / name).glob('*') if p not in keep]:
     path.unlink()
-
-
-def _columns(path: str, shape: tuple[int, ...], dtype) -> list[tuple[str, np.dtype]]:
-  """(name, dtype as stored) of a leaf's entries."""
-  names = [f'{path}/{i}' for i in range(math.prod(shape))] if shape else [path]
-  half = jax.numpy.issubdtype(dtype, jax.numpy.floating) and dtype.itemsize < 4  # Parquet has no such numbers
-  return [(name, np.dtype(np.float32) if half else np.dtype(dtype)) for name in names]
 
 
 def _quoted(path: pathlib.Path) -> str:

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import parallel, plan, train
+from dynamics import parallel, plan, progress, train
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study, due
 from dynamics.types import State
-from experiments import progress, record, start_from, store
+from experiments import record, start_from, store
 from experiments.build import build
 from experiments.resolve import needs_x64
 
