@@ -116,7 +116,7 @@ def line(step: int, steps: int, members: int, recent, last: Mapping[str, float])
   seconds = sum(s for _, s in recent)
   rate = sum(n for n, _ in recent) / seconds if seconds > 0 else 0.0
   pace = [f'{rate * members:,.0f} member-steps/s', f'{duration((steps - step) / rate)} left'] if rate > 0 else ['compiling']
-  words = [f'step {step}/{steps}', f'{100 * step // steps}%', *pace]
+  words = [f'step {step}/{steps}', f'{100 * step // max(steps, 1)}%', *pace]
   return '  '.join(words + [f'{name} {value:.4g}' for name, value in last.items()])
 
 

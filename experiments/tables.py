@@ -1,10 +1,12 @@
 """Readings as immutable Parquet parts: one file a table and checkpoint, never rewritten.
 
 Columns: step, member, finite, then every reading under its path ('distance_of/input/kernel'); entry i of an array reading
-is 'name/i'. Parquet written from numpy holds NaN as NULL; `finite` is False on such rows, and `analysis` reads NaN back.
+is 'name/i', and the metadata hold the shapes. Parquet written from numpy holds NaN as NULL; `finite` is False on such rows,
+and `analysis` reads NaN back.
 """
 
 import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +30,23 @@ def rows(step: int, reading: Tree) -> dict[str, np.ndarray]:
   return frames.rows(step, trees.by_path(reading))
 
 
-def write(folder: pathlib.Path, name: str, first: int, last: int, series: Sequence[Mapping[str, np.ndarray]]) -> pathlib.Path:
-  """Stores the rows of steps first..last of one table. The part's name appears only when its bytes are on disk."""
+def shapes(reading: Tree) -> dict[str, tuple[int, ...]]:
+  """Path -> the shape of one member's, of one reading of all members."""
+  return {path: leaf.shape[1:] for path, leaf in trees.by_path(reading).items()}
+
+
+def write(
+  folder: pathlib.Path,
+  name: str,
+  first: int,
+  last: int,
+  series: Sequence[Mapping[str, np.ndarray]],
+  of: Mapping[str, tuple[int, ...]] = {},
+) -> pathlib.Path:
+  """Stores the rows of steps first..last of one table, and `of`, its `shapes`, as metadata.
+
+  The part's name appears only when its bytes are on disk.
+  """
   place = folder / name
   place.mkdir(parents=True, exist_ok=True)
   path = place / f'part-{first:09d}-{last:09d}.parquet'
@@ -38,7 +55,9 @@ def write(folder: pathlib.Path, name: str, first: int, last: int, series: Sequen
   try:
     with duckdb.connect() as connection:
       connection.register('readings', table)
-      connection.execute(f"COPY (SELECT * FROM readings) TO '{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd)")
+      metadata = f"KV_METADATA {{shapes: '{_quoted(json.dumps(of))}'}}"
+      target = f"'{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd, {metadata})"
+      connection.execute(f'COPY (SELECT * FROM readings) TO {target}')
     with temporary.open('rb') as file:
       os.fsync(file.fileno())
     temporary.rename(path)
@@ -75,5 +94,5 @@ def keep_only(folder: pathlib.Path, name: str, parts: Iterable[str]) -> None:
     path.unlink()
 
 
-def _quoted(path: pathlib.Path) -> str:
-  return str(path).replace("'", "''")
+def _quoted(text: object) -> str:
+  return str(text).replace("'", "''")
