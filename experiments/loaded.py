@@ -1,8 +1,10 @@
 """Stored runs as they are read: from their folders alone, without their locks, also while they are worked on."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from analysis import tables
 from dynamics import frames, plan
@@ -72,7 +74,7 @@ def consistent(folder: pathlib.Path, read: Callable[[], Any]) -> Any:
 
 
 def state(folder: pathlib.Path) -> str:
-  """'running' while a process works on it, else 'done' or 'stopped'."""
+  """'running' while a process works on it, 'done' where its training is, else 'stopped'."""
   if store.holder(folder) is not None:
     return 'running'
   return 'done' if store.is_done(folder) else 'stopped'
@@ -107,6 +109,34 @@ def by_probe(folder: pathlib.Path, step: int | None, cell: Cell | None = None) -
   return {p if probes.count(p) == 1 else name: of for p, (name, of) in zip(probes, of_table.items(), strict=True)}
 
 
+def dataset(folder: pathlib.Path, choose: Callable[[Sequence[str]], str], cell: Cell | None = None):
+  """(probe, its labelled arrays, the settings of members) of one probe; None for arrays that are not there.
+
+  Args:
+    choose: takes the names of all probes that have readings, and gives one of them.
+  """
+  record, done = read_json(folder / 'run.json'), store.is_done(folder)
+  steps = checkpoints.Folder(folder / 'checkpoints', (), print).steps()
+  of_probe = by_probe(folder, None if done else steps[0], cell) if steps else {}
+  probe, members = choose(list(of_probe)), settings(record, cell)
+  of = of_probe.get(probe)
+  if not of:
+    return probe, None, members
+  return probe, frames.arrays(rows(of, record), members, tables.shapes(next(iter(of)))), members
+
+
+def rows(of: Mapping[pathlib.Path, str], record: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  """The columns of a table's parts, from `by_probe`, of the run with this run.json.
+
+  Raises:
+    StoreError: a part that is missing or damaged.
+  """
+  try:
+    return tables.rows(of)
+  except tables.Missing as error:
+    raise StoreError(f'{error}: make it again with {record["sessions"][-1]["command"]}.') from error
+
+
 def settings(record: Mapping[str, Any], cell: Cell | None = None):
   """A DataFrame with a row a member, from a run.json; swept fields as the cell has them, where there is one."""
   swept = tuples(record['swept']) if cell is None else cell.swept
@@ -135,10 +165,7 @@ def _read(folder: pathlib.Path, step: int | None, cell: Cell | None) -> Loaded:
   variables, start = _nested(trained, step, 'variables'), _nested(begun, 0, '')
   members, tidy, arrays = settings(record, cell), {}, {}
   for probe, of in by_probe(folder, None if done else newest, cell).items():
-    try:
-      columns = tables.rows(of)
-    except tables.Missing as error:
-      raise StoreError(f'{error}: {_again(record)}') from error
+    columns = rows(of, record)
     tidy[probe] = frames.tidy(columns, members)
     tidy[probe].insert(0, 'cell', folder.resolve().name)
     arrays[probe] = frames.arrays(columns, members, tables.shapes(next(iter(of))))
@@ -186,10 +213,6 @@ def _damage(saved: checkpoints.Folder, step: int, error: Exception) -> StoreErro
   others = ', '.join(str(other) for other in sorted(saved.steps()) if other != step)
   way = f'load another step ({others}), or give its command again' if others else 'give its command again'
   return StoreError(f'{saved.folder / str(step)} is missing or damaged ({reason(error)}): {way}.')
-
-
-def _again(record: Mapping[str, Any]) -> str:
-  return f'make it again with {record["sessions"][-1]["command"]}.'
 
 
 def _listing(folder: pathlib.Path) -> list[str]:
