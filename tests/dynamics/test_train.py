@@ -1,5 +1,8 @@
 """The loop: one step by hand, and what must not change a bit of the result."""
 
+import re
+import time
+
 import chex
 import jax
 import jax.monitoring
@@ -134,6 +137,31 @@ def test_fresh_examples_of_every_step_are_those_of_its_key_and_resume_to_the_bit
       w = w - 0.1 * x.T @ (x @ w - y[:, 0]) / 5
     np.testing.assert_allclose(whole[-1].readings['w'][m], w, rtol=1e-4, atol=1e-5)
   assert np.abs(whole[-1].readings['w'][0] - whole[-1].readings['w'][1]).max() > 1e-3
+
+
+def test_a_run_shows_how_far_it_is_unless_it_is_to_be_quiet(cases, capsys, monkeypatch):
+  """Slowed down by its probe; two stretches without compilation give a rate."""
+  monkeypatch.setattr(train.progress, 'PATIENCE', 0.0)
+  monkeypatch.setattr(train.progress, 'LONGEST', 0.0)
+  monkeypatch.setattr(train.progress, 'TICK', 0.001)
+  study = cases.study('linear', (), steps=2000)
+  real = train.events
+
+  def slowly(*arguments, **choices):
+    for event in real(*arguments, stops=(1, 500, 1000), **choices):
+      yield event
+      time.sleep(0.05)
+
+  monkeypatch.setattr(train, 'events', slowly)
+  run = lambda **choices: train.run(study, (0, 1), {'lr': 0.05}, grid=one_device(), **choices)
+  quiet = run(quiet=True)
+  assert capsys.readouterr() == ('', '')
+  shown = run()
+  out, err = capsys.readouterr()
+  assert out == ''
+  assert err.startswith('  compiling')
+  assert re.search(r'  step 1000/2000  50%  [\d,]+ member-steps/s  \d+ s left', err)
+  same(shown.state.variables, quiet.state.variables)
 
 
 # ---- compilation ------------------------------------------------------------------------------------------------
