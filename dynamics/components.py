@@ -12,6 +12,7 @@ A new component is one file with a maker under `@component`. No list names it: i
 
 import importlib
 import inspect
+import pathlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -29,19 +30,22 @@ NEEDS = {
 }
 
 
-def component(*, needs: tuple[str, ...] = (), revision: int = 1) -> Callable[[Callable], Callable]:
+def component(
+  *, needs: tuple[str, ...] = (), revision: int = 1, files: Callable[..., Iterable[pathlib.Path]] | None = None
+) -> Callable[[Callable], Callable]:
   """Marks a maker.
 
   Args:
     needs: what the rest of the run must offer, from `NEEDS`.
     revision: raise it when a change of code changes the numbers: stored runs and tables of the old code are then not found.
+    files: static fields -> the files on the user's disk that it reads. Their digests are part of a run's identity.
   """
 
   def mark(maker):
     unknown = set(needs) - set(NEEDS)
     if unknown:
       raise ValueError(f'{maker.__name__} needs {sorted(unknown)}; there are {", ".join(NEEDS)}')
-    maker.needs, maker.revision = tuple(needs), revision
+    maker.needs, maker.revision, maker.files = tuple(needs), revision, files
     return maker
 
   return mark
@@ -59,8 +63,8 @@ class Part(NamedTuple):
     return tuple(hyper_values(self.maker))
 
   def make(self, hyper: Mapping[str, Any], *supplied) -> Any:
-    """The component, for these hyper values."""
-    return self.maker(*supplied, **self.fields, **{name: hyper[name] for name in self.reads})
+    """The component, for these hyper values. One whose default is None may be missing."""
+    return self.maker(*supplied, **self.fields, **{name: hyper[name] for name in self.reads if name in hyper})
 
 
 def makers(package: str, path: Iterable[str]) -> dict[str, Callable]:

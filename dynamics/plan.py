@@ -32,7 +32,7 @@ class Cell(NamedTuple):
   config: Config  # of the training, resolved; without hyper, seeds, sweep, probes and milestones
   seeds: tuple[int, ...]  # (m,)
   hyper: dict[str, tuple[float, ...]]  # name -> (m,)
-  revisions: dict[str, int]  # of the components that train
+  revisions: dict[str, int | str]  # of the components that train; digests of those from outside
   swept: dict[str, Any]  # the static fields that tell this cell from its sisters; not part of its identity
   probes: Mapping[str, Config] = {}  # probe -> its fields, schedule and revision
   milestones: tuple[int, ...] = ()  # steps whose checkpoints are kept
@@ -87,12 +87,17 @@ def _digest(text: str) -> str:
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def last(name: str) -> str:
+  """The name by which a component is addressed: 'Net' of 'package.nets:Net'."""
+  return name.rpartition(':')[2]
+
+
 def flat(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   """'data.p' -> 113, and so on. A tuple of named blocks is addressed by their names: 'transforms.subspace.most'."""
   out = {}
   for name, value in config.items():
     if _is_named_tuple(value):
-      value = {block['name']: {'on': True, **{f: v for f, v in block.items() if f != 'name'}} for block in value}
+      value = {last(block['name']): {'on': True, **{f: v for f, v in block.items() if f != 'name'}} for block in value}
     out |= flat(value, f'{prefix}{name}.') if isinstance(value, Mapping) else {f'{prefix}{name}': value}
   return out
 
@@ -110,10 +115,10 @@ def assign(config: Mapping[str, Any], path: str, value: Any) -> Config:
   block = config.get(head, {})
   if _is_named_tuple(block):
     name, _, field = rest.partition('.')
-    names = [b['name'] for b in block]
+    names = [last(b['name']) for b in block]
     if name not in names or not field:
       raise ConfigError(unknown(f'{head}.{rest}', name, names))
-    return {**config, head: tuple(assign(b, field, value) if b['name'] == name else b for b in block)}
+    return {**config, head: tuple(assign(b, field, value) if last(b['name']) == name else b for b in block)}
   if not isinstance(block, Mapping):
     raise ConfigError(f'{path} cannot be set: {head} is a single value, {block!r}.')
   return {**config, head: assign(block, rest, value)}
@@ -135,6 +140,8 @@ def override(config: Mapping[str, Any], path: str, value: Any) -> Config:
     for name, inner in value.items():
       if not isinstance(name, str):
         raise ConfigError(f'{path} has the field {name!r}; names of fields are words.')
+      if '.' in name:
+        raise ConfigError(f'{path} has the key {name!r}; it must be a word: {path}=dict(mine=dict(name={name!r})).')
       config = override(config, f'{path}.{name}', inner)
     return dict(config)
   return assign(config, path, value)

@@ -3,9 +3,12 @@
 No jax here. Every error is one sentence that names the field, the value and what would be right.
 """
 
+import contextlib
 import difflib
 import inspect
 import numbers
+import types
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -89,6 +92,8 @@ def resolve(given: Mapping[str, Any], allowed: Mapping[str, inspect.Parameter], 
   for name, parameter in allowed.items():
     if name in given:
       out[name] = check(f'{where}.{name}', given[name], parameter.annotation)
+    elif _is_traced(parameter) and parameter.default is None:
+      continue  # the component goes without it
     elif parameter.default is inspect.Parameter.empty:
       raise ConfigError(f'{where}.{name} is missing: it has no default, so the config must set it.')
     else:
@@ -107,7 +112,7 @@ def check(path: str, value: Any, kind: Any) -> Any:
     return value
   if get_origin(kind) is Literal:
     if value not in get_args(kind):
-      raise ConfigError(f'{path} is {value!r}; {_nearest(value, get_args(kind))}.')
+      raise ConfigError(f'{path} is {value!r}; {nearest(value, get_args(kind))}.')
     return value
   if get_origin(kind) is tuple or kind is tuple:
     if not isinstance(value, (tuple, list)):
@@ -116,6 +121,14 @@ def check(path: str, value: Any, kind: Any) -> Any:
     return tuple(check(f'{path}[{i}]', v, inner) for i, v in enumerate(value))
   if kind is Any or kind is inspect.Parameter.empty:
     return value
+  if get_origin(kind) in (typing.Union, types.UnionType):
+    kinds = [k for k in get_args(kind) if k is not type(None)]
+    if value is None and len(kinds) < len(get_args(kind)):
+      return None
+    for k in kinds[:-1]:
+      with contextlib.suppress(ConfigError):
+        return check(path, value, k)
+    return check(path, value, kinds[-1])
   fits = {
     bool: isinstance(value, bool),
     int: isinstance(value, numbers.Integral) and not isinstance(value, bool),
@@ -133,17 +146,17 @@ def check(path: str, value: Any, kind: Any) -> Any:
 def choose(path: str, name: Any, options: Mapping[str, Any]) -> Any:
   """The option of a name, or a sentence with the nearest one."""
   if name not in tuple(options):  # a list or a block is no name, and cannot be looked up
-    raise ConfigError(f'{path} is {name!r}; {_nearest(name, options)}.')
+    raise ConfigError(f'{path} is {name!r}; {nearest(name, options)}.')
   return options[name]
 
 
 def unknown(path: str, name: str, valid, where: str = '') -> str:
   """The sentence for a field that does not exist."""
   block = f' of {where}' if where else ''
-  return f'{path} is no field{block}; {_nearest(name, valid)}.'
+  return f'{path} is no field{block}; {nearest(name, valid)}.'
 
 
-def _nearest(name: Any, valid) -> str:
+def nearest(name: Any, valid) -> str:
   valid = [str(v) for v in valid]
   near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
   if near:

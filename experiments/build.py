@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dynamics import network, study
+from dynamics import modules, network, study
 from dynamics.components import Part
 from dynamics.data.sampling import sampler
 from dynamics.optim import chain
@@ -45,7 +45,7 @@ def experiment(config: Config, source_model: Callable[[], Model] | None = None) 
   def problem(hyper, source):
     task = make('data', hyper)
     module = lambda: parts['model'].make(hyper, task.outputs, task.vocabulary)
-    model = once('model', lambda: network.from_flax(module(), shapes(task).train.x))
+    model = once('model', lambda: modules.as_model(module(), shapes(task).train.x))
     model = network.initialised(model, make('init', hyper))
     for where in (w for w in parts if w.startswith('transforms.')):
       model = make(where, hyper)(model)

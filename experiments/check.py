@@ -28,7 +28,8 @@ def check_cell(cell: Cell) -> tuple[Study, Shapes]:
   Raises:
     ConfigError: the first thing that does not fit, in a sentence.
   """
-  with jax.enable_x64(needs_x64(cell)), sentences():
+  parts = parts_of({**cell.config, 'probes': cell.probes}).values()
+  with jax.enable_x64(needs_x64(cell)), sentences(foreign=any(isinstance(part.maker.revision, str) for part in parts)):
     study = build(cell)
     devices = cell.config['data_parallel']
     if devices > jax.device_count():
@@ -170,8 +171,8 @@ def _member(cell: Cell, hyper: Mapping[str, np.float32]) -> train.Members:
 
 
 @contextlib.contextmanager
-def sentences(where: str = '') -> Iterator[None]:
-  """Turns what the library refuses into an error of the config."""
+def sentences(where: str = '', foreign: bool = False) -> Iterator[None]:
+  """Turns what the library refuses into an error of the config; with `foreign` code, whatever goes wrong in it."""
   head = f'{where}: ' if where else ''
   try:
     yield
@@ -179,6 +180,8 @@ def sentences(where: str = '') -> Iterator[None]:
     raise
   except (zlib.error, pickle.UnpicklingError, EOFError, OSError, KeyError) as error:  # data files: missing or damaged
     raise ConfigError(f'data: {error}.') from error
-  except (TypeError, ValueError, MemoryError, OverflowError) as error:
+  except Exception as error:
+    if not foreign and not isinstance(error, (TypeError, ValueError, MemoryError, OverflowError)):
+      raise
     text = (str(error).splitlines() or [type(error).__name__])[0].rstrip('.')
     raise ConfigError(f'{head}{text}.') from error

@@ -1,9 +1,12 @@
 """Config files: python files with a function get_config()."""
 
+import functools
+import hashlib
+import inspect
 import numbers
 import pathlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ml_collections
@@ -17,12 +20,15 @@ PLAIN = 'values of a config are numbers, words, True, False, None, tuples, and b
 
 
 def load(path: str) -> Config:
-  """The nested dict of a config file.
+  """The nested dict of a config file. 'file.py:small' calls its get_config('small').
 
   Raises:
     ConfigError: a file that is not there, does not run, or gives no config.
   """
-  file = pathlib.Path(path)
+  file, argument = pathlib.Path(path), ()
+  if ':' in path and not _is_file(file):
+    name, _, word = path.rpartition(':')
+    file, argument = pathlib.Path(name), (word,)
   if not _is_file(file):
     near = sorted(str(p) for p in pathlib.Path('configs').glob('[!_]*.py'))
     raise ConfigError(f'{_short(path)} is no file; there are: {", ".join(near) or "no configs in this folder"}.')
@@ -31,7 +37,8 @@ def load(path: str) -> Config:
     exec(compile(file.read_bytes(), str(file), 'exec'), names)  # an import would leave a __pycache__ beside the config
     if 'get_config' not in names:
       raise ConfigError(f'{path} has no function get_config(); a config file must define one.')
-    config = names['get_config']()
+    _check_argument(path, names['get_config'], argument)
+    config = names['get_config'](*argument)
     if not isinstance(config, ml_collections.ConfigDict):
       raise ConfigError(f'{path}: get_config() gives {type(config).__name__}; it must give an ml_collections.ConfigDict.')
     content = config.to_dict()
@@ -40,6 +47,26 @@ def load(path: str) -> Config:
   except BaseException as error:  # a config file may fail in any way, and its author wants the reason in a sentence
     raise ConfigError(f'{_place(error, file)} does not run: {type(error).__name__}: {_message(error)}.') from error
   return plain(content, path)
+
+
+def digest(where: str, paths: Iterable[pathlib.Path]) -> str:
+  """A digest of the names and the bytes of data files.
+
+  Raises:
+    ConfigError: a file that cannot be read.
+  """
+  try:
+    stats = [(path, path.stat()) for path in paths]
+    parts = [(path.name, _digest(path, stat.st_mtime_ns, stat.st_size)) for path, stat in stats]
+  except OSError as error:
+    raise ConfigError(f'{where}: {error.filename} cannot be read: {error.strerror}.') from error
+  return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _digest(path: pathlib.Path, changed: int, size: int) -> str:
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def plain(value: Any, where: str, depth: int = 0) -> Any:
@@ -68,6 +95,14 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
   if isinstance(value, (tuple, list)):
     return tuple(plain(inner, f'{where}[{i}]', depth + 1) for i, inner in enumerate(value))
   raise ConfigError(f'{where} is of type {type(value).__name__}; {PLAIN}.')
+
+
+def _check_argument(path: str, get_config: Callable, argument: tuple[str, ...]) -> None:
+  try:
+    inspect.signature(get_config).bind(*argument)
+  except TypeError as error:
+    takes = 'takes no argument' if argument else "takes an argument: name it behind a colon, 'file.py:small'"
+    raise ConfigError(f'{path}: get_config() {takes}.') from error
 
 
 def _is_file(file: pathlib.Path) -> bool:

@@ -20,8 +20,9 @@ from dynamics import (
 )
 from dynamics.components import Part, hyper_signature, readers
 from dynamics.data.sampling import sampler
-from dynamics.plan import Cell, Config
+from dynamics.plan import Cell, Config, last
 from dynamics.schema import ConfigError, Range, check, choose, fields, hyper_values, resolve, unknown
+from experiments import files, outside
 from experiments.source import resolve_source
 
 # Where a config names a component: one in a block with a `name`, several in a tuple of such blocks, or several by their names.
@@ -68,17 +69,22 @@ def parts_of(config: Config) -> dict[str, Part]:
   table, parts = families(), {}
   for block in SINGLE:
     if block in config:
-      parts[block] = _part(block, table[block][config[block]['name']], config[block])
+      parts[block] = _part(_maker(block, config[block]['name'], table[block]), config[block])
   for block in ORDERED:
     for entry in config.get(block, ()):
-      parts[f'{block}.{entry["name"]}'] = _part(block, table[block][entry['name']], entry)
+      parts[f'{block}.{last(entry["name"])}'] = _part(_maker(block, entry['name'], table[block]), entry)
   for block in TIMED:
     for name, entry in config.get(block, {}).items():
-      parts[f'{block}.{name}'] = _part(block, table[block][name], entry)
+      parts[f'{block}.{name}'] = _part(_maker(block, entry.get('name', name), table[block]), entry)
   return parts
 
 
-def _part(block: str, maker: Callable, entry: Config) -> Part:
+def _maker(block: str, name: str, table: Mapping[str, Callable], path: str = '') -> Callable:
+  """The maker of a name; one with a colon comes from outside of the project."""
+  return outside.maker(block, name) if outside.is_outside(name) else choose(path or block, name, table)
+
+
+def _part(maker: Callable, entry: Config) -> Part:
   return Part(maker, {name: entry[name] for name in fields(maker)})
 
 
@@ -116,10 +122,21 @@ def resolve_config(config: Mapping[str, Any]) -> Cell:
   read = _timed('probes', config.get('probes', {}), table['probes'], schedule, probes.USUAL)
   parts = parts_of({**out, 'probes': read})
   hyper = _hyper(config.get('hyper', {}), parts, table)
-  revisions = {where: part.maker.revision for where, part in parts_of(out).items()} | {'train': train.REVISION}
-  read = {name: {**entry, 'revision': table['probes'][name].revision} for name, entry in read.items()}
+  training = parts_of(out)
+  revisions = {where: part.maker.revision for where, part in training.items()} | {'train': train.REVISION}
+  revisions |= {f'{where}.files': digest for where, part in training.items() if (digest := _files(where, part))}
+  read = {name: {**entry, 'revision': parts[f'probes.{name}'].maker.revision} for name, entry in read.items()}
   cell = Cell(out, seeds, {n: (v,) * len(seeds) for n, v in hyper.items()}, revisions, {}, read, milestones)
   return resolve_source(cell, config['source'], resolve_config) if 'source' in config else cell
+
+
+def _files(where: str, part: Part) -> str:
+  """The digest of the files on the user's disk that a component reads; '' where it reads none."""
+  try:
+    paths = list(part.maker.files(**part.fields)) if part.maker.files else []
+  except OSError as error:
+    raise ConfigError(f'{where}: {error}.') from error
+  return files.digest(where, paths) if paths else ''
 
 
 def needs_x64(cell: Cell) -> bool:
@@ -132,7 +149,7 @@ def _named(block: str, given: Mapping[str, Any], table: Mapping[str, Callable]) 
   if 'name' not in given and block not in DEFAULTS:
     raise ConfigError(f'{block}.name is missing; it must be one of: {", ".join(table)}.')
   name = check(f'{block}.name', given.pop('name', DEFAULTS.get(block)), str)
-  maker = choose(f'{block}.name', name, table)
+  maker = _maker(block, name, table, f'{block}.name')
   return {'name': name, **_fields(given, maker, block, ALSO.get(block, ()))}
 
 
@@ -146,32 +163,39 @@ def _ordered(block: str, given: Any, table: Mapping[str, Callable]) -> tuple[Con
     name = entry.pop('name', None)
     if name is None:
       raise ConfigError(f'{block} has a block without name; {shape}.')
-    maker = choose(f'{block}', name, table)
-    if name in [r['name'] for r in resolved]:
+    maker, where = _maker(block, name, table), f'{block}.{last(str(name))}'
+    if last(name) in [last(r['name']) for r in resolved]:
       raise ConfigError(f'{block} has {name} twice; each only once.')
-    if check(f'{block}.{name}.on', entry.pop('on', True), bool):
-      resolved.append({'name': name, **_fields(entry, maker, f'{block}.{name}')})
+    if check(f'{where}.on', entry.pop('on', True), bool):
+      resolved.append({'name': name, **_fields(entry, maker, where)})
   return tuple(resolved)
 
 
 def _timed(block: str, given: Mapping[str, Any], table, schedule: Config, usual: tuple[str, ...] = ()) -> Config:
-  """Components that are on, each with its schedule. Where none is named, the usual ones are on."""
+  """Components that are on, each with its schedule. Where none is named, the usual ones are on.
+
+  A block's own `name` says which component it is, so that one may be there twice, or come from outside.
+  """
+  components = {}
   for name, entry in given.items():
-    choose(f'{block}.{name}', name, table)
     if not isinstance(entry, Mapping):
       raise ConfigError(f'{block}.{name} is {entry!r}; it must be a block, such as dict(on=True).')
     if not isinstance(entry.get('schedule', {}), Mapping):
       raise ConfigError(f'{block}.{name}.schedule is {entry["schedule"]!r}; it must be a block, such as dict(stride=10).')
+    if not name.isidentifier():
+      raise ConfigError(f'{block} has the key {name!r}; it must be a word: {block}=dict(mine=dict(name={name!r})).')
+    components[name] = entry.get('name', name)
   on = [name for name, entry in given.items() if check(f'{block}.{name}.on', entry.get('on', True), bool)]
   on = on or [name for name in usual if name not in given]  # to switch one off is not to name the others
   resolved = {}
-  for name in table:
-    entry = {field: value for field, value in given.get(name, {}).items() if field != 'on'}
-    where = f'{block}.{name}'
+  for name in sorted({*given, *on}):
+    entry = {field: value for field, value in given.get(name, {}).items() if field not in ('on', 'name')}
+    where, component = f'{block}.{name}', components.get(name, name)
+    maker = _maker(block, component, table, where)
     times = resolve({**schedule, **entry.pop('schedule', {})}, fields(study.times), f'{where}.schedule')
-    entry = _fields(entry, table[name], where) if name in given or name in on else None
+    entry = _fields(entry, maker, where)
     if name in on:
-      resolved[name] = {'schedule': times, **entry}
+      resolved[name] = {'schedule': times, **({} if component == name else {'name': component}), **entry}
   return resolved
 
 
@@ -179,6 +203,10 @@ def _fields(given: Mapping[str, Any], maker: Callable, where: str, also: tuple =
   traced = [name for name in given if name in hyper_values(maker)]
   if traced:
     raise ConfigError(f'{where}.{traced[0]} is a traced value, not a field of the block: set hyper.{traced[0]}.')
+  unwritable = [name for name in given if name in getattr(maker, 'unwritable', {}) and name not in fields(maker, *also)]
+  if unwritable:
+    kind = maker.unwritable[unwritable[0]]
+    raise ConfigError(f'{where}.{unwritable[0]} cannot be set in a config, which does not write a {kind}: wrap it in a function.')
   return resolve(given, fields(maker, *also), where)
 
 

@@ -148,7 +148,7 @@ def over_best_constant(get: Get) -> np.ndarray:
 def rate_on_the_fly(get: Get, size: int) -> np.ndarray:
   """(seed,) the median over the readings of the first half of a run."""
   rows = select(get(FLY, 'effective_step'), batch__size=size, optimizer__hold=HOLD)
-  values = each_seed(rows, 'effective')[1][:, 1:] * rows['lr'].iloc[0]
+  values = each_seed(rows, 'rate')[1][:, 1:]
   return np.median(values[:, : values.shape[1] // 2], axis=1)
 
 
@@ -304,7 +304,7 @@ def flying(get: Get) -> Figure:
   for number, size in enumerate(FLY_SIZES):
     where, style = dict(batch__size=size, optimizer__hold=HOLD), dict(color=f'C{number}', linewidth=0.9)
     effective = select(get(FLY, 'effective_step'), **where)
-    plots.steps(rate, effective[effective['step'] > 0], 'effective', f'B = {size}', **style)
+    plots.steps(rate, effective[effective['step'] > 0], 'rate', f'B = {size}', **style)
     plots.steps(loss, select(get(FLY, 'performance'), **where), 'train_loss', f'B = {size}', **style)
     plots.level(rate, np.nanmedian(rates_at(get, size)), None, color=f'C{number}', linewidth=1.2)
     plots.level(loss, np.median(best_constant(get, size)[:, -1]), None, color=f'C{number}', linewidth=1.2)

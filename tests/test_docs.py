@@ -5,6 +5,7 @@ import inspect
 import pathlib
 import re
 import runpy
+import shlex
 
 import jax
 import jax.flatten_util
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import reference, resolve
+from experiments import reference, resolve, run
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = sorted([ROOT / 'README.md', ROOT / 'benchmarks/README.md', *(ROOT / 'docs').rglob('*.md')])
@@ -143,3 +144,20 @@ def test_every_figure_of_the_gallery_is_small_and_shown():
   for picture in pictures:
     assert picture.stat().st_size < 150_000
     assert picture.name in shown
+
+
+def test_the_page_on_your_own_code_runs(tmp_path, monkeypatch, capsys):
+  """Its files are written beside a config, as it says, and each of its commands is checked whole; one is run."""
+  page = (ROOT / 'docs/your_own.md').read_text()
+  files = dict(re.findall(r'```python\n# (\w+\.py)\n(.*?)```', page, re.DOTALL))
+  commands = [shlex.split(line)[3:] for line in page.splitlines() if line.startswith('    python -m experiments.run')]
+  assert (len(files), len(commands)) == (6, 12)
+  for name, text in files.items():
+    (tmp_path / name).write_text(text)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend(tmp_path)
+  with jax.numpy_rank_promotion('allow'):
+    for words in commands:
+      assert run.main([*words, '--dry_run']) == 0, capsys.readouterr().err
+    assert run.main(commands[0]) == 0
+  assert 'done in' in capsys.readouterr().out

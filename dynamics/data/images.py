@@ -26,7 +26,27 @@ Labels = Literal['classes', 'parity', 'halves']
 CLASSES = {'classes': 10, 'parity': 2, 'halves': 2}
 
 
-@component()
+def files_of(*, source: str, **fields) -> list[pathlib.Path]:
+  """The files of a published data set, in the order in which they are read.
+
+  Raises:
+    FileNotFoundError: some are missing; the text names folder, files and variable.
+  """
+  if source == 'digits':
+    return []
+  folder = pathlib.Path(os.environ.get(FOLDER, 'data')) / source
+  wanted = CIFAR if source == 'cifar10' else IDX
+  paths = [next((p for p in (folder / w, folder / f'{w}.gz') if p.is_file()), None) for w in wanted]
+  missing = [w for w, p in zip(wanted, paths, strict=True) if p is None]
+  if missing:
+    raise FileNotFoundError(
+      f'{source} needs the files {", ".join(wanted)} (plain or .gz) in {folder}, where {", ".join(missing)} '
+      f'{"is" if len(missing) == 1 else "are"} missing; the environment variable {FOLDER} names the folder above {source}'
+    )
+  return paths
+
+
+@component(files=files_of)
 def images(
   *,
   source: Source = 'digits',
@@ -84,8 +104,7 @@ def load(name: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np
 
     raw = load_digits()
     return ((raw.images * (255 / 16))[..., None], raw.target), None
-  folder = pathlib.Path(os.environ.get(FOLDER, 'data')) / name
-  files = _find(name, folder, CIFAR if name == 'cifar10' else IDX)
+  files = files_of(source=name)
   if name == 'cifar10':
     batches = [_cifar(path) for path in files]
     join = lambda parts: tuple(np.concatenate(p) for p in zip(*parts, strict=True))
@@ -97,17 +116,6 @@ def load(name: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np
 def _batch(pair) -> Batch:
   x, y = pair
   return Batch(jnp.asarray(x / 255, jnp.float32), jnp.asarray(y, jnp.int32))
-
-
-def _find(name: str, folder: pathlib.Path, wanted: tuple[str, ...]) -> list[pathlib.Path]:
-  paths = [next((p for p in (folder / w, folder / f'{w}.gz') if p.is_file()), None) for w in wanted]
-  missing = [w for w, p in zip(wanted, paths, strict=True) if p is None]
-  if missing:
-    raise FileNotFoundError(
-      f'{name} needs the files {", ".join(wanted)} (plain or .gz) in {folder}, where {", ".join(missing)} '
-      f'{"is" if len(missing) == 1 else "are"} missing; the environment variable {FOLDER} names the folder above {name}'
-    )
-  return paths
 
 
 def _read(path: pathlib.Path) -> bytes:

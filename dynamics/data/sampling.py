@@ -29,16 +29,20 @@ def sampler(
       return data.train
     if size > n:
       raise ValueError(f'batch.size is {size}, but there are only {n} training examples')
-    places = jnp.arange(size, dtype=jnp.int32)
-    if draw == 'independent':
-      first, second = constants(key, t, 2)
-      rows = _mix(_mix(places.astype(jnp.uint32) ^ first) ^ second) % jnp.uint32(n)
-    else:
-      epoch, place = t // (n // size), t % (n // size)
-      rows = permuted(constants(key, epoch, ROUNDS), place * size + places, n)
+    rows = row_numbers(key, t, n, size, draw)
     return jax.tree.map(lambda x: x[rows], data.train)
 
   return batch
+
+
+def row_numbers(key: Key, t: Array, n: int, size: int, draw: str = 'epochs') -> Array:
+  """Which `size` rows of n step t sees, (size,)."""
+  places = jnp.arange(size, dtype=jnp.int32)
+  if draw == 'independent':
+    first, second = constants(key, t, 2)
+    return _mix(_mix(places.astype(jnp.uint32) ^ first) ^ second) % jnp.uint32(n)
+  epoch, place = t // (n // size), t % (n // size)
+  return permuted(constants(key, epoch, ROUNDS), place * size + places, n)
 
 
 def constants(key: Key, t: Array, count: int) -> Array:

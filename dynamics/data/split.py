@@ -10,7 +10,7 @@ from dynamics.types import Array, Batch, Data, Key
 def split(key: Key, table: Batch, train: int) -> Data:
   """`train` rows drawn without replacement, and the rest."""
   order = jax.random.permutation(trees.named_key(key, 'split'), table.y.shape[0])
-  take = lambda rows: Batch(table.x[rows], table.y[rows])
+  take = lambda rows: jax.tree.map(lambda leaf: leaf[rows], table)
   return Data(take(order[:train]), take(order[train:]))
 
 

@@ -23,11 +23,12 @@ class Steps(NamedTuple):
   weights: Tree  # before the next step
   relative: Ratio
   relative_of: Mapping[str, Ratio]
+  rate: Ratio
   effective: Ratio
   cosine: Ratio
 
 
-@component()
+@component(revision=2)
 def effective_step(*, leaves: bool = True) -> Probe:
   """How far a training step moves, in units of the weights and of the step of plain gradient descent, and whether it descends.
 
@@ -37,6 +38,7 @@ def effective_step(*, leaves: bool = True) -> Probe:
 
   Reading:
     relative, relative_of/leaf (): |u| / |w|, of all parameters and, with `leaves`, of each parameter array.
+    rate (): |u| / |g|: the rate at which plain gradient descent would step as far, whatever the optimizer.
     effective (): |u| / |D g|, D the learning rate of each leaf at that step, its schedule and parametrization included: 1 for
       plain gradient descent; NaN where the optimizer names no learning rate.
     cosine (): of u and -g.
@@ -49,7 +51,7 @@ def effective_step(*, leaves: bool = True) -> Probe:
 
   def empty(weights):
     names = trees.by_path(weights) if leaves else ()
-    return Steps(weights, zero(), {name: zero() for name in names}, zero(), zero())
+    return Steps(weights, zero(), {name: zero() for name in names}, zero(), zero(), zero())
 
   def add(mean, a, b):
     ratio = jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
@@ -65,13 +67,14 @@ def effective_step(*, leaves: bool = True) -> Probe:
       optax.apply_updates(w, u),
       add(state.relative, size, trees.norm(w)),
       {name: add(mean, trees.norm(named_u[name]), trees.norm(named_w[name])) for name, mean in state.relative_of.items()},
+      add(state.rate, size, trees.norm(g)),
       add(state.effective, size, _descent(g, info.learning_rate)),
       add(state.cosine, -trees.dot(u, g), size * trees.norm(g)),
     )
 
   def measure(view, state, key):
     show = lambda r: jnp.where(r.count > 0, r.total / jnp.maximum(r.count, 1).astype(jnp.float32), jnp.nan)
-    reading = {name: show(getattr(state, name)) for name in ('relative', 'effective', 'cosine')}
+    reading = {name: show(getattr(state, name)) for name in ('relative', 'rate', 'effective', 'cosine')}
     if leaves:
       reading['relative_of'] = {name: show(mean) for name, mean in state.relative_of.items()}
     return reading, empty(view.variables['params'])

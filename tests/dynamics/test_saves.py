@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from dynamics import optim, saves, train
 
@@ -46,9 +47,11 @@ def programs(tmp_path_factory):
     'jax_persistent_cache_min_compile_time_secs': 0.0,
   }
   before = {name: getattr(jax.config, name) for name in words}
+  compilation_cache.reset_cache()  # which keeps the folder of its first use
   for name, value in words.items():
     jax.config.update(name, value)
   yield {name.upper(): str(value) for name, value in words.items()}
+  compilation_cache.reset_cache()
   for name, value in before.items():
     jax.config.update(name, value)
 

@@ -212,7 +212,7 @@ FILES = {
   ),
   'lacks': ('x = 3\n', ['has no function get_config()']),
   'dict': ('def get_config():\n  return dict(steps=3)\n', ['gives dict', 'ml_collections.ConfigDict']),
-  'argument': ('def get_config(x):\n  return x\n', ['TypeError', 'missing 1 required positional argument']),
+  'argument': ('def get_config(x):\n  return x\n', ['get_config() takes an argument', "'file.py:small'"]),
   'lines': ('raise ValueError("one\\ntwo")\n', ['ValueError: one two']),
   'bytes': ('\0\1', ['bytes.py', 'null bytes']),
   'array': (

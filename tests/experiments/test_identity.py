@@ -12,6 +12,8 @@ from experiments.resolve import ORDERED, SINGLE, families, resolve_config
 FAMILIES = families()
 COMPONENTS = [(block, name) for block, table in FAMILIES.items() for name in table]
 REQUIRED = {  # of fields without default
+  'data.arrays': {'file': __file__},  # any file: its bytes are part of the identity
+  'data.table': {'file': __file__, 'target': 'y'},
   'init.low_rank': {'rank': 1},
   'init.power_law': {'exponent': 1.0},
   'init.block': {'blocks': 2},

@@ -39,7 +39,8 @@ CONSTANT = {'constraints', 'hierarchy', 'permutation'}
 
 
 def test_the_table_has_every_task():
-  assert {maker.__name__ for maker, *_ in TASKS} == set(data.__all__), 'a new task needs a row above'
+  files = {'arrays', 'table'}  # tests/dynamics/data/test_files.py
+  assert {maker.__name__ for maker, *_ in TASKS} == set(data.__all__) - files, 'a new task needs a row above'
 
 
 @pytest.mark.parametrize(('maker', 'fields', 'shape', 'classes', 'rows'), TASKS, ids=lambda v: getattr(v, '__name__', ''))

@@ -226,5 +226,6 @@ def test_the_ratios_of_steps_by_hand(probing):
     np.testing.assert_allclose(out['relative_of']['a'], np.mean([1 / 5, 3 / 18**0.5, 0]), rtol=1e-6)
     np.testing.assert_allclose(out['relative_of']['b'], 1 / 4, rtol=1e-6)  # its first two steps start from zero
     np.testing.assert_allclose(out['effective'], np.mean(effective), rtol=1e-6)
+    np.testing.assert_allclose(out['rate'], np.mean([1 / 2, 5 / 1]), rtol=1e-6)
     np.testing.assert_allclose(out['cosine'], np.mean([1, -0.8]), rtol=1e-6)
   assert np.isnan(jax.tree.leaves(probe.measure(view, state, None)[0])).all(), 'no step since the last reading'
