@@ -1,6 +1,7 @@
 """Tables of stored runs: found by content, never by path."""
 
 import hashlib
+import json
 import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from dynamics import sealed
+from dynamics import frames, sealed
 from dynamics.plan import Cell, identity, table_identity
 
 
@@ -55,29 +56,43 @@ def cell_table(cell: Cell, probe: str, out: pathlib.Path, make: str) -> pd.DataF
     _sealed(folder / name, make)
   place = folder / 'tables' / table_identity(cell, probe)
   parts = {place / name: digest for name, digest in sorted(_sealed(place / 'done.json', make)['parts'].items())}
-  for path, digest in parts.items():
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-      raise Missing(f'{path} is missing or damaged; make it again with: {make}')
   if not parts:
     raise Missing(f'{probe!r} is read at no step of this run; give it a schedule, and make it with: {make}')
+  try:
+    return labelled(cell, rows(parts))
+  except Missing as error:
+    raise Missing(f'{error}; make it again with: {make}') from error
+
+
+def rows(parts: Mapping[pathlib.Path, str]) -> dict[str, np.ndarray]:
+  """The columns of a table's parts, path -> sha256, whose bytes are checked. NaN is NaN.
+
+  Raises:
+    Missing: a part that is missing, or holds other bytes than were written.
+  """
+  for path, digest in parts.items():
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+      raise Missing(f'{path} is missing or damaged')
   with duckdb.connect() as connection:
     columns = connection.execute('SELECT * FROM read_parquet(?)', [[_literally(path) for path in parts]]).fetchnumpy()
   # Parquet holds NaN as NULL, which comes back masked.
-  return labelled(cell, {name: _filled(values) for name, values in columns.items()})
+  return {name: _filled(values) for name, values in columns.items()}
+
+
+def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
+  """Reading -> its shape for one member, from the metadata of a part; None where it was written before parts had them."""
+  with duckdb.connect() as connection:
+    query = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = 'shapes'"
+    found = connection.execute(query, [_literally(part)]).fetchone()
+  return found and {name: tuple(shape) for name, shape in json.loads(found[0]).items()}
 
 
 def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
-  """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them."""
-  readings = dict(columns)
-  member = readings.pop('member')
-  labels = {
-    'cell': np.full(len(member), identity(cell)),
-    'member': member,
-    'seed': np.asarray(cell.seeds)[member],
-    **{name: np.asarray(values)[member] for name, values in cell.hyper.items()},
-    **{path: _repeated(value, len(member)) for path, value in cell.swept.items()},
-  }
-  return pd.DataFrame({**labels, **readings})
+  """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them; swept tuples as their text."""
+  swept = {path: str(value) if isinstance(value, (tuple, list)) else value for path, value in cell.swept.items()}
+  table = frames.tidy(columns, frames.settings(cell.seeds, cell.hyper, swept))
+  table.insert(0, 'cell', identity(cell))
+  return table
 
 
 def cube(table: pd.DataFrame, along: Sequence[str] = ('seed',)) -> xr.Dataset:
@@ -122,8 +137,3 @@ def _literally(path: pathlib.Path) -> str:
 
 def _filled(values: np.ndarray) -> np.ndarray:
   return values.filled(np.nan) if isinstance(values, np.ma.MaskedArray) and values.dtype.kind == 'f' else np.asarray(values)
-
-
-def _repeated(value: Any, count: int) -> np.ndarray:
-  """A swept value as a column; tuples as their text."""
-  return np.full(count, str(value) if isinstance(value, (tuple, list)) else value)

@@ -48,7 +48,7 @@ def _row(members: int, seed: int, steps: int, points: int) -> tuple:
   jax.clear_caches()
   monitoring.register_event_duration_secs_listener(hear)
   try:
-    train.run(study, range(seed, seed + members), {name: value[0] for name, value in chosen.hyper.items()})
+    train.run(study, range(seed, seed + members), {name: value[0] for name, value in chosen.hyper.items()}, quiet=True)
   finally:
     monitoring.unregister_event_duration_listener(hear)
   times = len({t for times in study.schedule.values() for t in times})

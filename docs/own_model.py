@@ -41,9 +41,9 @@ xor = study.Study(problem, steps=1000, schedule=dict.fromkeys(instruments, study
 rates = np.repeat([0.01, 0.03, 0.1, 0.3], 4)  # four learning rates, four seeds each: 16 members
 result = train.run(xor, seeds=list(range(4)) * 4, hyper={'lr': rates})
 
-table = result.tables['distance']
+distances = result.arrays['distance']['relative']  # (member, step)
 for lr in np.unique(rates):
-  plt.plot(table['step'], table['relative'][:, rates == lr].mean(axis=1), label=f'learning rate {lr:g}')
+  plt.plot(distances['step'], distances[rates == lr].mean('member'), label=f'learning rate {lr:g}')
 plt.gca().set(xlabel='step', ylabel='|w - w0| / |w0|', xscale='symlog')
 plt.legend()
 plt.savefig('own_model.png')

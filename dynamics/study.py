@@ -4,6 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import jax
+import numpy as np
+
 from dynamics.schema import Range
 from dynamics.types import Hyper, Problem, Variables
 
@@ -104,3 +107,31 @@ def due(schedule: Mapping[str, Times], steps: int) -> dict[int, list[str]]:
     raise ValueError(f'the schedule of {wrong[0][0]} asks for step {wrong[0][1]}, outside of 0..{steps}')
   asked = {name: set(moments) for name, moments in schedule.items()}
   return {t: [name for name in schedule if t in asked[name]] for t in union(*asked.values())}
+
+
+def check_common_data(study: Study, hyper: Mapping[str, object], source: Variables | None = None) -> None:
+  """Refuses data that are drawn once for all members where they depend on hyper values in which members differ.
+
+  Args:
+    hyper: name -> (m,) float32.
+    source: another run's variables, leaves (m, ...).
+
+  Raises:
+    ValueError: it says what to set.
+  """
+  differing = {name: values for name, values in hyper.items() if len(np.unique(np.asarray(values))) > 1}
+  if study.own_data or not differing:
+    return
+
+  def draw(changed):
+    first = {**{name: values[0] for name, values in hyper.items()}, **changed}
+    task = study.problem(first, jax.tree.map(lambda x: x[0], source)).task
+    return task.draw(jax.random.key(0, impl='threefry2x32'))
+
+  for name, values in differing.items():
+    try:
+      jax.eval_shape(jax.vmap(draw, out_axes=None), {name: values})
+    except ValueError as error:
+      if 'out_axes' not in str(error):
+        raise
+      raise ValueError(f'the data depend on hyper.{name}, in which members differ: set own_data=True') from error

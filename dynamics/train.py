@@ -4,6 +4,7 @@ The step number stays outside the member axis and the bounds of the inner loop a
 for its data, its start, its steps, and every intervention and probe: however many members, seeds and probe times it has.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -14,9 +15,9 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from dynamics import parallel, trees
+from dynamics import frames, parallel, progress, saves, trees
 from dynamics.optim import arguments
-from dynamics.study import Study, due
+from dynamics.study import Study, check_common_data, due
 from dynamics.types import Array, Data, Frozen, Hyper, Key, ProbeState, Problem, Reading, State, StepInfo, Variables, View
 
 REVISION = 1  # of this file: raise it when a change of code changes the numbers of every run
@@ -231,30 +232,6 @@ def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend:
   )
 
 
-def check_common_data(study: Study, members: Members) -> None:
-  """Refuses data that are drawn once for all members where they depend on hyper values in which members differ.
-
-  Raises:
-    ValueError: it says what to set.
-  """
-  differing = {name: values for name, values in members.hyper.items() if len(np.unique(np.asarray(values))) > 1}
-  if study.own_data or not differing:
-    return
-
-  def draw(changed):
-    hyper = {**jax.tree.map(lambda values: values[0], dict(members.hyper)), **changed}
-    source = jax.tree.map(lambda x: x[0], members.source)
-    return study.problem(hyper, source).task.draw(seed_key(0))
-
-  for name, values in differing.items():
-    try:
-      jax.eval_shape(jax.vmap(draw, out_axes=None), {name: values})
-    except ValueError as error:
-      if 'out_axes' not in str(error):
-        raise
-      raise ValueError(f'the data depend on hyper.{name}, in which members differ: set own_data=True') from error
-
-
 def seed_key(seed: int) -> Key:
   return jax.random.key(seed, impl='threefry2x32')
 
@@ -297,12 +274,12 @@ def events(
     stops: further steps at which an event is wanted.
     stretch: the stretches only decide how often the caller is heard; no bit of the result depends on them.
   """
-  check_common_data(study, members)
+  check_common_data(study, members.hyper, members.source)
   end = study.steps if until is None else until
   readings_at, changes_at = due(study.schedule, study.steps), due(study.interventions, study.steps)
   members = parallel.place(members, programs.grid, split=True)
   data = programs.data(members)
-  watch = _Stopwatch()
+  lap = progress.stopwatch()
   if resume is None:
     step, (state, frozen) = 0, programs.start(members, data)
   else:
@@ -310,7 +287,7 @@ def events(
   begun = step + (resume is not None)  # the first step whose interventions are still to come
   unread = begun - (resume is not None and reread)  # and whose readings are
   jax.block_until_ready((data, state))
-  seconds = {'start': watch.lap()}
+  seconds = {'start': lap()}
   length = 1  # steps a stretch, doubled or halved towards `stretch` seconds
   for target in sorted({t for t in (*readings_at, *changes_at, *stops) if unread <= t <= end} | {end}):
     while True:
@@ -319,23 +296,23 @@ def events(
         step = last = target
       if last > step:
         state = jax.block_until_ready(programs.advance(state, frozen, members, data, step, last))
-        seconds['train'] = watch.lap()
+        seconds['train'] = lap()
         if last - step == length or seconds['train'] > stretch:
           factor = 0.5 if seconds['train'] > stretch else 2 if seconds['train'] < stretch / 2 else 1
           length = max(1, int(length * factor))
         step = last
       for name in changes_at.get(step, ()) if step >= begun else ():
         state = jax.block_until_ready(programs.intervene[name](state, frozen, members, data, step))
-        seconds[name] = watch.lap()
+        seconds[name] = lap()
       readings = {}
       for name in readings_at.get(step, ()) if step >= unread else ():
         reading, probe = programs.measure[name](state, frozen, members, data, step)
         state = state._replace(probes={**state.probes, name: probe})
         readings[name] = jax.tree.map(np.asarray, reading)  # cheaper than device_get for a few small leaves
-        seconds[name] = watch.lap()
+        seconds[name] = lap()
       yield Event(step, state, readings, seconds, frozen)
       seconds = {}
-      watch.lap()
+      lap()
       if step >= target:
         break
 
@@ -346,21 +323,25 @@ def all_stopped(state: State) -> bool:
 
 
 class Result(NamedTuple):
-  """tables[probe][reading]: arrays (t, m, ...); tables[probe]['step']: (t,). Paths join nested names with '/'."""
+  """A run in memory. Paths join nested names of a reading with '/'."""
 
-  tables: Mapping[str, Mapping[str, np.ndarray]]
+  tables: Mapping[str, 'pandas.DataFrame']  # noqa: F821  # probe -> a row a (member, step), see `frames.tidy`
+  arrays: Mapping[str, 'xarray.Dataset']  # noqa: F821  # probe -> dimensions (member, step, ...), see `frames.arrays`
   state: State
   frozen: Frozen
 
 
 def run(
   study: Study,
-  seeds,
+  seeds: Iterable[int],
   hyper: Mapping[str, object],
   *,
   source: Variables | None = None,
   layout: str = 'vmap',
   grid: Mesh | None = None,
+  save: str | os.PathLike | None = None,
+  save_every: float = 60.0,
+  quiet: bool = False,
 ) -> Result:
   """A whole study in memory: the call for scripts and notebooks.
 
@@ -371,24 +352,44 @@ def run(
     source: another run's variables, leaves (m, ...).
     layout: 'vmap' or 'map', see `dynamics.parallel.over_members`.
     grid: a mesh from `dynamics.parallel.mesh`; by default all devices that the members fill evenly.
+    save: a folder for this run alone. The same call goes on where it was stopped, to the same bits.
+    save_every: seconds between saves; the end is saved, too.
+    quiet: show nothing; else step, rate and time left are told on standard error, from two seconds on.
+
+  Raises:
+    ValueError: `save` holds a run of another study, data, seeds or hyper values, or one that is damaged.
   """
+  seeds = [int(seed) for seed in seeds]
   members = join(seeds, hyper, source)
-  grid = parallel.mesh(len(members.keys)) if grid is None else grid
-  rows = {name: [] for name in study.schedule}
-  for event in events(study, members, compile_programs(study, grid, layout=layout)):
-    for name, reading in event.readings.items():
-      rows[name].append({'step': event.step, **trees.by_path(reading)})
-  tables = {name: {k: np.stack([row[k] for row in series]) for k in series[0]} for name, series in rows.items() if series}
-  return Result(tables, event.state, event.frozen)
+  grid = parallel.mesh(len(seeds)) if grid is None else grid
+  programs = compile_programs(study, grid, layout=layout)
+  log, resume = frames.Log(frames.settings(seeds, hyper), {}, {}), None
+  if save is not None:
+    about = _about(study, seeds, members, programs)
+    resume = saves.read(save, about, jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members)), log)
+  since, first = time.monotonic(), -1 if resume is None else resume[0]
+  with progress.reporting(study.steps, len(seeds), quiet) as show:
+    for event in events(study, members, programs, resume=resume):
+      show(event)
+      for probe, reading in event.readings.items():
+        log.note(probe, event.step, trees.by_path(reading))
+      due_now = event.step == study.steps or time.monotonic() - since >= save_every
+      if save is not None and event.step > first and due_now:
+        saves.write(save, about, event, log)
+        since = time.monotonic()
+  return Result(log.tables(), log.arrays(), event.state, event.frozen)
 
 
-class _Stopwatch:
-  """Seconds between laps."""
-
-  def __init__(self):
-    self.last = time.perf_counter()
-
-  def lap(self) -> float:
-    now = time.perf_counter()
-    self.last, passed = now, now - self.last
-    return passed
+def _about(study: Study, seeds, members: Members, programs: Programs) -> Mapping[str, str]:
+  """What tells this run from any other."""
+  data = programs.data(members)
+  first = lambda tree: jax.tree.map(lambda x: x[0], tree)
+  member, own = first(members), first(data) if study.own_data else data
+  state, frozen = jax.eval_shape(start(study), member, own)
+  at = (state, frozen, member, own, jnp.int32(0))
+  traced = [(start(study), (member, own)), (advance(study), (*at, jnp.int32(0)))]
+  traced += [(intervene(study, name), at) for name in study.interventions]
+  traced += [(measure(study, name), at) for name in study.schedule]
+  times = (study.steps, dict(study.schedule), dict(study.interventions))
+  parts = {'times': times, 'data': data, 'seeds': seeds, 'hyper values': members.hyper, 'source': members.source}
+  return saves.fingerprint(traced, parts)

@@ -15,7 +15,7 @@ from dynamics.components import NEEDS
 from dynamics.leaves import weights
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
-from dynamics.study import Study, due
+from dynamics.study import Study, check_common_data, due
 from dynamics.types import Data, Frozen, Problem, State
 from experiments.build import build, shapes
 from experiments.resolve import families, needs_x64, parts_of
@@ -41,7 +41,7 @@ def check_cell(cell: Cell) -> tuple[Study, Shapes]:
     _check_needs(cell, problem, data)
     for times in (study.schedule, study.interventions):
       due(times, study.steps)
-    train.check_common_data(study, train.Members((), {name: np.float32(values) for name, values in cell.hyper.items()}))
+    check_common_data(study, {name: np.float32(values) for name, values in cell.hyper.items()})
     return study, _trace(cell, study, hyper, data)
 
 

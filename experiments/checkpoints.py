@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import absl.logging
@@ -79,13 +79,23 @@ class Folder:
       if stored != now:
         difference = f'holds {name} as {stored[0]}{stored[1]}, but this code expects {now[0]}{now[1]}'
         raise StoreError(f'{path} {difference}: it was written by other code; use another --out.')
+    arrays = self.arrays(step, leaves, wanted)
+    return jax.tree.unflatten(jax.tree.structure(like), list(arrays.values())), meta
+
+  def arrays(self, step: int, leaves: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, np.ndarray]:
+    """The leaves of these names, every byte checked; `leaves` are those of the notes.
+
+    Raises:
+      Damage: bytes that are not those that were saved.
+    """
     empty = {name: np.zeros(leaf['shape'], leaf['dtype']) for name, leaf in leaves.items()}
     with _quiet(), self._reading() as manager:
-      arrays = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(empty)))['state']
-    for name in wanted:
-      if _description(np.asarray(arrays[name])) != leaves[name]:
+      stored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(empty)))['state']
+    arrays = {name: np.asarray(stored[name]) for name in wanted}
+    for name, array in arrays.items():
+      if _description(array) != leaves[name]:
         raise Damage(f'the bytes of {name} are not those that were saved')
-    return jax.tree.unflatten(jax.tree.structure(like), [np.asarray(arrays[name]) for name in wanted]), meta
+    return arrays
 
   def set_aside(self, step: int, error: Exception, aside: pathlib.Path) -> None:
     """Moves a checkpoint that cannot be used to `aside`, for a look."""

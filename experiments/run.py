@@ -4,6 +4,7 @@
   --dry_run          print the plan (sources, cells, members, programs to compile, bytes) and run nothing
   --save_every S     seconds between checkpoints (default: 60)
   --at checkpoints   read the probes at the checkpoints of finished runs, without training
+  --log KINDS        mirrors single readings to tensorboard, wandb (offline) or both, with a comma; pip install -e '.[log]'
   --help             this text
 
 The same command goes on where it was stopped, and only reports what is done. A probe that is added, changed or read at other
@@ -18,12 +19,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from dynamics import progress
 from dynamics.schema import ConfigError
-from experiments import command, cores, progress
+from experiments import command, cores, log
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
-FLAGS = ('--config', '--out', '--dry_run', '--save_every', '--at', '--help')
+FLAGS = ('--config', '--out', '--dry_run', '--save_every', '--at', '--log', '--help')
 
 
 class Options(NamedTuple):
@@ -31,6 +33,7 @@ class Options(NamedTuple):
   dry_run: bool = False
   save_every: float = 60.0
   at_checkpoints: bool = False
+  log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
   command: str = ''  # for run.json; by default the words that started this process
 
 
@@ -52,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
           for line in plan_lines(cells, options.out):
             screen.say(line)
           return 0
-        check(cells, options.out, screen)
+        check(cells, options, screen)
       outcome = run_cells(cells, options)
   except (ConfigError, StoreError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
@@ -65,16 +68,17 @@ def main(argv: Sequence[str]) -> int:
   return 0 if outcome.finished else 130
 
 
-def check(cells, out: pathlib.Path, screen: progress.Screen) -> None:
+def check(cells, options: Options, screen: progress.Screen) -> None:
   """Traces all cells in which something is to be made, their sources first, before anything is written."""
   from experiments.check import check_cell
   from experiments.sizes import check_sizes
 
-  runs = [run for run in chain(cells) if status(run, out) != 'done']
+  runs = [run for run in chain(cells) if status(run, options.out) != 'done']
   for number, cell in enumerate(runs):
     screen.show(f'checking cell {number + 1} of {len(runs)}')
+    log.check(options.log, cell.members)
     study, shapes = check_cell(cell)
-    check_sizes(cell, study, shapes, out)
+    check_sizes(cell, study, shapes, options.out)
 
 
 def chain(cells) -> list:
@@ -107,10 +111,9 @@ def parse(words: Sequence[str]) -> Options:
     flag, equals, value = words.pop(0).partition('=')
     if flag == '--dry_run' and not equals:
       options = options._replace(dry_run=True)
-    elif flag in ('--out', '--save_every', '--at'):
+    elif flag in READERS:
       value = value if equals or not words else words.pop(0)
-      field = {'--out': lambda text: command.folder('--out', text), '--save_every': _seconds, '--at': _moment}[flag](value)
-      options = options._replace(**{'at_checkpoints' if flag == '--at' else flag[2:]: field})
+      options = options._replace(**{'at_checkpoints' if flag == '--at' else flag[2:]: READERS[flag](value)})
     elif flag in FLAGS:
       raise ConfigError(f'{flag} takes no value, but is given {value!r}.')
     else:
@@ -135,6 +138,9 @@ def _seconds(text: str) -> float:
   return seconds
 
 
+READERS = {'--out': lambda text: command.folder('--out', text), '--save_every': _seconds, '--at': _moment, '--log': log.parse}
+
+
 def run_cells(cells, options: Options, say: Callable[[str], None] | None = None):
   """Runs what is missing of all cells, one after the other."""
   from experiments.work import Context, Outcome, run_cell  # after the config, a mistake in which must not wait for orbax
@@ -146,7 +152,7 @@ def run_cells(cells, options: Options, say: Callable[[str], None] | None = None)
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
     say = say or screen.say
     words = options.command or shlex.join(sys.argv)
-    context = Context(options.out, options.save_every, words, options.at_checkpoints, say, screen, stop)
+    context = Context(options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
     try:
       for number, cell in enumerate(cells):
         if stop.heard:

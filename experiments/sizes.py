@@ -10,12 +10,12 @@ import jax
 
 from dynamics import parallel, trees
 from dynamics.plan import Cell, identity
+from dynamics.progress import size
 from dynamics.schema import ConfigError
 from dynamics.study import Study
 from dynamics.types import Data, Frozen, Reading, State
 from experiments import tables
 from experiments.disk import used
-from experiments.progress import size
 
 CHECKPOINT, PART = 50_000, 1_500  # bytes that a checkpoint and a part take beside their numbers
 ROW = 13  # bytes of step, member and finite

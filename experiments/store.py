@@ -36,6 +36,7 @@ class Pass:
     self.run, self.names = run, dict(names)  # probe -> name of its table
     self.checkpoints = checkpoints.Folder(run.folder / place, keep, run.say)
     self._pending: dict[str, list] = {}
+    self._shapes: dict[str, dict] = {}
     self._parts: dict[str, str] = {}  # name -> sha256
     self.since = time.monotonic()  # when it was last saved
     self._saved = -1  # the step of the newest checkpoint; parts hold the rows up to and with it
@@ -44,6 +45,7 @@ class Pass:
     """Takes readings into memory; `save` writes them."""
     for probe, reading in readings.items():
       self._pending.setdefault(self.names[probe], []).append(tables.rows(step, reading))
+      self._shapes[self.names[probe]] = tables.shapes(reading)
 
   def save(self, step: int, state: State) -> None:
     """Tables first, then the state. A step that is saved already is left as it is."""
@@ -55,7 +57,7 @@ class Pass:
       rows = [column for series in self._pending.values() for row in series for column in row.values()]
       check_space(self.run.folder, [*leaves.values(), *rows])
       for name, series in self._pending.items():
-        path = tables.write(self.run.tables, name, self._saved + 1, step, series)
+        path = tables.write(self.run.tables, name, self._saved + 1, step, series, self._shapes[name])
         self._parts[str(path.relative_to(self.run.tables))] = tables.digest(path)
       self.checkpoints.save(step, leaves, {'parts': dict(self._parts), 'tables': self.names})
       self._pending, self._saved = {}, step
@@ -235,6 +237,30 @@ def opened(folder: pathlib.Path, milestones: tuple[int, ...], say) -> Iterator[R
       run.close()
   finally:
     os.close(lock)
+
+
+def holder(folder: pathlib.Path) -> int | None:
+  """The process that works on a run; None where none does. The lock itself is left alone, so that nobody is kept out."""
+  try:
+    number = (folder / 'lock').read_text().removeprefix('pid ')
+    os.kill(int(number), 0)
+  except PermissionError:  # it lives, and is another user's
+    return int(number)
+  except (OSError, ValueError):
+    return None
+  files = pathlib.Path('/proc', number, 'fd')
+  try:  # another process may have got the number of one that is gone
+    held = any(_is(handle, folder / 'lock') for handle in files.iterdir())
+  except OSError:  # no such folder on this system, or not ours
+    held = True
+  return int(number) if held else None
+
+
+def _is(handle: pathlib.Path, path: pathlib.Path) -> bool:
+  try:
+    return handle.samefile(path)
+  except OSError:
+    return False
 
 
 def is_done(folder: pathlib.Path) -> bool:

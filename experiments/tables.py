@@ -1,43 +1,52 @@
 """Readings as immutable Parquet parts: one file a table and checkpoint, never rewritten.
 
 Columns: step, member, finite, then every reading under its path ('distance_of/input/kernel'); entry i of an array reading
-is 'name/i'. Parquet written from numpy holds NaN as NULL; `finite` is False on such rows, and `analysis` reads NaN back.
+is 'name/i', and the metadata hold the shapes. Parquet written from numpy holds NaN as NULL; `finite` is False on such rows,
+and `analysis` reads NaN back.
 """
 
 import hashlib
-import math
+import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
-import jax
 import numpy as np
 
-from dynamics import trees
+from dynamics import frames, trees
 from dynamics.types import Tree
 from experiments.disk import StoreError, read_json, sync
 
 
 def columns(reading: Tree) -> dict[str, np.dtype]:
   """The columns of one member's reading, from its shapes: name -> dtype as stored."""
-  return {name: dtype for path, leaf in trees.by_path(reading).items() for name, dtype in _columns(path, leaf.shape, leaf.dtype)}
+  leaves = trees.by_path(reading).items()
+  return {name: dtype for path, leaf in leaves for name, dtype in frames.entries(path, leaf.shape, np.dtype(leaf.dtype)).items()}
 
 
 def rows(step: int, reading: Tree) -> dict[str, np.ndarray]:
   """One reading of all members as columns of m rows."""
-  stored = {}
-  for path, leaf in trees.by_path(reading).items():
-    flat = np.asarray(leaf).reshape(len(leaf), -1)
-    stored |= {name: flat[:, i].astype(dtype) for i, (name, dtype) in enumerate(_columns(path, leaf.shape[1:], leaf.dtype))}
-  finite = np.all([np.isfinite(values) for values in stored.values()], axis=0)
-  members = len(finite)
-  head = {'step': np.full(members, step, np.int64), 'member': np.arange(members, dtype=np.int32), 'finite': finite}
-  return {**head, **stored}
+  return frames.rows(step, trees.by_path(reading))
 
 
-def write(folder: pathlib.Path, name: str, first: int, last: int, series: Sequence[Mapping[str, np.ndarray]]) -> pathlib.Path:
-  """Stores the rows of steps first..last of one table. The part's name appears only when its bytes are on disk."""
+def shapes(reading: Tree) -> dict[str, tuple[int, ...]]:
+  """Path -> the shape of one member's, of one reading of all members."""
+  return {path: leaf.shape[1:] for path, leaf in trees.by_path(reading).items()}
+
+
+def write(
+  folder: pathlib.Path,
+  name: str,
+  first: int,
+  last: int,
+  series: Sequence[Mapping[str, np.ndarray]],
+  of: Mapping[str, tuple[int, ...]] = {},
+) -> pathlib.Path:
+  """Stores the rows of steps first..last of one table, and `of`, its `shapes`, as metadata.
+
+  The part's name appears only when its bytes are on disk.
+  """
   place = folder / name
   place.mkdir(parents=True, exist_ok=True)
   path = place / f'part-{first:09d}-{last:09d}.parquet'
@@ -46,7 +55,9 @@ def write(folder: pathlib.Path, name: str, first: int, last: int, series: Sequen
   try:
     with duckdb.connect() as connection:
       connection.register('readings', table)
-      connection.execute(f"COPY (SELECT * FROM readings) TO '{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd)")
+      metadata = f"KV_METADATA {{shapes: '{_quoted(json.dumps(of))}'}}"
+      target = f"'{_quoted(temporary)}' (FORMAT parquet, COMPRESSION zstd, {metadata})"
+      connection.execute(f'COPY (SELECT * FROM readings) TO {target}')
     with temporary.open('rb') as file:
       os.fsync(file.fileno())
     temporary.rename(path)
@@ -83,12 +94,5 @@ def keep_only(folder: pathlib.Path, name: str, parts: Iterable[str]) -> None:
     path.unlink()
 
 
-def _columns(path: str, shape: tuple[int, ...], dtype) -> list[tuple[str, np.dtype]]:
-  """(name, dtype as stored) of a leaf's entries."""
-  names = [f'{path}/{i}' for i in range(math.prod(shape))] if shape else [path]
-  half = jax.numpy.issubdtype(dtype, jax.numpy.floating) and dtype.itemsize < 4  # Parquet has no such numbers
-  return [(name, np.dtype(np.float32) if half else np.dtype(dtype)) for name in names]
-
-
-def _quoted(path: pathlib.Path) -> str:
-  return str(path).replace("'", "''")
+def _quoted(text: object) -> str:
+  return str(text).replace("'", "''")

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import parallel, plan, train
+from dynamics import parallel, plan, progress, train
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study, due
 from dynamics.types import State
-from experiments import progress, record, start_from, store
+from experiments import log, record, start_from, store
 from experiments.build import build
 from experiments.resolve import needs_x64
 
@@ -37,6 +37,7 @@ class Context(NamedTuple):
   say: Callable[[str], None]
   screen: progress.Screen
   stop: Any  # from experiments.signals
+  log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
 
 
 class Job(NamedTuple):
@@ -106,7 +107,8 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
     context.say(f'{job.title}: {job.cell.members} members x {study.steps} steps; {begun}')
     context.screen.show(f'compiling {count} programs')
     spent, event = {}, None
-    for event in _heard(job, train.events(study, job.members, programs, resume=resume, stops=job.cell.milestones)):
+    training = train.events(study, job.members, programs, resume=resume, stops=job.cell.milestones)
+    for event in _heard(job, training, resume and resume[0]):
       run.save_start(event.frozen)
       passing.append(event.step, event.readings)
       for part, seconds in event.seconds.items():
@@ -214,14 +216,22 @@ def _saved(job: Job, passing: store.Pass, event: train.Event, now: bool) -> bool
   return True
 
 
-def _heard(job: Job, events) -> Iterator[train.Event]:
-  """The events, shown; a device without memory for them is told in a sentence."""
+def _heard(job: Job, events, after: int | None = None) -> Iterator[train.Event]:
+  """The events, shown and mirrored; a device without memory for them is told in a sentence.
+
+  `after` is the step after which a training goes on.
+  """
   show = progress.reporter(job.study.steps, job.cell.members, job.context.screen)
+  config = plan.flat(job.cell.config)
+  hyper = [{name: values[i] for name, values in job.cell.hyper.items()} for i in range(job.cell.members)]
+  members = {f'{i} {member_text(job.cell, i)}': {'seed': job.cell.seeds[i], **of, **config} for i, of in enumerate(hyper)}
   try:
-    for event in events:
-      job.context.stop.patient = True  # from here on there is something to save
-      show(event)
-      yield event
+    with log.opened(job.context.log, job.run.folder, members, after) as mirror:
+      for event in events:
+        job.context.stop.patient = True  # from here on there is something to save
+        show(event)
+        mirror(event)
+        yield event
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise

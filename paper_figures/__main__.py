@@ -74,7 +74,7 @@ def wanted(paper) -> list[str]:
 def listing(name: str, paper, options) -> list[str]:
   """What `--list` says of a paper."""
   from analysis import tables
-  from experiments import progress
+  from dynamics import progress
 
   lines = [f'{name}: {paper.__doc__.splitlines()[0]}']
   for config in wanted(paper):

@@ -16,11 +16,12 @@ STDLIB = sys.stdlib_module_names
 
 ALLOWED = {  # layer -> what its files may import beside themselves and the standard library
   'configs': {'ml_collections', 'dynamics.plan'},
-  'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'sklearn', 'duckdb', 'equinox'},
-  'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.plan', 'dynamics.schema', 'dynamics.sealed'},
-  'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.schema',
-                    'dynamics.theory.deep_linear', 'dynamics.theory.permutation', 'dynamics.theory.relu_limit',
-                    'dynamics.theory.spectra'},
+  'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'pandas', 'sklearn', 'xarray', 'duckdb', 'equinox'},
+  'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.frames', 'dynamics.plan', 'dynamics.schema',
+               'dynamics.sealed'},
+  'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.progress',
+                    'dynamics.schema', 'dynamics.theory.deep_linear', 'dynamics.theory.permutation',
+                    'dynamics.theory.relu_limit', 'dynamics.theory.spectra'},
 }  # fmt: skip
 WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('components.py', 'plan.py', 'schema.py', 'sealed.py')}
 DRAWN = ('deep_linear', 'permutation', 'relu_limit', 'spectra')  # theory that figures draw

@@ -131,7 +131,8 @@ def trained(name: str, on: tuple[str, ...] | None = None) -> tuple[types.State, 
 @functools.cache
 def done(name: str, on: tuple[str, ...] | None = None) -> train.Result:
   """The study of a model, run for three members; results on the host."""
-  return jax.device_get(train.run(study(name, on), SEEDS, {'lr': LR}))
+  result = train.run(study(name, on), SEEDS, {'lr': LR})
+  return result._replace(state=jax.device_get(result.state), frozen=jax.device_get(result.frozen))
 
 
 def member(name: str, i: int = 1):

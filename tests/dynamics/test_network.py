@@ -99,8 +99,9 @@ def test_inputs_in_a_tree_train_and_are_probed(cases):
   start = jax.tree.map(lambda v: v[1], dict(done.frozen.initial))
   for split, batch in (('train', data.train), ('test', data.test)):
     expected = np.mean(LOSS(Pair().apply(start, batch.x), batch.y))
-    np.testing.assert_allclose(done.tables['performance'][f'{split}_loss'][0, 1], expected, rtol=1e-5)
-  assert (done.tables['performance']['train_loss'][1] != done.tables['performance']['train_loss'][0]).all()
+    np.testing.assert_allclose(done.arrays['performance'][f'{split}_loss'][1, 0], expected, rtol=1e-5)
+  before, after = done.arrays['performance']['train_loss'].values.T
+  assert (before != after).all()
   study = cases.study_of(model, data, LOSS, 1, {'kernel': probes.kernel(examples=4)}, (0,))
   with pytest.raises(ValueError, match='inputs in one array, but they are a tree of 2 arrays'):
     train.run(study, (0,), {'lr': 0.5})

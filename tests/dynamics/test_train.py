@@ -1,13 +1,18 @@
 """The loop: one step by hand, and what must not change a bit of the result."""
 
+import re
+import time
+
 import chex
 import jax
 import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 from dynamics import losses, models, network, parallel, train, trees
+from dynamics.study import check_common_data
 from dynamics.types import Batch, Data
 
 pytestmark = pytest.mark.usefixtures('optimized')
@@ -46,9 +51,9 @@ def test_pinned_step(cases, layout):
   read = {'kernel': lambda view: view.variables['params']['readout']['kernel'][:, 0]}
   study = cases.study_of(model, Data(data, data), losses.mean_squared_error(), 1, read, (0, 1))
   result = train.run(study, (0, 1), {'lr': (0.5, 0.25)}, layout=layout, grid=one_device())
-  np.testing.assert_array_equal(result.tables['kernel']['step'], [0, 1])
-  np.testing.assert_array_equal(result.tables['kernel'][''][0], [[0.5, -0.25]] * 2)
-  np.testing.assert_array_equal(result.tables['kernel'][''][1], [[-0.5625, 0.6875], [-0.03125, 0.21875]])
+  np.testing.assert_array_equal(result.arrays['kernel']['step'], [0, 1])
+  np.testing.assert_array_equal(result.arrays['kernel'][''][:, 0], [[0.5, -0.25]] * 2)
+  np.testing.assert_array_equal(result.arrays['kernel'][''][:, 1], [[-0.5625, 0.6875], [-0.03125, 0.21875]])
   np.testing.assert_array_equal(result.frozen.initial['params']['readout']['kernel'][1], [[0.5], [-0.25]])
 
 
@@ -134,6 +139,31 @@ def test_fresh_examples_of_every_step_are_those_of_its_key_and_resume_to_the_bit
   assert np.abs(whole[-1].readings['w'][0] - whole[-1].readings['w'][1]).max() > 1e-3
 
 
+def test_a_run_shows_how_far_it_is_unless_it_is_to_be_quiet(cases, capsys, monkeypatch):
+  """Slowed down by its probe; two stretches without compilation give a rate."""
+  monkeypatch.setattr(train.progress, 'PATIENCE', 0.0)
+  monkeypatch.setattr(train.progress, 'LONGEST', 0.0)
+  monkeypatch.setattr(train.progress, 'TICK', 0.001)
+  study = cases.study('linear', (), steps=2000)
+  real = train.events
+
+  def slowly(*arguments, **choices):
+    for event in real(*arguments, stops=(1, 500, 1000), **choices):
+      yield event
+      time.sleep(0.05)
+
+  monkeypatch.setattr(train, 'events', slowly)
+  run = lambda **choices: train.run(study, (0, 1), {'lr': 0.05}, grid=one_device(), **choices)
+  quiet = run(quiet=True)
+  assert capsys.readouterr() == ('', '')
+  shown = run()
+  out, err = capsys.readouterr()
+  assert out == ''
+  assert err.startswith('  compiling')
+  assert re.search(r'  step 1000/2000  50%  [\d,]+ member-steps/s  \d+ s left', err)
+  same(shown.state.variables, quiet.state.variables)
+
+
 # ---- compilation ------------------------------------------------------------------------------------------------
 
 
@@ -168,14 +198,14 @@ def test_members_on_four_devices_equal_one_device(cases):
   study, hyper = cases.study('floats', ('meters',), batch=5), {'lr': (0.02, 0.03, 0.04, 0.05)}
   one, four = (train.run(study, range(4), hyper, grid=grid) for grid in (one_device(), parallel.mesh(4)))
   close(jax.device_get(one.state), jax.device_get(four.state), rtol=2e-6, atol=2e-7)
-  close(one.tables, four.tables, rtol=2e-6)
+  pd.testing.assert_frame_equal(one.tables['meters'], four.tables['meters'], rtol=2e-6, atol=1e-6)
 
 
 def test_members_side_by_side_equal_one_after_the_other(cases):
   study, hyper = cases.study('floats', ('meters',), batch=5), {'lr': cases.lr}
   a, b = (train.run(study, cases.seeds, hyper, layout=layout, grid=one_device()) for layout in ('vmap', 'map'))
   close(jax.device_get(a.state), jax.device_get(b.state))
-  close(a.tables, b.tables)
+  pd.testing.assert_frame_equal(a.tables['meters'], b.tables['meters'], rtol=1e-5, atol=1e-6)
 
 
 def test_a_diverged_member_is_nan_and_its_neighbours_keep_their_bits(cases):
@@ -183,11 +213,11 @@ def test_a_diverged_member_is_nan_and_its_neighbours_keep_their_bits(cases):
   lost, sane = (train.run(study, (0, 1, 2), {'lr': (0.05, lr, 0.05)}, grid=one_device()) for lr in (1e30, 0.05))
   w, w0 = (r.state.variables['params']['readout']['kernel'] for r in (lost, sane))
   assert not np.isfinite(w[1]).any()
-  assert np.isnan(lost.tables['performance']['train_loss'][1, 1])
-  assert lost.tables['performance']['train_accuracy'][1, 1] == 0
+  assert np.isnan(lost.arrays['performance']['train_loss'][1, 1])
+  assert lost.arrays['performance']['train_accuracy'][1, 1] == 0
   same(np.asarray(w)[[0, 2]], np.asarray(w0)[[0, 2]])
-  for probe in sane.tables:
-    same(*({k: v[:, [0, 2]] for k, v in r.tables[probe].items() if k != 'step'} for r in (lost, sane)))
+  for probe in sane.arrays:
+    assert lost.arrays[probe].isel(member=[0, 2]).equals(sane.arrays[probe].isel(member=[0, 2]))
 
 
 def with_draw(study, draw):
@@ -245,10 +275,10 @@ def test_common_data_that_depend_on_a_hyper_value_in_which_members_differ_are_re
 
   common = study._replace(problem=problem, own_data=False)
   with pytest.raises(ValueError, match=r'data depend on hyper.noise, in which members differ: set own_data=True'):
-    train.check_common_data(common, members)
-  train.check_common_data(common._replace(own_data=True), members)
-  train.check_common_data(common, members._replace(hyper={**members.hyper, 'noise': jnp.ones(2)}))
-  train.check_common_data(study._replace(own_data=False), members)
+    check_common_data(common, members.hyper)
+  check_common_data(common._replace(own_data=True), members.hyper)
+  check_common_data(common, {**members.hyper, 'noise': jnp.ones(2)})
+  check_common_data(study._replace(own_data=False), members.hyper)
 
 
 @pytest.mark.parametrize('field', ['schedule', 'interventions'])

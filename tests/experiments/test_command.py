@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 SPEAK = """
 import sys
 from experiments import command
-from experiments.progress import opened
+from dynamics.progress import opened
 
 def main(argv):
   with opened() as screen:

@@ -75,4 +75,4 @@ def test_config_trains(path):
     result = train.run(build(cell), cell.seeds, cell.hyper)
   assert all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(result.state.variables['params']))
   assert result.tables
-  assert all(table['step'][-1] <= 2 for table in result.tables.values())
+  assert all(table['step'].max() <= 2 for table in result.tables.values())

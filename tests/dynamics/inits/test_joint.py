@@ -113,21 +113,21 @@ def test_from_an_aligned_start_each_mode_learns_by_itself_as_the_theory_says(cas
   model = lambda hyper: network.initialised(plain, inits.aligned(init_scale=hyper['init_scale']))
   read = {'read': lambda view: {'map': plain.apply(view.variables, view.data.test.x).T, 'y': view.data.test.y.T}}
   study = cases.study_of(model, task.draw(KEY), losses.mean_squared_error(), steps, read, times, task=task)
-  table = train.run(study._replace(own_data=True), (0, 1), {'lr': lr, 'init_scale': a0}).tables['read']
+  table = train.run(study._replace(own_data=True), (0, 1), {'lr': lr, 'init_scale': a0}).arrays['read']
   expected = np.array([ode(s, a0, depth, lr, steps)[list(times)] for s in singular]).T
   if depth == 2:
     t = lr * np.array(times)
     closed = np.array([s * np.exp(2 * s * t) / (np.exp(2 * s * t) - 1 + s / a0) for s in singular]).T
     np.testing.assert_allclose(expected, closed, atol=0.02)
   for member in range(2):
-    u, s, vt = np.linalg.svd(table['y'][0, member] / 6**0.5)
+    u, s, vt = np.linalg.svd(table['y'].values[member, 0] / 6**0.5)
     np.testing.assert_allclose(s[:3], singular, rtol=1e-5)
-    inside = np.einsum('ok,tod,dr->tkr', u[:, :5], table['map'][:, member] / 6**0.5, vt[:5].T)
+    inside = np.einsum('ok,tod,dr->tkr', u[:, :5], table['map'].values[member] / 6**0.5, vt[:5].T)
     modes = np.stack([inside[:, i, i] for i in range(3)], axis=1)
     np.testing.assert_allclose(modes, expected, atol=0.01)
     off = inside - np.stack([np.diag([*row, 0, 0]) for row in modes])
     assert max(np.abs(off[:, :3]).max(), np.abs(off[:, :, :3]).max()) < 1e-3
-  assert not np.allclose(table['y'][0, 0], table['y'][0, 1])
+  assert not np.allclose(table['y'][0, 0], table['y'][1, 0])
   assert (expected[-1] > 0.5 * np.array(singular)).any()
 
 

@@ -107,7 +107,7 @@ def test_a_member_that_stands_still_is_left_alone(cases):
   done = train.run(
     study._replace(problem=problem), (0, 1), {'lr': 0.03, 'noise': 0.0, 'stop_loss': (1e6, 0.0)}, grid=one_device()
   )
-  curve = done.tables['weight']['']
+  curve = done.arrays['weight'][''].values.T
   assert (curve[:, 0] == curve[0, 0]).all()
   assert abs(curve[1, 1] - curve[0, 1]) > 0.5
   assert done.state.stopped.tolist() == [0, -1]

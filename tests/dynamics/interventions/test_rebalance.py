@@ -58,8 +58,10 @@ def test_a_run_is_plain_training_but_for_the_step_that_is_rebalanced(cases):
   read = {'params': lambda view: view.variables['params']}
   make = lambda hyper: interventions.rebalance(beta=hyper['beta'])
   study = cases.study_of(small.model, small.draws, small.loss, 4, read, range(5), interventions={'rebalance': (make, (2,))})
-  plain = train.run(study._replace(interventions={}), (0, 1), {'lr': 0.01, 'beta': 0.7}).tables['params']
-  tables = train.run(study, (0, 1), {'lr': 0.01, 'beta': 0.7}).tables['params']
+  run = lambda study: train.run(study, (0, 1), {'lr': 0.01, 'beta': 0.7}).arrays['params']
+  plain, tables = (
+    {name: values.values.swapaxes(0, 1) for name, values in run(s).items()} for s in (study._replace(interventions={}), study)
+  )
   for name in ('left', 'right'):
     np.testing.assert_array_equal(tables[name][:2], plain[name][:2])
     assert not np.allclose(tables[name][2], plain[name][2])

@@ -67,7 +67,7 @@ def test_the_rate_that_probes_see_is_that_of_the_step_of_every_leaf(cases, param
   drops = lambda hyper: lr_schedules.drops(7, drop_every=hyper['drop_every'], drop=0.5)
   optimizer = lambda hyper: chain(optim.sgd(lr=hyper['lr']), drops(hyper), model.rates)
   study = cases.study_of(model, draws, loss, 6, {'rates': listener()}, range(7), optimizer=optimizer)
-  table = train.run(study, (0, 1), {'lr': (0.1, 0.2), 'drop_every': (2, 3)}).tables['rates']
+  table = train.run(study, (0, 1), {'lr': (0.1, 0.2), 'drop_every': (2, 3)}).arrays['rates'].transpose('step', 'member')
   expected = np.stack([0.1 * 0.5 ** (T // 2), 0.2 * 0.5 ** (T // 3)], axis=1)
   np.testing.assert_allclose(table['coming'], expected[:7], rtol=1e-5)
   rates = (

@@ -149,7 +149,7 @@ def test_probes_and_the_tangent_kernel_see_evaluation_mode(cases):
 
   outputs = np.stack([one(variables['params'], x) for x in DATA.train.x])
   expected = losses.mean(losses.cross_entropy()(jnp.asarray(outputs), DATA.train.y))
-  np.testing.assert_allclose(result.tables['performance']['train_loss'][0, 0], expected, rtol=1e-5)
+  np.testing.assert_allclose(result.arrays['performance']['train_loss'][0, 0], expected, rtol=1e-5)
   x = DATA.train.x[:4]
   jacobian = jax.vmap(jax.jacobian(one), (None, 0))(variables['params'], x)
   dense = np.concatenate([np.asarray(j, np.float64).reshape(4, 3, -1) for j in jax.tree.leaves(jacobian)], axis=2)

@@ -139,7 +139,7 @@ def test_a_student_is_trained_towards_a_source_of_its_own(cases, model):
   distillation = lambda hyper: objectives.distillation()
   study = cases.study_of(model, DATA, LOSS, 60, {'kl': kl}, (0, 60), objective=distillation, source=model)
   done = train.run(study, (0, 1), {'lr': 1.0}, source=teachers)
-  curve = done.tables['kl']['']
+  curve = done.arrays['kl'][''].values.T
   assert (curve[1] < 0.2 * curve[0]).all()
   for m in range(2):
     start, teacher = (jax.tree.map(lambda v, m=m: v[m], dict(tree)) for tree in (done.frozen.initial, teachers))

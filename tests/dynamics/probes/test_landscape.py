@@ -163,7 +163,7 @@ def test_what_is_held_does_not_move_along_the_line():
 
 
 def stepped(optimizer, transform=None, schedule=None, steps=7, times=(0, 1, 3, 7)):
-  """Tables of effective_step and of the weights of every step: three members, minibatches."""
+  """Readings (t, m, ...) of effective_step and of the weights of every step: three members, minibatches."""
   model = network.initialised(network.from_flax(models.mlp(3, widths=(4, 3)), BATCH.x), inits.gaussian())
   model, loss = transform(model) if transform else model, losses.cross_entropy()
   task = Task(lambda key: Data(BATCH, BATCH), 3)
@@ -175,7 +175,8 @@ def stepped(optimizer, transform=None, schedule=None, steps=7, times=(0, 1, 3, 7
     return Problem(task, model, loss, objective, whole, sampler(size=6), probes=made)
 
   study = Study(problem, steps, {'step': times, 'weights': tuple(range(steps + 1))})
-  return train.run(study, (0, 1, 2), {'lr': (0.05, 0.1, 0.2)}).tables
+  arrays = train.run(study, (0, 1, 2), {'lr': (0.05, 0.1, 0.2)}).arrays
+  return {probe: {name: v.values.swapaxes(0, 1) for name, v in of_probe.items()} for probe, of_probe in arrays.items()}
 
 
 @pytest.mark.parametrize('name', ['sgd', 'adam'])
@@ -189,7 +190,7 @@ def test_steps_are_those_of_the_weights_of_every_step(name):
     else stepped(optim.sgd, transforms.mup(base=2), lambda t: jnp.where(t % 3 == 0, 1.0, 0.5))
   )
   readings = tables['step']
-  w = {n: v.reshape(*v.shape[:2], -1).astype(np.float64) for n, v in tables['weights'].items() if n != 'step'}
+  w = {n: v.reshape(*v.shape[:2], -1).astype(np.float64) for n, v in tables['weights'].items()}
   w['all'] = np.concatenate(list(w.values()), axis=-1)
   for leaf, v in w.items():
     size, divisor = np.linalg.norm(np.diff(v, axis=0), axis=-1), np.linalg.norm(v[:-1], axis=-1)

@@ -211,7 +211,7 @@ def test_a_network_without_biases_is_homogeneous_and_one_with_biases_changes_its
 def test_meters_against_a_python_loop_over_single_steps(cases):
   steps, times = 7, (0, 3, 7)
   study = cases.study('linear', ('meters',), steps=steps, times=times)
-  table = train.run(study, (4,), {'lr': 0.05}).tables['meters']
+  table = train.run(study, (4,), {'lr': 0.05}).arrays['meters']
   problem, member = study.problem({'lr': 0.05}, None), jax.tree.map(lambda x: x[0], train.join((4,), {'lr': 0.05}))
   data = cases.case('linear').draws
   state, frozen = jax.jit(train.start(study))(member, data)
@@ -231,9 +231,9 @@ def test_meters_against_a_python_loop_over_single_steps(cases):
   for row, (first, last) in enumerate([(0, 0), (0, 3), (3, 7)]):
     for i, name in enumerate(('loss', 'gradient_norm', 'update_norm')):
       window = log[first:last, i] if last else np.full(1, np.nan)
-      shown = [table[f'{name}/{statistic}'][row, 0] for statistic in ('mean', 'largest', 'last')]
+      shown = [table[f'{name}/{statistic}'][0, row] for statistic in ('mean', 'largest', 'last')]
       np.testing.assert_allclose(shown, [window.mean(), window.max(), window[-1]], rtol=1e-5)
-    np.testing.assert_allclose(table['path_length'][row, 0], log[:last, 2].sum(), rtol=1e-5)
+    np.testing.assert_allclose(table['path_length'][0, row], log[:last, 2].sum(), rtol=1e-5)
 
 
 # ---- clock ------------------------------------------------------------------------------------------------------
@@ -289,8 +289,8 @@ def test_rest_is_the_last_step_that_moved_a_weight():
   signs = 2 * np.asarray(drawn.train.y) - 1
   assert (signs * (np.asarray(drawn.train.x) @ w)[:, 0] >= 1).all(), 'the case is too short to be of use'
   assert 5 < moved[-1] < steps - 12
-  np.testing.assert_array_equal(result.tables['rest']['rested'][:, 0], [0, max(m for m in moved if m <= 5), moved[-1]])
-  np.testing.assert_array_equal(result.tables['rest']['moved'][:, 0], [0, sum(m <= 5 for m in moved), len(moved)])
+  np.testing.assert_array_equal(result.arrays['rest']['rested'][0], [0, max(m for m in moved if m <= 5), moved[-1]])
+  np.testing.assert_array_equal(result.arrays['rest']['moved'][0], [0, sum(m <= 5 for m in moved), len(moved)])
 
 
 def test_signal_against_numpy_for_one_layer_and_for_the_first_of_three(reading):

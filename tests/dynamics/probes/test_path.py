@@ -28,8 +28,8 @@ def test_the_path_is_that_of_the_weights_of_every_step():
     return Problem(task, model, loss, objective, optim.momentum(lr=hyper['lr']), sampler(size=6), probes=made)
 
   study = Study(problem, STEPS, {'path': TIMES, 'weights': tuple(range(STEPS + 1))})
-  tables = train.run(study, (0, 1, 2), {'lr': (0.05, 0.1, 0.2)}).tables
-  w = tables['weights'][''].astype(np.float64)  # (t, m, p)
+  arrays = train.run(study, (0, 1, 2), {'lr': (0.05, 0.1, 0.2)}).arrays
+  w = arrays['weights'][''].values.swapaxes(0, 1).astype(np.float64)  # (t, m, p)
   u = np.diff(w, axis=0)
   size = np.linalg.norm(u, axis=-1)
   products = np.sum(u[1:] * u[:-1], axis=-1)  # of steps 1 and 0, 2 and 1, ...
@@ -47,7 +47,7 @@ def test_the_path_is_that_of_the_weights_of_every_step():
         'autocorrelation': products[pairs].sum(0) / (size[1:][pairs] ** 2).sum(0),
       }
     for name, value in expected.items():
-      np.testing.assert_allclose(tables['path'][name][row], value, rtol=2e-4, atol=2e-5, err_msg=f'{name} at {last}')
+      np.testing.assert_allclose(arrays['path'][name][:, row], value, rtol=2e-4, atol=2e-5, err_msg=f'{name} at {last}')
 
 
 @pytest.fixture

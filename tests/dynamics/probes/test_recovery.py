@@ -99,10 +99,10 @@ def test_gradient_flow_keeps_the_balance_and_finds_the_matrix_in_any_traced_numb
   study = Study(problem, 2000, dict.fromkeys(made, (0, 2000)))
   hyper = {'lr': [0.1, 0.01, 0.1, 0.1], 'factor_rank': [3.0, 3.0, 1.0, 4.0], 'init_scale': 0.3, 'right_scale': 0.4}
   result = train.run(study, [0] * 4, hyper)
-  fast, slow = result.tables['balance']['drift_of/left'][-1, :2]
+  fast, slow = result.arrays['balance']['drift_of/left'][:2, -1]
   assert 5 < fast / slow < 20
   assert slow < 0.02
-  assert (result.tables['recovery']['error'][-1] < [1e-3, 0.05, 1e-12, 1e-3]).all()
+  assert (result.arrays['recovery']['error'][:, -1] < [1e-3, 0.05, 1e-12, 1e-3]).all()
   left = result.state.variables['params']['left']
   assert not left[0, :, 3:].any()
   assert not left[2, :, 1:].any()

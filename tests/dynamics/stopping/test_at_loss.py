@@ -29,20 +29,20 @@ def test_a_member_stops_at_its_loss_level_and_stays_there_to_the_bit(cases):
   read = {'loss': mean, 'clock': probes.clock(), 'meters': probes.meters()}
   study = study_of(cases, 30, read, range(31))
   free = train.run(study, (0, 1), {'lr': 0.05})
-  curve = free.tables['loss']['']
-  assert (free.tables['clock']['stopped'] == np.inf).all()
+  curve = free.arrays['loss'][''].values.T
+  assert (free.arrays['clock']['stopped'] == np.inf).all()
   assert free.state.stopped == ()
   levels = (float(curve[12, 0]) * 1.0001, float(curve[5, 1]) * 1.0001)
   first = [int(np.flatnonzero(curve[:, m] <= levels[m])[0]) for m in (0, 1)]
   stopped = stopping_at_level(study)
   held = train.run(stopped, (0, 1), {'lr': 0.05, 'stop_loss': levels})
   for m in (0, 1):
-    np.testing.assert_allclose(held.tables['loss'][''][: first[m] + 1, m], curve[: first[m] + 1, m], rtol=1e-5)
-    assert len(set(held.tables['loss'][''][first[m] :, m].tolist())) == 1
-    assert np.isnan(held.tables['meters']['loss/last'][-1, m])  # no step since the last reading
-  assert held.tables['clock']['stopped'][-1].tolist() == held.state.stopped.tolist() == first
+    np.testing.assert_allclose(held.arrays['loss'][''][m, : first[m] + 1], curve[: first[m] + 1, m], rtol=1e-5)
+    assert len(set(held.arrays['loss'][''].values[m, first[m] :])) == 1
+    assert np.isnan(held.arrays['meters']['loss/last'][m, -1])  # no step since the last reading
+  assert held.arrays['clock']['stopped'][:, -1].values.tolist() == held.state.stopped.tolist() == first
   never = train.run(stopped, (0, 1), {'lr': 0.05, 'stop_loss': 0.0})
-  assert (never.tables['clock']['stopped'] == np.inf).all()
+  assert (never.arrays['clock']['stopped'] == np.inf).all()
   assert never.state.stopped.tolist() == [-1, -1]
 
 

@@ -143,7 +143,7 @@ def test_gradient_descent_on_the_coordinates_is_projected_gradient_descent_by_ha
   assert np.abs(w - np.asarray(origin)).max() > 0.01
   coordinates = np.asarray(state['params']['coordinates'])
   np.testing.assert_array_equal(coordinates != 0, np.arange(12) < 7)
-  np.testing.assert_allclose(done.tables['distance']['distance'][-1, 0], np.linalg.norm(coordinates), rtol=1e-5)
+  np.testing.assert_allclose(done.arrays['distance']['distance'][0, -1], np.linalg.norm(coordinates), rtol=1e-5)
 
 
 @pytest.mark.parametrize('kind', typing.get_args(Kind))

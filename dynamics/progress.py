@@ -83,6 +83,17 @@ def opened(stream: TextIO | None = None) -> Iterator[Screen]:
     screen.clear()
 
 
+@contextlib.contextmanager
+def reporting(steps: int, members: int, quiet: bool = False) -> Iterator[Callable[['Event'], None]]:  # noqa: F821
+  """A function that takes events of `dynamics.train` and shows them on standard error; where `quiet`, it shows nothing."""
+  if quiet:
+    yield lambda event: None
+    return
+  with opened(sys.stderr) as screen:
+    screen.show('compiling')
+    yield reporter(steps, members, screen)
+
+
 def reporter(steps: int, members: int, screen: Screen) -> Callable[['Event'], None]:  # noqa: F821
   """A function that takes events of `dynamics.train` and keeps the screen told of how far the run is."""
   warm, recent, last, before = set(), deque(maxlen=50), {}, 0
@@ -105,8 +116,20 @@ def line(step: int, steps: int, members: int, recent, last: Mapping[str, float])
   seconds = sum(s for _, s in recent)
   rate = sum(n for n, _ in recent) / seconds if seconds > 0 else 0.0
   pace = [f'{rate * members:,.0f} member-steps/s', f'{duration((steps - step) / rate)} left'] if rate > 0 else ['compiling']
-  words = [f'step {step}/{steps}', f'{100 * step // steps}%', *pace]
+  words = [f'step {step}/{steps}', f'{100 * step // max(steps, 1)}%', *pace]
   return '  '.join(words + [f'{name} {value:.4g}' for name, value in last.items()])
+
+
+def stopwatch() -> Callable[[], float]:
+  """A function that gives the seconds since it was last called."""
+  last = time.perf_counter()
+
+  def lap():
+    nonlocal last
+    before, last = last, time.perf_counter()
+    return last - before
+
+  return lap
 
 
 def duration(seconds: float) -> str:

@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
+from dynamics import progress
 from dynamics.train import Event
-from experiments import progress
 
 
 class Terminal(io.StringIO):
