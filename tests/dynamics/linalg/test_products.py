@@ -248,8 +248,8 @@ W = {'w': jnp.ones(3)}
     (lambda: products.hessian(lambda p: p['w'], W), r'the loss returns \(3,\); it must return a scalar'),
     (lambda: products.hessian(lambda p: jnp.int32(3), W), 'the loss returns int32, in which there is no derivative'),
     (lambda: products.hessian(lambda p: jnp.sum(p['w']), {'w': jnp.ones(3, jnp.int32)}), 'parameter w is int32'),
-    (lambda: small(0), r'the batch holds no examples; the shape of its x is \(0, 3\)'),
-    (lambda: small(2, loss=lambda z, y: z), r'the loss of 2 examples has shape \(2, 1\); it must be one number an example'),
+    (lambda: small(0), r'the batch holds no examples; its x is float32\(0, 3\)'),
+    (lambda: small(2, loss=lambda z, y: z), r'a loss must give one number an example, \(2,\), but this one gives \(2, 1\)'),
     (lambda: small(2, chunk=0), 'chunk is 0; it must be a number of examples'),
     (
       lambda: products.fisher(line, W, Batch(jnp.ones((2, 3)), jnp.ones(2)), likelihood='hinge'),
@@ -266,5 +266,5 @@ def line(params, x):
   return (x @ params['w'])[:, None]
 
 
-def small(n, loss=lambda z, y: jnp.square(z[:, 0] - y), **more):
-  return products.ggn(line, loss, W, Batch(jnp.ones((n, 3)), jnp.ones(n)), **more)
+def small(n, loss=lambda z, y: jnp.sum(jnp.square(z - y), axis=1), **more):
+  return products.ggn(line, loss, W, Batch(jnp.ones((n, 3)), jnp.ones((n, 1))), **more)
