@@ -49,7 +49,8 @@ def tokens(x: Array, vocabulary: int | None, reader: str) -> None:
     raise ValueError(f'the inputs are {_one(x)}, which {reader} reads as tokens: give a vocabulary, or floats')
   if isinstance(x, jax.core.Tracer) or not x.size:
     return
-  least, most = int(np.min(x)), int(np.max(x))
+  known = np.asarray(x)  # jax's own functions would be traced here
+  least, most = int(known.min()), int(known.max())
   if least < 0 or most >= vocabulary:
     raise ValueError(f'the tokens of {reader} go from {least} to {most}, but those of the vocabulary from 0 to {vocabulary - 1}')
 
@@ -156,9 +157,9 @@ def labels(targets: Array, k: int, name: str = 'targets', padding: int | None = 
   """Labels of the k classes, 0 and 1 of a single output, or of `padding`; tracers and floats are let through."""
   if isinstance(targets, jax.core.Tracer) or not jnp.issubdtype(targets.dtype, jnp.integer) or not targets.size:
     return
-  values = np.asarray(targets)
-  real = values if padding is None else np.where(values == padding, 0, values)
-  least, most, classes = int(np.min(real)), int(np.max(real)), max(k, 2)
+  known = np.asarray(targets)  # jax's own functions would be traced here
+  real = known if padding is None else np.where(known == padding, 0, known)
+  least, most, classes = int(real.min()), int(real.max()), max(k, 2)
   if least < 0 or most >= classes:
     beside = '' if padding is None else f', or {padding} for padding'
     raise ValueError(
@@ -169,7 +170,7 @@ def labels(targets: Array, k: int, name: str = 'targets', padding: int | None = 
 def outputs(answer: Array, what: str) -> Array:
   """One array, as it is."""
   if not isinstance(answer, ARRAYS):
-    raise ValueError(f'{what} answers a {type(answer).__name__}; it must be one array (n, ..., k)')
+    raise ValueError(f'{what} returns a {type(answer).__name__}; it must be one array (n, ..., k)')
   return answer
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from dynamics import losses
 from dynamics.components import component
 from dynamics.linalg import ntk, spectrum
-from dynamics.probes.evaluation import array, first, mean, score
+from dynamics.probes.evaluation import first, mean, score
 from dynamics.schema import Range
 from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
@@ -46,7 +46,7 @@ def kernel(*, examples: Range(int, least=2) = 64, top: Range(int, least=1) = 8, 
   """
 
   def tangent(view):
-    x = array(first(view.data.train, examples, least=2).x)
+    x = first(view.data.train, examples, least=2).x
     gram = ntk(view.problem.model.apply, view.variables, x, leaves=leaves)
     whole = sum(list(gram.values())[1:], start=next(iter(gram.values()))) if leaves else gram
     return whole, {name: jnp.trace(k) / jnp.trace(whole) for name, k in gram.items()} if leaves else {}
@@ -102,7 +102,7 @@ def kernel_regression(*, examples: Range(int, least=2) = 128, ridge: Range(float
   def regress(view):
     data, y = first(view.data.train, examples, least=2), _targets(view, examples)
     n = y.shape[0]
-    x = jnp.concatenate([array(data.x), first(view.data.test, examples).x])
+    x = jax.tree.map(lambda *splits: jnp.concatenate(splits), data.x, first(view.data.test, examples).x)
     k = ntk(view.problem.model.apply, view.variables, x)
     train, y = k[:n, :n], y.astype(k.dtype)
     middle = jnp.mean(y, axis=0, keepdims=True)
@@ -139,4 +139,5 @@ def _targets(view, examples: int) -> Array:
     raise ValueError(f'regression on the tangent kernel needs outputs (n, k), but the model answers {shape}')
   if not jnp.issubdtype(y.dtype, jnp.integer):
     return at_least_float32(y)
+  y = y.astype(jnp.int32)  # unsigned labels have no -1
   return (2 * y - 1).astype(jnp.float32)[:, None] if shape[1] == 1 else jax.nn.one_hot(y, shape[1], dtype=jnp.float32)

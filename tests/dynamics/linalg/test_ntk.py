@@ -179,7 +179,7 @@ LINEAR = lambda v, x: x @ v['params']['w']
     (lambda v, x: jnp.argmax(LINEAR(v, x), axis=1, keepdims=True), (3, 4), None, {}, 'apply returns int32'),
     (lambda v, x: jnp.sum(LINEAR(v, x), axis=0), (3, 4), None, {}, r'apply returns \(2,\) for 3 examples'),
     (lambda v, x: LINEAR(v, x).T, (3, 4), None, {}, r'apply returns \(2, 3\) for 3 examples'),
-    (lambda v, x: (LINEAR(v, x),), (3, 4), None, {}, 'apply returns a tuple'),
+    (lambda v, x: (LINEAR(v, x),), (3, 4), None, {}, 'apply returns a tuple; it must be one array'),
   ],
 )
 def test_mistakes_are_sentences(apply, x1, x2, choices, sentence):
