@@ -27,7 +27,7 @@ def examples(x: Tree, name: str) -> int:
     if not isinstance(leaf, ARRAYS):
       raise ValueError(f'{where} is {_one(leaf)}: inputs are arrays (n, ...), jnp.asarray({name}), or a tree of such arrays')
     if not leaf.ndim:
-      raise ValueError(f'{where} is {_one(leaf)}: inputs are arrays (n, ...), with an axis of examples')
+      raise ValueError(f'{where} is {_one(leaf)}: inputs are arrays (n, ...), with an axis of examples in front')
     if not jnp.issubdtype(leaf.dtype, jnp.floating) and not jnp.issubdtype(leaf.dtype, jnp.integer):
       way = 'give its real and imaginary parts' if jnp.issubdtype(leaf.dtype, jnp.complexfloating) else 'give them as float32'
       raise ValueError(f'{where} is {_one(leaf)}: inputs are floats or whole numbers, so {way}')
@@ -79,22 +79,20 @@ def data(drawn: Data) -> None:
 
 
 def run(study: Study, members, drawn: Data, state: State, frozen: Frozen) -> None:
-  """The values of a run's data at its start, as the objective takes them and as `values` does.
+  """The values of a run's data at its start, as model and objective take them, and as `values` does.
 
-  Batches that a task draws for every step are not looked at.
+  With data of their own, members share what is found here of the first of them. Fresh examples of every step are not looked at.
   """
-  member = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
-  x, y = member(drawn.train) if study.own_data else drawn.train
-  known = drawn.train.y[0] if study.own_data else y  # no tracer inside of the objective, which can so look at it
+  shapes = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+  known = jax.tree.map(lambda leaf: leaf[0], drawn.train) if study.own_data else drawn.train  # no tracers: they can be looked at
   tasks = []
 
-  def outputs(member, state, frozen, x):
+  def answers(member, state, frozen):
     problem = study.problem(member.hyper, member.source)
     tasks.append(problem.task)
-    return problem.objective(frozen.joined(state.variables), Batch(x, known), member.keys)[1].outputs
+    return objective(problem.objective(frozen.joined(state.variables), known, member.keys))[1].outputs
 
-  answers = jax.eval_shape(outputs, *member((members, state, frozen)), x)
-  values(drawn, answers.shape, tasks[0].vocabulary)
+  values(drawn, jax.eval_shape(answers, *shapes((members, state, frozen))).shape, tasks[0].vocabulary)
 
 
 def values(drawn: Data, outputs: tuple[int, ...], vocabulary: int | None = None) -> None:
@@ -136,7 +134,8 @@ def predictions(outputs: Array, targets: Array) -> None:
   if not isinstance(outputs, ARRAYS) or not jnp.issubdtype(outputs.dtype, jnp.floating):
     raise ValueError(f'a loss takes outputs (n, k) of floats, but the model answers {_one(outputs)}')
   if outputs.ndim != 2:
-    raise ValueError(f'a loss takes outputs (n, k), but the model answers {outputs.shape}')
+    positions = ': labels of positions need an objective that reads them' if outputs.ndim == 3 else ''
+    raise ValueError(f'a loss takes outputs (n, k), but the model answers {outputs.shape}{positions}')
   n, k = outputs.shape
   kinds = f'labels ({n},) of whole numbers or targets ({n}, {k}) of floats'
   if not isinstance(targets, ARRAYS):

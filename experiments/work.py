@@ -222,6 +222,8 @@ def _heard(job: Job, events) -> Iterator[train.Event]:
       job.context.stop.patient = True  # from here on there is something to save
       show(event)
       yield event
+  except ValueError as error:  # data that no network can learn from, which only their values tell
+    raise ConfigError(f'data: {str(error).splitlines()[0]}.') from error
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
