@@ -172,14 +172,14 @@ def _check(apply, variables, x1, x2) -> tuple[int, ...]:
 def _check_rows(apply, variables, x1, x2) -> None:
   """Refuses a model in which other rows change the output of an example, where values are known.
 
-  The last example alone is compared with itself among others. Where they differ by more than rounding, others take the place
-  of these: the program and its rounding stay the same, so that only a model that mixes rows gives another output.
+  The last example alone is compared with itself among others. Where they differ by more than rounding usually does, zeros take
+  the place of the others: program and rounding stay the same, so that only a model that mixes rows gives another output.
   """
   _check_variables(variables)
   if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, x1, x2))):
     return
   row = lambda company: _row(apply, variables, x1, x2, company=company)
-  among = row('examples')
+  among = row('others')
   tolerance = jnp.finfo(among.dtype).eps ** 0.5 * _largest(among)
   change = _largest(row('none') - among)
   if change > tolerance and _largest(row('zeros') - among) > tolerance:
@@ -196,14 +196,15 @@ def _largest(x: Array) -> float:
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames='company')
 def _row(apply, variables, x1, x2, *, company):
-  """The output of the last example of x1, behind two other examples and zeros, behind zeros, or alone."""
+  """The output of the last example of x1: alone, behind other rows, or behind as many zeros."""
   with jax.default_matmul_precision('float32'):
     _check(apply, variables, x1, x2)
 
     def batch(x):
-      zeros, others = jnp.zeros_like(x[-1:]), x[: min(2, x.shape[0] - 1)]
-      before = {'none': [], 'zeros': [jnp.zeros_like(others), zeros], 'examples': [others, zeros]}[company]
-      return jnp.concatenate([*before, x[-1:]])
+      last = x[-1:]
+      others = jnp.concatenate([jnp.zeros_like(last), jnp.ones_like(last), x[: min(2, x.shape[0] - 1)]])
+      before = {'none': [], 'others': [others], 'zeros': [jnp.zeros_like(others)]}[company]
+      return jnp.concatenate([*before, last])
 
     return apply(variables, jax.tree.map(batch, x1))[-1]
 

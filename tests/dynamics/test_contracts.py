@@ -1,4 +1,4 @@
-"""What is no experiment's data, parameters or objective: each refused in a sentence that holds the shapes or values in question."""
+"""What is no experiment's data, parameters or objective: refused with the shapes or values in question."""
 
 import functools
 
@@ -57,11 +57,21 @@ def test_a_run_refuses_them_before_it_compiles_and_so_no_minibatch_takes_other_r
 NAN, INF = np.where(X > 1.5, np.nan, X), np.where(T > 1, np.inf, T)
 VALUES = {  # train, outputs, vocabulary, what the sentence says
   'inputs that are no numbers': (Batch(NAN, Y), (12, 3), None, rf'train.x \(12, 4\) holds {np.isnan(NAN).sum()} numbers that'),
-  'infinite targets': (Batch(X, INF), (12, 3), None, rf'train.y \(12, 3\) holds {np.isinf(INF).sum()} numbers that are not finite'),
+  'infinite targets': (
+    Batch(X, INF),
+    (12, 3),
+    None,
+    rf'train.y \(12, 3\) holds {np.isinf(INF).sum()} numbers that are not finite',
+  ),
   'a leaf of a tree': (Batch({'a': X, 'b': NAN}, Y), (12, 3), None, r'train.x/b \(12, 4\) holds'),
   'labels from 1': (Batch(X, Y + 1), (12, 3), None, r'labels of train.y go from 1 to 3, but with outputs \(n, 3\) .* 0 to 2'),
   'labels of members': (Batch(X[None], Y[None] + 1), (12, 3), None, r'train.y go from 1 to 3'),
-  'signs as labels': (Batch(X, 2 * (Y % 2) - 1), (12, 1), None, r'go from -1 to 1, but with outputs \(n, 1\) they must be 0 to 1'),
+  'signs as labels': (
+    Batch(X, 2 * (Y % 2) - 1),
+    (12, 1),
+    None,
+    r'go from -1 to 1, but with outputs \(n, 1\) they must be 0 to 1',
+  ),
   'labels of positions': (Batch(TOKENS, TOKENS), (12, 4, 3), None, r'go from 0 to 8, but with outputs \(n, 3\)'),
   'tokens beyond the vocabulary': (Batch(TOKENS, Y), (12, 3), 8, r'tokens of train.x go from 0 to 8, .* vocabulary from 0 to 7'),
 }
@@ -138,7 +148,7 @@ def test_training_refuses_such_a_leaf(cases, case):
 
 
 def test_a_model_needs_a_parameter():
-  with pytest.raises(ValueError, match="there are no parameters: .* at least one under 'params'"):
+  with pytest.raises(ValueError, match=r"there are no parameters: .* at least one under 'params'"):
     contracts.parameters({})
 
 
