@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-from dynamics import trees
+from dynamics import contracts, trees
 from dynamics.leaves import describe
 from dynamics.types import Model, Trace, Tree
 
@@ -33,10 +33,14 @@ def from_flax(
     x: a batch of inputs, arrays or their shapes and dtypes, (n, ...).
     roles, fans: path pattern -> role and (fan_in, fan_out) of a parameter, where the model does not show them; see
       `dynamics.leaves.describe`.
+
+  Raises:
+    ValueError: inputs that are no arrays of floats or whole numbers (n, ...); while it is traced, outputs that are no array.
   """
+  contracts.examples(x, 'x')
   has_train = 'train' in inspect.signature(type(module).__call__).parameters
   mode = lambda train: {'train': train} if has_train else {}
-  example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
+  example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)), x)
 
   def init(key, data):
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example)
@@ -54,6 +58,7 @@ def from_flax(
       mutable=[*changing, 'intermediates'],
       rngs=streams,
     )
+    contracts.outputs(outputs, type(module).__name__)
     sown = flatten_dict(state.pop('intermediates', {}), sep='/')  # in the order of the layers
     return outputs, Trace(state, {name: values[-1] for name, values in sown.items()})
 

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from dynamics import frames, parallel, progress, saves, trees
+from dynamics import contracts, frames, parallel, progress, saves, trees
 from dynamics.optim import arguments
 from dynamics.study import Study, check_common_data, due
 from dynamics.types import Array, Data, Frozen, Hyper, Key, ProbeState, Problem, Reading, State, StepInfo, Variables, View
@@ -48,7 +48,7 @@ def start(study: Study) -> Callable[[Members, Data], tuple[State, Frozen]]:
   """The state at step 0.
 
   Raises:
-    ValueError: while it is traced: a schedule of a probe or an intervention that the problem does not have.
+    ValueError: while it is traced: a schedule of what the problem does not have; what `dynamics.contracts` refuses.
   """
 
   def of_member(member, data):
@@ -56,6 +56,7 @@ def start(study: Study) -> Callable[[Members, Data], tuple[State, Frozen]]:
     _check_names('schedule', study.schedule, problem.probes)
     _check_names('interventions', study.interventions, problem.interventions)
     variables = dict(problem.model.init(trees.named_key(member.keys, 'init'), data))
+    contracts.parameters(variables.get('params', {}))
     drawn = variables.pop('frozen', {})
     frozen = Frozen(jax.tree.map(jnp.copy, variables), drawn)
     opt_state = problem.optimizer.init(variables['params'])
@@ -82,13 +83,14 @@ def advance(study: Study, shards: int = 1) -> Callable[[State, Frozen, Members, 
 
     def step(t, state):
       batch = problem.batch(draws, data, t)
+      contracts.batch(batch, 'batch')
       batch = parallel.shard(batch, shards) if shards > 1 else batch
       key = jax.random.fold_in(noise, t)
       key = jax.random.fold_in(key, jax.lax.axis_index(parallel.DATA)) if shards > 1 else key
       variables = frozen.joined(state.variables)
 
       def loss(params):
-        return problem.objective({**variables, 'params': params}, batch, key)
+        return contracts.objective(problem.objective({**variables, 'params': params}, batch, key))
 
       params = state.variables['params']
       (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(params)
@@ -147,6 +149,7 @@ def leaf_rates(problem: Problem, t: Array):
 
 
 def _problem(study: Study, member: Members, data: Data) -> tuple[Problem, Data]:
+  contracts.data(data)
   return study.problem(member.hyper, member.source), data._replace(source=member.source)
 
 
@@ -287,6 +290,8 @@ def events(
   begun = step + (resume is not None)  # the first step whose interventions are still to come
   unread = begun - (resume is not None and reread)  # and whose readings are
   jax.block_until_ready((data, state))
+  if resume is None:
+    contracts.run(study, members, data, state, frozen)
   seconds = {'start': lap()}
   length = 1  # steps a stretch, doubled or halved towards `stretch` seconds
   for target in sorted({t for t in (*readings_at, *changes_at, *stops) if unread <= t <= end} | {end}):

@@ -19,7 +19,10 @@ def by_path(tree: Tree) -> dict[str, Array]:
 
 
 def dot(a: Tree, b: Tree) -> Array:
-  """<a, b>, summed over all leaves: a float32 scalar, float64 if any leaf is float64."""
+  """<a, b>, summed over all leaves: a float32 scalar, float64 if any leaf is float64.
+
+  A complex number counts as a vector of two entries, its real and its imaginary part: <a, b> is the real part of sum conj(a) b.
+  """
   return sum(jax.tree.leaves(jax.tree.map(_leaf_dot, a, b)))
 
 
@@ -49,9 +52,17 @@ def named_key(key: Key, name: str) -> Key:
 
 
 def at_least_float32(x: Array) -> Array:
-  """x as float32, or unchanged if it is float64. Sums in half precision lose their small terms."""
+  """x as float32, or unchanged if it is float64. Sums in half precision lose their small terms.
+
+  Raises:
+    ValueError: complex numbers, which would lose their imaginary parts.
+  """
+  if jnp.issubdtype(x.dtype, jnp.complexfloating):
+    raise ValueError(f'{x.dtype}{x.shape} would lose its imaginary part as float32: take real and imaginary parts apart')
   return x if x.dtype == jnp.float64 else x.astype(jnp.float32)
 
 
 def _leaf_dot(a: Array, b: Array) -> Array:
+  if jnp.iscomplexobj(a) or jnp.iscomplexobj(b):
+    return _leaf_dot(jnp.real(a), jnp.real(b)) + _leaf_dot(jnp.imag(a), jnp.imag(b))
   return jnp.sum(at_least_float32(a) * at_least_float32(b))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import network, train
+from dynamics import contracts, network, train
 from dynamics.components import NEEDS
 from dynamics.leaves import weights
 from dynamics.plan import Cell
@@ -55,11 +55,9 @@ def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data
     problem, data = study.problem(member.hyper, member.source), data._replace(source=member.source)
     batch = problem.batch(member.keys, data, jnp.int32(0))
     share = jax.tree.map(lambda x: x[: x.shape[0] // cell.config['data_parallel']], batch)
-    return problem.objective(frozen.joined(state.variables), share, member.keys)
+    return contracts.objective(problem.objective(frozen.joined(state.variables), share, member.keys))
 
-  value, _ = jax.eval_shape(loss, state, frozen, member, data)
-  if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
-    raise ConfigError(f'the objective gives {value.dtype}{value.shape}; it must give a single number.')
+  jax.eval_shape(loss, state, frozen, member, data)
   step = jax.ShapeDtypeStruct((), jnp.int32)
   if cell.config['data_parallel'] == 1:
     jax.eval_shape(train.advance(study), state, frozen, member, data, step, step)

@@ -232,6 +232,8 @@ def _heard(job: Job, events, after: int | None = None) -> Iterator[train.Event]:
         show(event)
         mirror(event)
         yield event
+  except ValueError as error:  # data that no network can learn from, which only their values tell
+    raise ConfigError(f'data: {str(error).splitlines()[0]}.') from error
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.linalg import dense
 from dynamics.types import Array, Batch
 
@@ -19,7 +20,7 @@ def correlation(examples: Batch, outputs: int) -> tuple[Array, Array, Array]:
   """
   x, y = features(examples), examples.y
   if jnp.issubdtype(y.dtype, jnp.integer):
-    y = jax.nn.one_hot(y, outputs, dtype=jnp.float32) if outputs > 1 else (2 * y - 1)[:, None]
+    y = jax.nn.one_hot(y, outputs, dtype=jnp.float32) if outputs > 1 else (2 * y.astype(jnp.int32) - 1)[:, None]
   u, s, vt = dense.svd(y.T.astype(jnp.float32) @ x / x.shape[0])
   return u, s, vt.T
 
@@ -38,8 +39,10 @@ def features(examples: Batch) -> Array:
   """The inputs as a matrix (n, d) of float32; further axes are flattened.
 
   Raises:
-    ValueError: inputs that are tokens.
+    ValueError: inputs that are tokens, or no single array.
   """
+  if not isinstance(examples.x, contracts.ARRAYS):
+    raise ValueError(f'directions of the inputs need one array, but the inputs are {contracts.described(examples.x)}')
   if jnp.issubdtype(examples.x.dtype, jnp.integer):
     raise ValueError('directions of the inputs need features, but these inputs are tokens')
   return examples.x.reshape((examples.x.shape[0], -1)).astype(jnp.float32)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.linalg.layers import Plan, contract, features
-from dynamics.types import Array, Variables
+from dynamics.types import Array, Tree, Variables
 
 Kernel = Array | dict[str, Array]
 FULL_SPEED_ROWS = 64  # rows from which a matrix product runs at full speed
@@ -47,16 +47,14 @@ def largest(plan: Plan, n1: int, n2: int, scalars: int) -> int:
   return c
 
 
-def blocks(
-  plan: Plan, variables: Variables, x1: Array, x2: Array | None, chunk: int | None, leaves: bool, scalars: int
-) -> Kernel:
+def blocks(plan: Plan, variables: Variables, x1: Tree, x2: Tree | None, chunk: int | None, leaves: bool, scalars: int) -> Kernel:
   """The kernel of x1 and x2, or of x1 with itself for x2=None; shapes as in `ntk`.
 
   For x2=None, blocks (i, i + t mod b) with t up to b/2 visit each unordered pair. The last block of a side overlaps the one
   before it, so that all have the same shape.
   """
   symmetric, x2 = x2 is None, x1 if x2 is None else x2
-  n1, n2, feature = x1.shape[0], x2.shape[0], features(plan, variables)
+  n1, n2, feature = _count(x1), _count(x2), features(plan, variables)
   c = largest(plan, n1, n2, scalars) if chunk is None else chunk
   kernel = lambda a, b: _named(plan, contract(plan, a, b), leaves)
   batch_features = lambda x: _in_batches(plan, feature, x)
@@ -68,7 +66,7 @@ def blocks(
 
   (c1, c2), (b1, b2) = (min(c, n1), min(c, n2)), (-(-n1 // c), -(-n2 // c))
   stored = batch_features(x2) if fits(plan, n1, n2, c, scalars)[1] else None
-  columns = lambda j: batch_features(_slice(x2, j, c2)) if stored is None else jax.tree.map(lambda f: _slice(f, j, c2), stored)
+  columns = lambda j: batch_features(_slice(x2, j, c2)) if stored is None else _slice(stored, j, c2)
   rows = columns if symmetric and stored is not None else lambda i: batch_features(_slice(x1, i, c1))
 
   def write(out, block, i, j):
@@ -89,7 +87,7 @@ def blocks(
   return jax.lax.fori_loop(0, b1, row, jax.tree.map(lambda b: jnp.zeros((n1, n2, *b.shape[2:]), b.dtype), shape))
 
 
-def diagonal(plan: Plan, variables: Variables, x: Array, chunk: int | None, leaves: bool, scalars: int) -> Kernel:
+def diagonal(plan: Plan, variables: Variables, x: Tree, chunk: int | None, leaves: bool, scalars: int) -> Kernel:
   """The kernel of each example with itself: (n,) or (n, k, k)."""
   feature = features(plan, variables)
 
@@ -98,22 +96,22 @@ def diagonal(plan: Plan, variables: Variables, x: Array, chunk: int | None, leav
     return jax.tree.map(lambda b: b[0, 0], _named(plan, contract(plan, f, f), leaves))
 
   c = scalars // (plan.feature_temporaries + plan.pair_temporaries + plan.feature_size) if chunk is None else chunk
-  return _joined(_map_blocks(lambda x: jax.vmap(entry)(x), x, c), x.shape[0])
+  return _joined(_map_blocks(lambda x: jax.vmap(entry)(x), x, c), _count(x))
 
 
 def by_vectors(
   apply: Callable[..., Array],
   variables: Variables,
   plan: Plan,
-  x1: Array,
-  x2: Array | None,
+  x1: Tree,
+  x2: Tree | None,
   chunk: int | None,
   leaves: bool,
   scalars: int,
 ) -> Kernel:
   """The kernel from its products with unit vectors; x2=None gives the diagonal alone."""
   params, k, size = variables['params'], plan.structure.outputs, sum(plan.structure.sizes)
-  outputs = lambda x: lambda params: apply({**variables, 'params': params}, x[None]).reshape(-1)
+  outputs = lambda x: lambda params: apply({**variables, 'params': params}, jax.tree.map(lambda a: a[None], x)).reshape(-1)
   gradients = min(k, max(1, scalars // (4 * size)))  # gradients in memory at a time
   c = max(1, scalars // (4 * gradients * plan.structure.residuals)) if chunk is None else chunk
 
@@ -136,13 +134,13 @@ def by_vectors(
 
     return column(x) if x2 is None else jax.lax.map(column, x2)
 
-  dtype = jax.eval_shape(outputs(x1[0]), params).dtype
-  return _joined(_map_blocks(lambda x: jax.vmap(row)(x), x1, c), x1.shape[0])
+  dtype = jax.eval_shape(outputs(jax.tree.map(lambda a: a[0], x1)), params).dtype
+  return _joined(_map_blocks(lambda x: jax.vmap(row)(x), x1, c), _count(x1))
 
 
 def _in_batches(plan: Plan, feature, x):
   """The features of examples x (n, ...), in batches whose temporaries fit the cache."""
-  n, scalars = x.shape[0], max(CACHE_SCALARS, SCALARS_PER_WEIGHT * sum(plan.structure.sizes))
+  n, scalars = _count(x), max(CACHE_SCALARS, SCALARS_PER_WEIGHT * sum(plan.structure.sizes))
   if n * plan.feature_temporaries <= scalars:
     return jax.vmap(feature)(x)
   return _joined(_map_blocks(jax.vmap(feature), x, scalars // plan.feature_temporaries), n)
@@ -150,16 +148,20 @@ def _in_batches(plan: Plan, feature, x):
 
 def _slice(x, i, c):
   """Block i of c examples. The last block starts earlier if x would end within it."""
-  return jax.lax.dynamic_slice_in_dim(x, i * c, c)
+  return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * c, c), x)
+
+
+def _count(x):
+  return jax.tree.leaves(x)[0].shape[0]
 
 
 def _map_blocks(f, x, c):
   """f of each block of at most c examples, one after the other: (b, c, ...)."""
-  n = jax.tree.leaves(x)[0].shape[0]
+  n = _count(x)
   b = -(-n // min(max(c, 1), n))
   b = next((d for d in range(b, min(2 * b, n) + 1) if n % d == 0), b)  # blocks that do not overlap are joined without a copy
   c = -(-n // b)
-  return jax.lax.map(lambda i: f(jax.tree.map(lambda a: _slice(a, i, c), x)), jnp.arange(b))
+  return jax.lax.map(lambda i: f(_slice(x, i, c)), jnp.arange(b))
 
 
 def _joined(blocks, n):

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from dynamics import losses, trees
+from dynamics import contracts, losses, trees
 from dynamics.linalg.lanczos import Matvec
 from dynamics.types import Array, Batch, Tree
 
@@ -96,7 +96,7 @@ def fisher(
   def maker(params, batch):
     forward, back, outputs = _linearised(apply, params, batch.x)
     product = _softmax_hessian(outputs) if likelihood == 'cross_entropy' else lambda u: u
-    return lambda v: back(product(forward(v)) / batch.x.shape[0])
+    return lambda v: back(product(forward(v)) / outputs.shape[0])
 
   return _mean(maker, apply, None, params, batch, chunk, axis)
 
@@ -183,7 +183,7 @@ def sharded(mesh: Mesh, axis: str, maker: Callable[..., Matvec], *functions, **c
   """
 
   def make(params, batch):
-    n = batch.x.shape[0]
+    n = contracts.examples(batch.x, 'x')
     if n % mesh.shape[axis]:
       raise ValueError(f'{n} examples cannot be split evenly over the {mesh.shape[axis]} devices of {axis!r}')
     shard = lambda params, batch, v: maker(*functions, params, batch, axis=axis, **choices)(v)
@@ -302,9 +302,7 @@ def _accumulated(maker, params, batch, n, chunk):
 
 
 def _check(loss, params):
-  for path, leaf in trees.by_path(params).items():
-    if not jnp.issubdtype(leaf.dtype, jnp.floating):
-      raise ValueError(f'parameter {path} is {leaf.dtype}, in which there is no derivative; it must be floating')
+  contracts.parameters(params)
   out = jax.eval_shape(loss, params)
   if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != ():
     raise ValueError(f'the loss returns {getattr(out, "shape", type(out).__name__)}; it must return a scalar')
@@ -313,16 +311,15 @@ def _check(loss, params):
 
 
 def _check_batch(apply, loss, params, batch) -> int:
-  n = batch.x.shape[0] if batch.x.ndim else 0
+  """n of a batch, after checking parameters, examples, outputs and losses; y counts where there is a loss."""
+  n = contracts.examples(batch.x, 'x')
   if not n:
-    raise ValueError(f'the batch holds no examples; the shape of its x is {batch.x.shape}')
-  if loss is None:
-    _check(lambda p: jnp.float32(0), params)
-    return n
-  out = jax.eval_shape(lambda p: _per_example(apply, loss, batch)(p), params)
-  if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != (n,):
-    raise ValueError(
-      f'the loss of {n} examples has shape {getattr(out, "shape", type(out).__name__)}; it must be one number an example'
-    )
-  _check(lambda p: jnp.sum(_per_example(apply, loss, batch)(p)), params)
+    raise ValueError(f'the batch holds no examples; its x is {contracts.described(batch.x)}')
+  contracts.parameters(params)
+  out = contracts.outputs(jax.eval_shape(apply, params, batch.x), 'the model')
+  if out.ndim < 2 or out.shape[0] != n or not jnp.issubdtype(out.dtype, jnp.floating):
+    raise ValueError(f'the model answers {out.dtype}{out.shape} for {n} examples; it must give floats ({n}, ..., k)')
+  if loss is not None:
+    each = losses.each if out.ndim == 2 else lambda loss, outputs, targets: contracts.losses(loss(outputs, targets), n)
+    jax.eval_shape(lambda outputs: each(loss, outputs, batch.y), out)
   return n

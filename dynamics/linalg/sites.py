@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from dynamics import jaxprs, trees
-from dynamics.types import Array, Variables
+from dynamics.types import Array, Tree, Variables
 
 INLINED = {'jit': 'jaxpr', 'pjit': 'jaxpr', 'closed_call': 'call_jaxpr', 'core_call': 'call_jaxpr'}
 INLINED |= {'remat2': 'jaxpr', 'remat': 'jaxpr', 'checkpoint': 'jaxpr'}
@@ -63,11 +63,12 @@ class _Link(NamedTuple):
   scale: Array | None
 
 
-def structure(apply: Callable[..., Array], variables: Variables, x: jax.ShapeDtypeStruct) -> Structure:
-  """Traces `apply` for one example of x (n, ...) and finds the sites of variables['params']; computes nothing."""
+def structure(apply: Callable[..., Array], variables: Variables, x: Tree) -> Structure:
+  """Traces `apply` for one example of x (n, ...), an array or a tree, or its shapes, and finds the sites of
+  variables['params']; computes nothing."""
   rest = {name: value for name, value in variables.items() if name != 'params'}
   leaves, treedef = jax.tree.flatten(variables['params'])
-  example = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+  example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
   call = lambda leaves, rest, x: apply({**rest, 'params': jax.tree.unflatten(treedef, leaves)}, x)
   closed = jax.make_jaxpr(call)(leaves, rest, example)
 
@@ -82,7 +83,7 @@ def structure(apply: Callable[..., Array], variables: Variables, x: jax.ShapeDty
   jax.eval_shape(lambda *args: traces.append(evaluate(*args, {})[1]), leaves, rest, example)
 
   def forward(leaves, rest, x, shifts):
-    outputs, trace = evaluate(leaves, rest, x[None], shifts)
+    outputs, trace = evaluate(leaves, rest, jax.tree.map(lambda a: a[None], x), shifts)
     return outputs.reshape(-1), trace.inputs
 
   return Structure(

@@ -94,9 +94,9 @@ def target_alignment(kernel: Array, targets: Array, *, centred: bool = False) ->
     centred: see `alignment`; it also subtracts from the targets their mean over examples.
 
   Raises:
-    ValueError: a kernel that is not square; targets that do not match it.
+    ValueError: a kernel that is not square; targets that do not match it or that are no floats, as labels are.
   """
-  k = _square(_centre(kernel) if centred else kernel)
+  k, targets = _square(_centre(kernel) if centred else kernel), _floats(targets)
   y = _columns(kernel, targets - jnp.mean(targets, axis=0, keepdims=True) if centred else targets)
   return jnp.sum(y * (k @ y)) / (jnp.linalg.norm(k) * jnp.linalg.norm(y.T @ y))
 
@@ -107,7 +107,7 @@ def energy(kernel: Array, targets: Array) -> Array:
   `kernel` and `targets`, and errors, as in `target_alignment`. Source: 1901.08584, theorem 4.1 (projections on eigenvectors).
   """
   _, vectors = dense.eigh(_square(kernel))
-  y = _columns(kernel, targets)
+  y = _columns(kernel, _floats(targets))
   return jnp.cumsum(jnp.sum((vectors.T @ y) ** 2, axis=1)[::-1]) / jnp.sum(y**2)
 
 
@@ -124,10 +124,10 @@ def regression(train: Array, test_train: Array, targets: Array, *, ridge: float 
     ridge: added to the diagonal, in units of the kernel.
 
   Raises:
-    ValueError: shapes that do not match; a kernel that is singular up to rounding. Under `jit` and `vmap`, which cannot
-      raise, a singular kernel gives NaN.
+    ValueError: shapes that do not match; targets that are no floats; a kernel that is singular up to rounding. Under `jit`
+      and `vmap`, which cannot raise, a singular kernel gives NaN.
   """
-  k, cross, y = _square(train), matrix(test_train), _columns(train, targets)
+  k, cross, y = _square(train), matrix(test_train), _columns(train, _floats(targets))
   if cross.shape[1] != k.shape[0] or test_train.ndim != train.ndim:
     raise ValueError(f'the train kernel has shape {train.shape} and the test-train kernel {test_train.shape}; columns must match')
   values, vectors = dense.eigh(k)
@@ -161,6 +161,12 @@ def _centre(kernel):
   """The kernel of features minus their mean over examples, for each output."""
   rows = kernel - jnp.mean(kernel, axis=0, keepdims=True)
   return rows - jnp.mean(rows, axis=1, keepdims=True)
+
+
+def _floats(targets):
+  if not jnp.issubdtype(targets.dtype, jnp.floating):
+    raise ValueError(f'targets are {targets.dtype}{targets.shape}, but must be floats: of labels y take jax.nn.one_hot(y, k)')
+  return targets
 
 
 def _columns(kernel, targets):

@@ -7,6 +7,7 @@ keeps its own dtype, and so do the gradients that come back to it.
 import jax
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.components import component
 from dynamics.losses.examples import Dtype, caster
 from dynamics.schema import Traced
@@ -22,8 +23,7 @@ def cross_entropy(*, dtype: Dtype = 'float32') -> Loss:
   cast = caster(dtype)
 
   def loss(outputs, targets):
-    _labels(targets, 'cross_entropy')
-    _several(outputs, 'cross_entropy')
+    _check(outputs, targets, 'cross_entropy', several=True)
     z = cast(outputs)
     shifted = z - jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
     return jnp.log(jnp.sum(jnp.exp(shifted), axis=-1, dtype=z.dtype)) - pick(shifted, targets)
@@ -40,8 +40,7 @@ def stablemax(*, dtype: Dtype = 'float64') -> Loss:
   cast = caster(dtype)
 
   def loss(outputs, targets):
-    _labels(targets, 'stablemax')
-    _several(outputs, 'stablemax')
+    _check(outputs, targets, 'stablemax', several=True)
     z = cast(outputs)
     # The branch that is not taken must not divide by zero, or its gradient is NaN.
     s = jnp.where(z >= 0, z + 1, 1 / (1 - jnp.minimum(z, 0)))
@@ -56,7 +55,7 @@ def hinge(*, dtype: Dtype = 'float32', margin: Traced(above=0.0) = 1.0) -> Loss:
   cast = caster(dtype)
 
   def loss(outputs, targets):
-    _labels(targets, 'hinge')
+    _check(outputs, targets, 'hinge')
     z = cast(outputs)
     if z.shape[-1] == 1:
       gap = z[:, 0] * (2 * targets.astype(z.dtype) - 1)
@@ -68,14 +67,13 @@ def hinge(*, dtype: Dtype = 'float32', margin: Traced(above=0.0) = 1.0) -> Loss:
   return loss
 
 
-def _labels(targets: Array, name: str) -> None:
+def _check(outputs: Array, targets: Array, name: str, several: bool = False) -> None:
+  contracts.predictions(outputs, targets)
   if not jnp.issubdtype(targets.dtype, jnp.integer):
     raise ValueError(f'{name} needs labels (n,) of whole numbers, but the targets are {targets.dtype}{targets.shape}')
-
-
-def _several(outputs: Array, name: str) -> None:
-  if outputs.shape[-1] == 1:
+  if several and outputs.shape[1] == 1:
     raise ValueError(f'{name} is 0 for a model with a single output, whatever it says: take the hinge loss, or two outputs')
+  contracts.labels(targets, outputs.shape[1])
 
 
 def pick(z: Array, labels: Array) -> Array:

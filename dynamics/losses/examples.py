@@ -5,6 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.trees import at_least_float32
 from dynamics.types import Array, Loss
 
@@ -15,22 +16,12 @@ def each(loss: Loss, outputs: Array, targets: Array) -> Array:
   """loss(outputs, targets), (n,), where their shapes and dtypes are those of a loss.
 
   Raises:
-    ValueError: outputs and targets that numpy's rules would broadcast, or labels of a kind that no class has.
+    ValueError: outputs and targets that numpy's rules would broadcast; labels of a kind or, where they are no tracers, of a
+      value that no class has; a loss that is not one float an example.
   """
-  if outputs.ndim != 2:
-    raise ValueError(f'a loss takes outputs (n, k), but the model answers {outputs.shape}')
-  n, k = outputs.shape
-  kinds = f'labels ({n},) of whole numbers or targets ({n}, {k}) of floats'
-  if jnp.issubdtype(targets.dtype, jnp.integer):
-    if targets.shape != (n,):
-      raise ValueError(f'the outputs are {outputs.shape}, but the labels are {targets.shape}: they must be ({n},)')
-  elif not jnp.issubdtype(targets.dtype, jnp.floating):
-    raise ValueError(f'the targets are {targets.dtype}{targets.shape}: they must be {kinds}')
-  elif targets.shape != (n, k):
-    raise ValueError(f'the outputs are {outputs.shape}, but the targets are {targets.dtype}{targets.shape}: they must be {kinds}')
-  values = loss(outputs, targets)
-  if values.shape != (n,):
-    raise ValueError(f'a loss must give one number an example, ({n},), but this one gives {values.shape}')
+  contracts.predictions(outputs, targets)
+  values = contracts.losses(loss(outputs, targets), outputs.shape[0])
+  contracts.labels(targets, outputs.shape[1])
   return values
 
 
@@ -45,7 +36,13 @@ def predict(outputs: Array) -> Array:
 
 
 def correct(outputs: Array, targets: Array) -> Array:
-  """(n,) bool. Float targets (n, k) count by their own class. A row with a NaN is wrong, whatever its argmax."""
+  """(n,) bool. Float targets (n, k) count by their own class. A row with a NaN is wrong, whatever its argmax.
+
+  Raises:
+    ValueError: outputs and targets that no loss takes, as for `each`.
+  """
+  contracts.predictions(outputs, targets)
+  contracts.labels(targets, outputs.shape[1])
   labels = targets if jnp.issubdtype(targets.dtype, jnp.integer) else predict(targets)
   return (predict(outputs) == labels.astype(jnp.int32)) & jnp.all(jnp.isfinite(outputs), axis=-1)
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.components import component
 from dynamics.losses.examples import Dtype, caster
 from dynamics.types import Array, Loss
@@ -36,9 +37,14 @@ def as_numbers(targets: Array, z: Array) -> Array:
   """Targets as numbers like z (n, k): labels as one-hot vectors.
 
   Raises:
-    ValueError: labels where there is a single output, which has no classes.
+    ValueError: shapes that numpy's rules would broadcast; labels where there is a single output, which has no classes.
   """
+  contracts.predictions(z, targets)
   labels = jnp.issubdtype(targets.dtype, jnp.integer)
   if labels and z.shape[-1] == 1:
-    raise ValueError('the targets are labels, but the model has a single output: take the hinge loss, or two outputs')
+    raise ValueError(
+      f'the targets are labels {targets.shape}, but the model has a single output: give numbers as floats '
+      f'({z.shape[0]}, 1); of classes take the hinge loss, or two outputs'
+    )
+  contracts.labels(targets, z.shape[1])
   return jax.nn.one_hot(targets, z.shape[-1], dtype=z.dtype) if labels else targets.astype(z.dtype)

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.components import component
 from dynamics.models.mlp import ACTIVATIONS, Activation
 from dynamics.schema import Range
@@ -26,6 +27,7 @@ class Conv(nn.Module):
   def __call__(self, x: Array) -> Array:
     if x.ndim != 4:
       raise ValueError(f'a convolution reads images, (n, height, width, channels), but the inputs are {x.shape}: take flat=False')
+    contracts.features(x, 'a convolution')
     for i, (channels, stride) in enumerate(zip(self.channels, self.strides, strict=True)):
       name = f'hidden_{i}' if i else 'input'
       window, strides = (self.window,) * 2, (stride,) * 2
@@ -45,6 +47,7 @@ class Patchwise(nn.Module):
   def __call__(self, x: Array) -> Array:
     if x.ndim != 3:
       raise ValueError(f'patchwise reads patches, (n, p, d), but the inputs are {x.shape}')
+    contracts.features(x, 'patchwise')
     h = jax.nn.relu(nn.Dense(2 * self.filters, False, dtype=x.dtype, name='input')(x))
     h_nph = jnp.square(h) if self.activation == 'squared_relu' else h
     self.sow('intermediates', 'after_input', h_nph)

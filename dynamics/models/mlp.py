@@ -6,6 +6,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.activations import ACTIVATIONS, Activation
 from dynamics.components import component
 from dynamics.models.norm import GhostNorm
@@ -34,6 +35,7 @@ class MLP(nn.Module):
       name = 'readout' if i == len(self.widths) else f'hidden_{i}' if i else 'input'
       bias = self.bias and (name == 'readout' or not self.norm)  # a mean that is taken off leaves none
       if jnp.issubdtype(x.dtype, jnp.integer):
+        contracts.tokens(x, self.vocabulary, 'an mlp')
         x = RowSum(self.vocabulary, width, bias, name=name)(x)
       else:
         x = x.reshape((x.shape[0], -1)) if x.ndim != 2 else x

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.components import component
 from dynamics.models.mlp import ACTIVATIONS
 from dynamics.schema import Range
@@ -53,6 +54,7 @@ class RNN(nn.Module):
     if self.response > x.shape[1]:
       raise ValueError(f'response is {self.response}, but the sequences have {x.shape[1]} positions')
     if tokens:
+      contracts.tokens(x, self.vocabulary, 'an rnn')
       drive = nn.Embed(self.vocabulary, self.width, name='input')(x)
     else:
       drive = nn.Dense(self.width, False, dtype=x.dtype, name='input')(x)

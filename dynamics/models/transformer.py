@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dynamics import contracts
 from dynamics.components import component
 from dynamics.models.mlp import ACTIVATIONS, Activation
 from dynamics.schema import Range
@@ -50,6 +51,7 @@ class Transformer(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     if jnp.issubdtype(x.dtype, jnp.integer):
+      contracts.tokens(x, self.vocabulary, 'a transformer')
       x = nn.Embed(self.vocabulary, self.width, name='input')(x)
     else:
       x = nn.Dense(self.width, False, dtype=x.dtype, name='input')(x)

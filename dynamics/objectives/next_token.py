@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from dynamics import losses
+from dynamics import contracts, losses
 from dynamics.components import component
 from dynamics.schema import Range
 from dynamics.types import Aux
@@ -16,7 +16,7 @@ def next_token(*, padding: Range(int, most=-1) = -1):
     padding: the label of positions that count for nothing.
 
   Raises:
-    ValueError: outputs or labels of other shapes.
+    ValueError: outputs or labels of other shapes; labels, where they are no tracers, that no class has.
   """
 
   def objective(model, loss, source):
@@ -26,6 +26,7 @@ def next_token(*, padding: Range(int, most=-1) = -1):
         raise ValueError(
           f'next_token needs outputs (n, l, k) and labels (n, l), but they are {outputs.shape} and {batch.y.shape}'
         )
+      contracts.labels(batch.y, outputs.shape[-1], padding=padding)
       real = batch.y != padding
       labels = jnp.where(real, batch.y, 0).reshape(-1)
       each = losses.each(loss, outputs.reshape((-1, outputs.shape[-1])), labels).reshape(real.shape)

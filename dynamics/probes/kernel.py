@@ -10,7 +10,7 @@ from dynamics import losses
 from dynamics.components import component
 from dynamics.linalg import ntk, projected_ntk, spectrum
 from dynamics.linalg.traces import estimate
-from dynamics.probes.evaluation import array, first, mean, score
+from dynamics.probes.evaluation import first, mean, score
 from dynamics.schema import Range
 from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe, View
@@ -69,7 +69,7 @@ def kernel(
 
   def tangent(view):
     """K, the standard error of its trace, and the leaves' shares of that."""
-    x, apply = array(first(view.data.train, examples, least=2).x), _answer(view, positions)
+    x, apply = first(view.data.train, examples, least=2).x, _answer(view, positions)
     outputs = jax.eval_shape(apply, view.variables, x).shape[1:]
     if len(outputs) > 1 and math.prod(outputs) > MOST and not projections:
       raise ValueError(
@@ -141,7 +141,7 @@ def kernel_regression(*, examples: Range(int, least=2) = 128, ridge: Range(float
   def regress(view):
     data, y = first(view.data.train, examples, least=2), _targets(view, examples)
     n = y.shape[0]
-    x = jnp.concatenate([array(data.x), first(view.data.test, examples).x])
+    x = jax.tree.map(lambda *splits: jnp.concatenate(splits), data.x, first(view.data.test, examples).x)
     k = ntk(view.problem.model.apply, view.variables, x)
     train, y = k[:n, :n], y.astype(k.dtype)
     middle = jnp.mean(y, axis=0, keepdims=True)
@@ -199,4 +199,5 @@ def _targets(view, examples: int) -> Array:
     raise ValueError(f'regression on the tangent kernel needs outputs (n, k), but the model answers {shape}')
   if not jnp.issubdtype(y.dtype, jnp.integer):
     return at_least_float32(y)
+  y = y.astype(jnp.int32)  # unsigned labels have no -1
   return (2 * y - 1).astype(jnp.float32)[:, None] if shape[1] == 1 else jax.nn.one_hot(y, shape[1], dtype=jnp.float32)

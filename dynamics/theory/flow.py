@@ -78,11 +78,16 @@ def ensemble(
 
   Args:
     kernels: those of the architecture, from `dynamics.theory.kernels.dense`.
-    x, y: the training set, (n, ...) and (n, k).
+    x, y: the training set, (n, ...) and (n, k) floats.
     solve: `gradient_flow`, or a partial of `gradient_descent` with its learning rate, for which t is in steps.
+
+  Raises:
+    ValueError: a y that is not floats with a row for each x, as labels are not.
 
   Source: 1902.06720, eq. 14 to 16; at t = infinity the mean is y^T Theta(x, x)^-1 Theta(x, x_test).
   """
+  if y.shape[:1] != x.shape[:1] or not jnp.issubdtype(y.dtype, jnp.floating):
+    raise ValueError(f'x is {x.shape}, but y is {y.dtype}{y.shape}; it must be floats ({x.shape[0]}, k), of labels one-hot')
   train = kernels(x)
   smoother = solve(train.ntk).smoother
 
@@ -108,7 +113,9 @@ def linear_regression(x: Array) -> Callable[[Array, Array, Array], Array]:
 
   @precise
   def weights(t, w0, y):
-    gradient = vectors.T @ (x.T @ (x @ w0 - y)) / n
+    outputs = x @ w0
+    _same(outputs, y)
+    gradient = vectors.T @ (x.T @ (outputs - y)) / n
     response = _modes(rates, t, lambda rates, t: jnp.expm1(-rates * t))[1]
     change = jnp.einsum('dp,...p,pk->...dk', vectors, response, gradient)
     return jnp.broadcast_to(w0, change.shape) + change
@@ -123,7 +130,10 @@ def _solve(kernel: Array, relative_change: Callable[[Array, Array], Array]) -> S
   """The solution in which an eigenvector's error is multiplied by 1 + relative_change(eigenvalue, t)."""
   _check(kernel)
   values, vectors = _eigendecomposition(_matrix(kernel))
-  flat = lambda residual: jnp.ravel(residual)[:, None] if kernel.ndim == 4 else residual
+
+  def residuals(f0, y):
+    _same(f0, y)
+    return jnp.ravel(f0 - y)[:, None] if kernel.ndim == 4 else f0 - y
 
   def add(start, change):
     change = change.reshape((*change.shape[:-2], *start.shape))
@@ -132,7 +142,7 @@ def _solve(kernel: Array, relative_change: Callable[[Array, Array], Array]) -> S
   @precise
   def train(t, f0, y):
     change, _ = _modes(values, t, relative_change)
-    return add(f0, jnp.einsum('np,...p,pk->...nk', vectors, change, vectors.T @ flat(f0 - y)))
+    return add(f0, jnp.einsum('np,...p,pk->...nk', vectors, change, vectors.T @ residuals(f0, y)))
 
   @precise
   def smoother(t, cross):
@@ -141,7 +151,7 @@ def _solve(kernel: Array, relative_change: Callable[[Array, Array], Array]) -> S
 
   @precise
   def test(t, f0, y, cross, g0):
-    return add(g0, -smoother(t, cross) @ flat(f0 - y))
+    return add(g0, -smoother(t, cross) @ residuals(f0, y))
 
   return Solution(train, test, smoother)
 
@@ -157,6 +167,11 @@ def _modes(values: Array, t: Array, relative_change: Callable[[Array, Array], Ar
   safe = jnp.broadcast_to(jnp.where(values > 0, values, 1), shape)
   change = jnp.where(positive, relative_change(safe, jnp.broadcast_to(t, shape)), 0)
   return change, change / safe
+
+
+def _same(outputs: Array, y: Array) -> None:
+  if outputs.shape != y.shape:
+    raise ValueError(f'the outputs at step 0 have shape {outputs.shape} and the targets {y.shape}; they must be the same')
 
 
 def _check(kernel: Array) -> None:

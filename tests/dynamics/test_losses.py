@@ -178,6 +178,17 @@ REFUSED = {  # outputs, targets, what the sentence says
     r'targets are bool\(6,\): they must be labels \(6,\) of whole numbers or targets \(6, 3\)',
   ),
   'other examples': ((N, K), CLASSES[:4], r'the outputs are \(6, 3\), but the labels are \(4,\)'),
+  'labels of a narrow dtype': (
+    (N, 300),
+    CLASSES.astype(jnp.uint8),
+    r'labels are uint8, .* the 300 classes of \(6, 300\): give int32',
+  ),
+  'labels from 1': ((N, K), CLASSES + 1, r'labels of targets go from 1 to 3, but with outputs \(n, 3\) they must be 0 to 2'),
+  'labels below 0': ((N, K), CLASSES - 1, r'go from -1 to 1, but'),
+  'complex targets': ((N, K), HOT.astype(jnp.complex64), r'the targets are complex64\(6, 3\): they must be'),
+  'a row for all': ((N, K), jnp.zeros((1, K)), r'\(6, 3\), but the targets are float32\(1, 3\)'),
+  'a number for all': ((N, K), jnp.zeros(()), r'\(6, 3\), but the targets are float32\(\)'),
+  'one output alone': ((N,), CLASSES, r'a loss takes outputs \(n, k\), but the model answers \(6,\)'),
   'outputs of positions': ((2, N, K), CLASSES, r'a loss takes outputs \(n, k\), but the model answers \(2, 6, 3\)'),
 }
 
@@ -186,8 +197,10 @@ REFUSED = {  # outputs, targets, what the sentence says
 @pytest.mark.parametrize('make', MAKERS.values(), ids=MAKERS)
 def test_shapes_and_kinds_that_would_broadcast_are_refused_with_both_shapes(wide, make, case):
   shape, y, sentence = REFUSED[case]
-  with pytest.raises(ValueError, match=sentence):
-    losses.each(make(), jnp.zeros(shape, jnp.float32), y.astype(jnp.float32) if y.dtype == jnp.float64 else y)
+  outputs, y = jnp.zeros(shape, jnp.float32), y.astype(jnp.float32) if y.dtype == jnp.float64 else y
+  for call in (lambda z, y: losses.each(make(), z, y), losses.correct, make()):
+    with pytest.raises(ValueError, match=sentence):
+      call(outputs, y)
 
 
 @pytest.mark.parametrize('make', [losses.cross_entropy, losses.stablemax, losses.hinge])
@@ -196,9 +209,25 @@ def test_one_hot_floats_are_no_labels(wide, make):
     losses.each(make(), jnp.zeros((N, K)), HOT)
 
 
-def test_a_loss_must_give_one_number_an_example():
-  with pytest.raises(ValueError, match=r'one number an example, \(6,\), but this one gives \(6, 3\)'):
-    losses.each(lambda z, y: z, jnp.zeros((N, K)), CLASSES)
+@pytest.mark.parametrize(
+  ('loss', 'gives'),
+  [
+    (lambda z, y: z, r'\(6, 3\)'),
+    (lambda z, y: z[:, :1], r'\(6, 1\)'),
+    (lambda z, y: jnp.mean(z), r'\(\)'),
+    (lambda z, y: y, r'int32\(6,\)'),
+    (lambda z, y: (z[:, 0],), 'a Python tuple'),
+  ],
+)
+def test_a_loss_must_give_one_number_an_example(loss, gives):
+  with pytest.raises(ValueError, match=rf'one number an example, \(6,\), but this one gives {gives}'):
+    losses.each(loss, jnp.zeros((N, K)), CLASSES)
+
+
+@pytest.mark.parametrize('kind', [jnp.int32, jnp.complex64])
+def test_outputs_are_floats(kind):
+  with pytest.raises(ValueError, match=rf'outputs \(n, k\) of floats, but the model answers {jnp.dtype(kind)}\(6, 3\)'):
+    losses.each(lambda z, y: jnp.zeros(N), jnp.zeros((N, K), kind), CLASSES)
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'int8', 'int32', 'uint32'])
@@ -212,10 +241,10 @@ def test_labels_of_every_integer_dtype_are_the_same_labels(wide, name, dtype):
     np.testing.assert_array_equal(losses.correct(jnp.asarray(z), jnp.asarray(y, dtype)), expected)
 
 
-def test_a_label_that_no_class_has_is_nan(wide):
+def test_a_label_that_no_class_has_is_nan_where_its_value_is_not_known(wide):
   z = jnp.zeros((2, K))
   for make in (losses.cross_entropy, losses.stablemax, losses.hinge):
-    np.testing.assert_array_equal(np.isnan(make()(z, jnp.asarray([1, K], jnp.int32))), [False, True])
+    np.testing.assert_array_equal(np.isnan(jax.jit(make())(z, jnp.asarray([1, K], jnp.int32))), [False, True])
 
 
 @pytest.mark.parametrize('make', [losses.cross_entropy, losses.stablemax])

@@ -89,12 +89,12 @@ def test_features_are_the_activations_behind_each_hidden_layer():
 
 
 def test_inputs_in_a_tree_train_and_are_probed(cases):
-  """Performance against the module itself; what needs one array says so."""
+  """Performance and the tangent kernel against the module itself; what needs one array says so."""
   model = network.initialised(network.from_flax(Pair(), TREE), inits.gaussian())
   roles = {leaf.name: leaf.role for leaf in jax.tree.leaves(model.leaves(), is_leaf=lambda v: hasattr(v, 'role'))}
   assert (roles['features/kernel'], roles['tokens/embedding'], roles['readout/kernel']) == ('input', 'input', 'output')
   data = Data(Batch(TREE, Y), Batch(jax.tree.map(lambda v: v[:5], TREE), Y[:5]))
-  read = {'performance': probes.performance()}
+  read = {'performance': probes.performance(), 'kernel': probes.kernel(examples=4, leaves=False, keep=True)}
   done = train.run(cases.study_of(model, data, LOSS, 2, read, (0, 2), batch=6), (0, 1), {'lr': 0.5})
   start = jax.tree.map(lambda v: v[1], dict(done.frozen.initial))
   for split, batch in (('train', data.train), ('test', data.test)):
@@ -102,7 +102,11 @@ def test_inputs_in_a_tree_train_and_are_probed(cases):
     np.testing.assert_allclose(done.arrays['performance'][f'{split}_loss'][1, 0], expected, rtol=1e-5)
   before, after = done.arrays['performance']['train_loss'].values.T
   assert (before != after).all()
-  study = cases.study_of(model, data, LOSS, 1, {'kernel': probes.kernel(examples=4)}, (0,))
+  few = jax.tree.map(lambda v: v[:4], TREE)
+  jacobian = jax.tree.leaves(jax.jit(jax.jacrev(lambda params: Pair().apply({**start, 'params': params}, few)))(start['params']))
+  expected = sum(np.einsum('nkp,mkp->nm', j, j) for j in (np.asarray(j).reshape(4, 3, -1) for j in jacobian))
+  np.testing.assert_allclose(done.arrays['kernel']['kernel'][1, 0], expected, rtol=1e-4)
+  study = cases.study_of(model, data, LOSS, 1, {'inputs': probes.input_spectrum()}, (0,))
   with pytest.raises(ValueError, match='inputs in one array, but they are a tree of 2 arrays'):
     train.run(study, (0,), {'lr': 0.5})
 

@@ -25,6 +25,14 @@ def test_products_norms_and_cosines():
   assert np.isnan(trees.cosine(A, jax.tree.map(np.zeros_like, A)))
 
 
+def test_a_complex_number_is_a_vector_of_two():
+  a, b = ({'x': np.array([1j, 2]) * z, 'y': np.ones(1, np.float32)} for z in (1, 1 - 3j))
+  np.testing.assert_allclose(trees.norm({'x': np.array([1j, 2])}), 5**0.5, rtol=1e-6)
+  np.testing.assert_allclose(trees.dot(a, b), np.vdot(a['x'], b['x']).real + 1, rtol=1e-6)
+  with pytest.raises(ValueError, match=r'complex128\(2,\) would lose its imaginary part'):
+    trees.at_least_float32(a['x'])
+
+
 @pytest.mark.parametrize(('dtype', 'wide_dtype'), [('float16', 'float32'), ('bfloat16', 'float32'), ('float64', 'float64')])
 def test_sums_are_taken_in_float32_at_least(wide, dtype, wide_dtype):
   ones = {'x': jnp.ones(5000, dtype)}

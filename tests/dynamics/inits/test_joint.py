@@ -96,8 +96,13 @@ def test_the_correlation_and_the_principal_axes_against_numpy(labels):
   values = np.diag(axes.T @ covariance @ axes)
   np.testing.assert_allclose(axes.T @ covariance @ axes, np.diag(values), atol=1e-5)
   assert (np.diff(values) < 0).all()
+  if labels is not None:
+    unsigned = correlation(Batch(jnp.asarray(x), jnp.asarray(y, jnp.uint8)), labels)
+    np.testing.assert_array_equal(unsigned[1], s)
   with pytest.raises(ValueError, match='these inputs are tokens'):
     correlation(Batch(jnp.zeros((3, 2), jnp.int32), jnp.zeros(3, jnp.int32)), 2)
+  with pytest.raises(ValueError, match=r'one array, but the inputs are a: float32\(20, 2, 3\)'):
+    principal(Batch({'a': jnp.asarray(x)}, jnp.asarray(y)))
 
 
 @pytest.mark.parametrize('depth', [2, 4])

@@ -1,6 +1,7 @@
 """All choices of the tangent kernel, on one small model whose Jacobian is written out, and on its mistakes."""
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -158,6 +159,104 @@ def test_one_compilation_for_each_shape():
   assert len(calls) == before
 
 
+# ---- trees of inputs, rows that mix ---------------------------------------------------------------------------------
+
+
+def joined(variables, x):
+  """`small` of inputs whose columns lie in two arrays, one of them of positions."""
+  return small(variables, jnp.concatenate([x['a'], x['b'].reshape(x['b'].shape[0], -1)], axis=1))
+
+
+TREE = {'a': X[:, :2], 'b': X[:, 2:, None]}
+
+
+@pytest.mark.parametrize(
+  ('method', 'rows', 'choices'),
+  [
+    ('auto', 3, {}),
+    ('layers', 3, {'trace': False, **SMALL_BLOCKS}),
+    ('layers', None, {'diagonal': True, 'chunk': 2}),
+    ('vector', None, {'chunk': 2}),
+  ],
+)
+def test_inputs_in_a_tree_have_the_kernel_of_their_concatenation(method, rows, choices):
+  other = None if rows is None else jax.tree.map(lambda v: v[:rows], TREE)
+  true = expected(choices.get('trace', True))[:, :rows]
+  kernel = ntk(joined, VARIABLES, TREE, other, method=method, **choices)
+  close(kernel, true[np.arange(5), np.arange(5)] if choices.get('diagonal') else true)
+
+
+def test_products_and_rows_over_devices_of_inputs_in_a_tree():
+  few, v = jax.tree.map(lambda v: v[:3], TREE), floats(3, 3)
+  true = np.einsum('nmkl,ml->nk', expected(trace=False)[:, :3], np.asarray(v, np.float64))
+  close(kernel_vector(joined, VARIABLES, TREE, few)(v), true)
+  mesh = parallel.mesh(4, devices=jax.devices()[:4])
+  four = jax.tree.map(lambda v: v[:4], TREE)
+  close(jax.jit(sharded_ntk(mesh, parallel.MEMBER, joined))(VARIABLES, four, TREE), expected()[:4])
+
+
+@pytest.mark.parametrize('call', [ntk, kernel_vector])
+@pytest.mark.parametrize(
+  ('x1', 'x2', 'sentence'),
+  [
+    (
+      {'a': X, 'b': X[:1]},
+      None,
+      r'arrays of x1 must have one leading axis of examples, but they are a: .*\(5, 4\), b: .*\(1, 4\)',
+    ),
+    (TREE, {'a': X, 'b': X[:, 2:, None]}, r"examples of x1 have shape {'a': \(2,\), 'b': \(2, 1\)} and those of x2 {'a': \(4,\)"),
+    (X.astype(jnp.complex64), None, r'x1 is complex64\(5, 4\): inputs are floats or whole numbers'),
+    (np.asarray(X).tolist(), None, r'x1/0/0 is a Python float: .* jnp.asarray\(x1\)'),
+  ],
+)
+def test_inputs_that_have_no_kernel(call, x1, x2, sentence):
+  with pytest.raises(ValueError, match=sentence):
+    call(joined, VARIABLES, x1, x2)
+
+
+class Normed(nn.Module):
+  @nn.compact
+  def __call__(self, x, train=True):
+    return nn.Dense(3)(nn.BatchNorm(not train)(nn.Dense(5)(x)))
+
+
+def half(variables, x):
+  """`small` with the rounding of bfloat16, in float32."""
+  cast = lambda tree: jax.tree.map(lambda w: w.astype(jnp.bfloat16), tree)
+  return small(cast(VARIABLES), cast(x)).astype(jnp.float32) + variables['params']['Dense_0']['bias'][None]
+
+
+NORMED = jax.jit(Normed().init)(jax.random.key(1), X)
+MIXING = {
+  'batch norm in training mode': lambda v, x: Normed().apply(v, x, mutable=['batch_stats'])[0],
+  'outputs less their mean': lambda v, x: half(v, x) - jnp.mean(half(v, x), axis=0, keepdims=True),
+  'one row that reads the one before': lambda v, x: half(v, x) + jnp.roll(x, 1, axis=0)[:, :3],
+}
+
+
+@pytest.mark.parametrize('call', [ntk, kernel_vector])
+@pytest.mark.parametrize('rows', [5, 1])
+@pytest.mark.parametrize('case', MIXING)
+def test_a_model_that_mixes_rows_has_no_kernel(call, rows, case):
+  with pytest.raises(
+    ValueError, match=r'apply mixes rows: among others the output of an example of x1 differs by .*evaluation mode'
+  ):
+    call(MIXING[case], NORMED, X[:rows])
+
+
+def test_running_averages_and_rounding_mix_no_rows():
+  """Evaluation mode; half precision; f - f0 at step 0, where all outputs are rounding; a model that has diverged; a trace."""
+  evaluate = lambda v, x: Normed().apply(v, x, train=False)
+  start = jax.tree.map(lambda w: w * jnp.asarray(1 + 2e-7, w.dtype), NORMED['params'])
+  centred = lambda v, x: evaluate(v, x) - evaluate({**v, 'params': start}, x)
+  kernel = ntk(evaluate, NORMED, X)
+  assert np.isfinite(kernel).all()
+  np.testing.assert_allclose(ntk(centred, NORMED, X), kernel, rtol=1e-5)
+  np.testing.assert_allclose(ntk(half, NORMED, X), np.full((5, 5), 3.0))
+  assert np.isnan(ntk(evaluate, jax.tree.map(lambda w: w * jnp.nan, NORMED), X)).all()
+  assert jax.jit(lambda v: ntk(MIXING['batch norm in training mode'], v, X))(NORMED).shape == (5, 5)
+
+
 # ---- mistakes ---------------------------------------------------------------------------------------------------
 
 LINEAR = lambda v, x: x @ v['params']['w']
@@ -179,7 +278,7 @@ LINEAR = lambda v, x: x @ v['params']['w']
     (lambda v, x: jnp.argmax(LINEAR(v, x), axis=1, keepdims=True), (3, 4), None, {}, 'apply returns int32'),
     (lambda v, x: jnp.sum(LINEAR(v, x), axis=0), (3, 4), None, {}, r'apply returns \(2,\) for 3 examples'),
     (lambda v, x: LINEAR(v, x).T, (3, 4), None, {}, r'apply returns \(2, 3\) for 3 examples'),
-    (lambda v, x: (LINEAR(v, x),), (3, 4), None, {}, 'apply returns a tuple'),
+    (lambda v, x: (LINEAR(v, x),), (3, 4), None, {}, 'apply returns a tuple; it must be one array'),
   ],
 )
 def test_mistakes_are_sentences(apply, x1, x2, choices, sentence):
@@ -190,5 +289,13 @@ def test_mistakes_are_sentences(apply, x1, x2, choices, sentence):
 def test_parameters_must_be_there_and_floating():
   with pytest.raises(ValueError, match=r"variables hold weights; parameters are expected under 'params'"):
     ntk(LINEAR, {'weights': jnp.ones((4, 2))}, jnp.ones((3, 4)))
-  with pytest.raises(ValueError, match='parameter w is int32'):
-    ntk(LINEAR, {'params': {'w': jnp.ones((4, 2), jnp.int32)}}, jnp.ones((3, 4)))
+  kinds = {
+    'parameter w is int32': jnp.ones((4, 2), jnp.int32),
+    'parameter w is a Python float': 2.0,
+    'parameter w is complex64; .* real and imaginary parts': jnp.ones((4, 2), jnp.complex64),
+    'parameter w is float64, but jax is in 32-bit mode': np.ones((4, 2)),
+  }
+  for sentence, w in kinds.items():
+    for call in (ntk, kernel_vector):
+      with pytest.raises(ValueError, match=sentence):
+        call(LINEAR, {'params': {'w': w}}, jnp.ones((3, 4)))

@@ -239,6 +239,99 @@ def test_kinks_of_whole_losses(activation, loss, expected):
   assert kinks(lambda p: losses.mean(loss(module.apply({'params': p}, x), y)), params) == expected
 
 
+# ---- contracts --------------------------------------------------------------------------------------------------
+
+
+def test_inputs_in_a_tree_have_the_curvature_of_their_concatenation():
+  """Whole, in microbatches and over devices."""
+  apply, loss, params, batch = setting('mlp', dtype='float32')
+  joined = lambda p, x: apply(p, jnp.concatenate([x['a'], x['b']], axis=1))
+  tree = Batch({'a': batch.x[:, :1], 'b': batch.x[:, 1:]}, batch.y)
+  mesh = parallel.mesh(4, devices=jax.devices()[:4])
+  makers = {
+    'hessian': (lambda p: products.loss_hessian(joined, loss, p, tree), lambda p: products.loss_hessian(apply, loss, p, batch)),
+    'ggn': (lambda p: products.ggn(joined, loss, p, tree, chunk=3), lambda p: products.ggn(apply, loss, p, batch, chunk=3)),
+    'fisher': (lambda p: products.fisher(joined, p, tree), lambda p: products.fisher(apply, p, batch)),
+    'noise': (
+      lambda p: products.sharded(mesh, parallel.MEMBER, products.second_moment, joined, loss)(p, tree),
+      lambda p: products.second_moment(apply, loss, p, batch),
+    ),
+  }
+  v = jax.tree.map(jnp.ones_like, params)
+  of_tree, of_array = jax.jit(lambda p: [{n: pair[i](p)(v) for n, pair in makers.items()} for i in (0, 1)])(params)
+  chex.assert_trees_all_close(of_tree, of_array, rtol=1e-4, atol=1e-5)
+
+
+OF_LOSSES = (products.loss_hessian, products.ggn, products.second_moment, products.noise)
+SQUARES, LOG = losses.mean_squared_error(), losses.cross_entropy()
+X, Y, Z = jnp.ones((4, 3)), jnp.asarray([0, 1, 1, 0], jnp.int32), jnp.ones((4, 2))
+BROADCAST = {  # outputs, loss, x, y, what the sentence says
+  'a row of numbers': (1, SQUARES, X, Z[:, 0], r'the outputs are \(4, 1\), but the targets are float32\(4,\)'),
+  'a row, to another loss': (
+    1,
+    lambda z, y: jnp.sum(z[:, 0, None] - y[None], axis=1),
+    X,
+    Z[:, 0],
+    r'outputs are \(4, 1\), but the targets are float32\(4,\)',
+  ),
+  'a column': (2, SQUARES, X, Z[:, :1], r'\(4, 2\), but the targets are float32\(4, 1\)'),
+  'one example for all': (2, SQUARES, X, Z[:1], r'\(4, 2\), but the targets are float32\(1, 2\)'),
+  'one number for all': (2, SQUARES, X, jnp.ones(()), r'\(4, 2\), but the targets are float32\(\)'),
+  'labels in a column': (2, LOG, X, Y[:, None], r'\(4, 2\), but the labels are \(4, 1\): they must be \(4,\)'),
+  'one-hot labels': (2, LOG, X, jnp.eye(2, dtype=jnp.int32)[Y], r'but the labels are \(4, 2\): they must be \(4,\)'),
+  'other examples': (2, LOG, X, Y[:3], r'\(4, 2\), but the labels are \(3,\)'),
+  'labels from 1': (2, LOG, X, Y + 1, r'labels of targets go from 1 to 2, but with outputs \(n, 2\) they must be 0 to 1'),
+  'booleans': (2, LOG, X, Y > 0, r'the targets are bool\(4,\)'),
+  'a list': (2, LOG, X, [0, 1, 1, 0], r'\(4, 2\), but the targets are a list'),
+  'a mean': (2, lambda z, y: jnp.mean(LOG(z, y)), X, Y, r'one number an example, \(4,\), but this one gives \(\)'),
+  'unequal leaves': (
+    2,
+    LOG,
+    {'a': X, 'b': X[:1]},
+    Y,
+    r'arrays of x must .*, but they are a: float32\(4, 3\), b: float32\(1, 3\)',
+  ),
+  'inputs of booleans': (2, LOG, X > 0, Y, r'x is bool\(4, 3\)'),
+}
+
+
+@pytest.mark.parametrize('case', BROADCAST)
+@pytest.mark.parametrize('make', OF_LOSSES, ids=lambda make: make.__name__)
+def test_what_would_broadcast_has_no_curvature(make, case):
+  k, loss, x, y, sentence = BROADCAST[case]
+  apply = lambda p, x: (x['a'] + x['b'] if isinstance(x, dict) else x) @ p['w']
+  with pytest.raises(ValueError, match=sentence):
+    make(apply, loss, {'w': jnp.ones((3, k))}, Batch(x, y))
+
+
+@pytest.mark.parametrize(
+  ('leaf', 'sentence'),
+  [
+    (2.0, r'parameter gain is a Python float; it must be an array: jnp.asarray'),
+    (jnp.int32(2), r'parameter gain is int32, in which there is no derivative'),
+    (jnp.complex64(2), r'parameter gain is complex64; .* real and imaginary parts'),
+    (np.float64(2), r'parameter gain is float64, but jax is in 32-bit mode'),
+  ],
+)
+def test_leaves_without_a_derivative_are_named(leaf, sentence):
+  params, apply = {'gain': leaf, 'w': jnp.ones((3, 2))}, lambda p, x: x @ p['w']
+  for make in OF_LOSSES:
+    with pytest.raises(ValueError, match=sentence):
+      make(apply, LOG, params, Batch(X, Y))
+  for call in (
+    lambda: products.fisher(apply, params, Batch(X, None)),
+    lambda: products.hessian(lambda p: jnp.sum(p['w']), params),
+  ):
+    with pytest.raises(ValueError, match=sentence):
+      call()
+
+
+@pytest.mark.parametrize('out', [lambda z: jnp.argmax(z, axis=1, keepdims=True), lambda z: z[:2], lambda z: z[:, 0]])
+def test_outputs_without_curvature(out):
+  with pytest.raises(ValueError, match=r'the model answers .* for 4 examples; it must give floats \(4, ..., k\)'):
+    products.fisher(lambda p, x: out(x @ p['w']), {'w': jnp.ones((3, 2))}, Batch(X, None))
+
+
 W = {'w': jnp.ones(3)}
 
 
@@ -248,8 +341,8 @@ W = {'w': jnp.ones(3)}
     (lambda: products.hessian(lambda p: p['w'], W), r'the loss returns \(3,\); it must return a scalar'),
     (lambda: products.hessian(lambda p: jnp.int32(3), W), 'the loss returns int32, in which there is no derivative'),
     (lambda: products.hessian(lambda p: jnp.sum(p['w']), {'w': jnp.ones(3, jnp.int32)}), 'parameter w is int32'),
-    (lambda: small(0), r'the batch holds no examples; the shape of its x is \(0, 3\)'),
-    (lambda: small(2, loss=lambda z, y: z), r'the loss of 2 examples has shape \(2, 1\); it must be one number an example'),
+    (lambda: small(0), r'the batch holds no examples; its x is float32\(0, 3\)'),
+    (lambda: small(2, loss=lambda z, y: z), r'a loss must give one number an example, \(2,\), but this one gives \(2, 1\)'),
     (lambda: small(2, chunk=0), 'chunk is 0; it must be a number of examples'),
     (
       lambda: products.fisher(line, W, Batch(jnp.ones((2, 3)), jnp.ones(2)), likelihood='hinge'),
@@ -266,5 +359,5 @@ def line(params, x):
   return (x @ params['w'])[:, None]
 
 
-def small(n, loss=lambda z, y: jnp.square(z[:, 0] - y), **more):
-  return products.ggn(line, loss, W, Batch(jnp.ones((n, 3)), jnp.ones(n)), **more)
+def small(n, loss=lambda z, y: jnp.sum(jnp.square(z - y), axis=1), **more):
+  return products.ggn(line, loss, W, Batch(jnp.ones((n, 3)), jnp.ones((n, 1))), **more)

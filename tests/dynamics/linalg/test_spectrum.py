@@ -123,6 +123,10 @@ def test_a_singular_kernel_is_refused_and_is_nan_where_no_sentence_can_be_said()
     (lambda: spectrum.energy(np.eye(3), np.ones(2)), r'targets have shape \(2,\), which does not go with'),
     (lambda: spectrum.energy(np.ones((3, 3, 2, 2)), np.ones(3)), r'targets have shape \(3,\), which does not go with'),
     (lambda: spectrum.regression(np.eye(3), np.ones((2, 4)), np.ones(3)), r'\(3, 3\) and the test-train kernel \(2, 4\)'),
+    (lambda: spectrum.regression(np.eye(3), np.eye(3), np.arange(3)), r'targets are int64\(3,\), .* jax.nn.one_hot\(y, k\)'),
+    (lambda: spectrum.energy(np.eye(3), np.arange(3)), r'targets are int64\(3,\), but must be floats'),
+    (lambda: spectrum.target_alignment(np.eye(3), np.arange(3) > 1), r'targets are bool\(3,\), but must be floats'),
+    (lambda: spectrum.target_alignment(np.eye(3), np.eye(3, dtype=np.uint8), centred=True), r'targets are uint8\(3, 3\)'),
   ],
 )
 def test_mistakes_are_sentences(call, sentence):

@@ -29,7 +29,7 @@ class Case(NamedTuple):
 VALUES, SERIES = rng.normal(size=(2 * N, 2)), rng.normal(size=(2 * N, 4, 3))
 CASES = {
   'mlp': Case(models.mlp(3, widths=(4, 3), activation='tanh'), FLOATS, LABELS, 3),
-  'one_output': Case(models.mlp(1, widths=(4,), activation='tanh'), FLOATS, LABELS % 2, 1),
+  'one_output': Case(models.mlp(1, widths=(4,), activation='tanh'), FLOATS, (LABELS % 2).astype(np.uint8), 1),  # unsigned
   'values': Case(models.mlp(2, widths=(4,), activation='tanh'), FLOATS, VALUES, 2),
   'rnn': Case(models.rnn(2, width=3, activation='tanh', response=2), SERIES, VALUES, 2),
   'tokens': Case(models.mlp(3, 4, widths=(7,), activation='gelu', bias=False), TOKENS, LABELS, 3),

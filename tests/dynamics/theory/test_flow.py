@@ -114,6 +114,19 @@ def test_the_weights_of_linear_regression_with_few_and_with_many_features(wide, 
   np.testing.assert_allclose(weights[2], w0 + np.linalg.pinv(x) @ (y - x @ w0), rtol=1e-6)
 
 
+def test_targets_that_would_broadcast_are_refused():
+  y, x = np.ones(3), np.ones((3, 2))
+  for call, sentence in (
+    (lambda: flow.gradient_flow(np.eye(3)).train(1.0, y[:, None], y), r'step 0 have shape \(3, 1\) and the targets \(3,\)'),
+    (lambda: flow.gradient_descent(np.eye(3), 0.1).test(1, y[:, None], y, np.eye(3), y), r'\(3, 1\) and the targets \(3,\)'),
+    (lambda: flow.linear_regression(x)(1.0, np.ones((2, 1)), y), r'shape \(3, 1\) and the targets \(3,\)'),
+    (lambda: flow.ensemble(kernels.dense(kernels.relu), x, np.arange(3)), r'x is \(3, 2\), but y is int64\(3,\); .* one-hot'),
+    (lambda: flow.ensemble(kernels.dense(kernels.relu), x, y[:2]), r'x is \(3, 2\), but y is float64\(2,\)'),
+  ):
+    with pytest.raises(ValueError, match=sentence):
+      call()
+
+
 def test_a_kernel_of_another_shape_is_an_error():
   for shape in ((3,), (3, 4), (3, 3, 2), (3, 3, 2, 1)):
     with pytest.raises(ValueError, match=r'\(n, n\) or \(n, n, k, k\), not'):
