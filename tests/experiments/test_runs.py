@@ -1,5 +1,6 @@
 """Whole commands in this process: what they store, and what they say of it."""
 
+import importlib
 import signal
 import subprocess
 
@@ -176,6 +177,12 @@ def test_a_device_without_memory_is_a_sentence(go, monkeypatch):
 
   monkeypatch.setattr(work.train, 'events', events)
   assert "the device's memory does not hold 2 members" in go(status=2).err
+
+
+def test_labels_that_no_class_has_are_a_sentence(go, monkeypatch):
+  """Only their values tell, which are not known before they are drawn."""
+  monkeypatch.setattr(importlib.import_module('dynamics.data.modular'), 'noisy', lambda key, labels, classes, share: labels + 1)
+  assert 'data: the labels of targets go from 1 to 5, but with outputs (n, 5) they must be 0 to 4' in go(status=2).err
 
 
 def test_the_shapes_of_the_check_are_those_of_the_run(tiny, whole, table, leaves):
