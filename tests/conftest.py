@@ -1,5 +1,6 @@
 """One strict world for all tests: four CPU devices, no implicit promotion of dtypes or ranks, keys used once."""
 
+import contextlib
 import os
 
 os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=4'
@@ -23,13 +24,27 @@ def programs_of_one_module():
   jax.clear_caches()
 
 
-@pytest.fixture(scope='module')
-def optimized():
-  """Programs are compiled as users compile them."""
+@contextlib.contextmanager
+def _optimizations():
   before = jax.config.read('jax_disable_most_optimizations')  # a flag, which is no attribute
   jax.config.update('jax_disable_most_optimizations', False)
-  yield
-  jax.config.update('jax_disable_most_optimizations', before)
+  try:
+    yield
+  finally:
+    jax.config.update('jax_disable_most_optimizations', before)
+
+
+@pytest.fixture(scope='session')
+def optimizations():
+  """A context in which programs are compiled as users compile them."""
+  return _optimizations
+
+
+@pytest.fixture(scope='module')
+def optimized():
+  """The same for a whole module."""
+  with _optimizations():
+    yield
 
 
 @pytest.fixture

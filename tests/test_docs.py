@@ -84,15 +84,7 @@ def test_the_script_of_barriers_runs(tmp_path, monkeypatch):
   assert (tmp_path / 'barriers.png').stat().st_size > 5_000
 
 
-@pytest.fixture
-def quick():
-  """Compiles in half the time; the arithmetic is the same."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
-def test_the_code_of_curvature_and_kernels_runs_and_its_numbers_are_right(quick):
+def test_the_code_of_curvature_and_kernels_runs_and_its_numbers_are_right():
   page = (ROOT / 'docs/curvature_and_kernels.md').read_text()
   names = {}
   with jax.numpy_rank_promotion('allow'), jax.numpy_dtype_promotion('standard'):

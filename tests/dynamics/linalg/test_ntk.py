@@ -129,7 +129,7 @@ def test_rows_over_four_devices(trace):
     sharded_ntk(mesh, parallel.MEMBER, small)(variables, x[:5])
 
 
-def test_temporaries_stay_near_the_budget():
+def test_temporaries_stay_near_the_budget(optimizations):
   widths, n, budget = (64, 64), 512, 2**21
   module = models.mlp(widths=widths, outputs=10)
   variables, x = jax.eval_shape(module.init, jax.random.key(0), floats(1, 32)), floats(n, 32)
@@ -138,12 +138,9 @@ def test_temporaries_stay_near_the_budget():
     compiled = jax.jit(lambda v: ntk(module.apply, v, x, **choices)).lower(variables).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
-  jax.config.update('jax_disable_most_optimizations', False)  # buffers are shared only then
-  try:
+  with optimizations():  # buffers are shared only then
     assert temporaries(method='layers', budget=budget) < 1.5 * budget < temporaries(method='layers')
     assert temporaries(method='jacobian', budget=2 * budget) < 3 * budget < temporaries(method='jacobian')
-  finally:
-    jax.config.update('jax_disable_most_optimizations', True)
 
 
 def test_one_compilation_for_each_shape():

@@ -114,7 +114,7 @@ def test_the_hessian_of_the_softmax_by_hand_is_that_of_the_loss_for_one_label_an
   close(jax.flatten_util.ravel_pytree(mine)[0], jax.flatten_util.ravel_pytree(automatic)[0], 1e-6)  # a loss of float32
 
 
-def test_the_memory_of_microbatches_does_not_grow_with_the_batch():
+def test_the_memory_of_microbatches_does_not_grow_with_the_batch(optimizations):
   """Temporaries of a product with 64 sequences, two at a time, are below a quarter of those all at once."""
   x = jax.ShapeDtypeStruct((64, LENGTH), jnp.int32)
   params = {'embedding': jnp.ones((K, 8)), 'readout': jnp.ones((8, K))}
@@ -124,11 +124,8 @@ def test_the_memory_of_microbatches_does_not_grow_with_the_batch():
     product = lambda p, x, y: products.softmax_ggn(apply, p, Batch(x, y), chunk=chunk)(p)
     return jax.jit(product).lower(params, x, x).compile().memory_analysis().temp_size_in_bytes
 
-  jax.config.update('jax_disable_most_optimizations', False)  # buffers are shared only then
-  try:
+  with optimizations():  # buffers are shared only then
     assert temporaries(2) < temporaries(None) / 4
-  finally:
-    jax.config.update('jax_disable_most_optimizations', True)
 
 
 @pytest.mark.parametrize(
