@@ -42,7 +42,10 @@ def check_cell(cell: Cell) -> tuple[Study, Shapes]:
     for times in (study.schedule, study.interventions):
       due(times, study.steps)
     check_common_data(study, {name: np.float32(values) for name, values in cell.hyper.items()})
-    return study, _trace(cell, study, hyper, data)
+    traced = _trace(cell, study, hyper, data)
+    if 'data.files' in cell.revisions or isinstance(cell.revisions['data'], str):
+      _look(cell, study, hyper, traced)
+    return study, traced
 
 
 def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data) -> Shapes:
@@ -69,6 +72,14 @@ def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data
     with sentences(f'probes.{name}'):
       readings[name], _ = jax.eval_shape(train.measure(study, name), state, frozen, member, data, step)
   return Shapes(state, frozen, data, readings)
+
+
+def _look(cell: Cell, study: Study, hyper: Mapping[str, np.float32], traced: Shapes) -> None:
+  """The values of data that are the user's own, before a run begins that would meet them."""
+  drawn = jax.jit(lambda key: study.problem(hyper, None).task.draw(key))(train.seed_key(cell.config['data_seed']))
+  of_members = lambda tree: jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), tree)
+  drawn = jax.tree.map(lambda x: x[None], drawn) if study.own_data else drawn
+  contracts.run(study, of_members(_member(cell, hyper)), drawn, of_members(traced.state), of_members(traced.frozen))
 
 
 def _start(study: Study, member: train.Members, data: Data) -> tuple[State, Frozen]:

@@ -134,7 +134,7 @@ def _files(where: str, part: Part) -> str:
   """The digest of the files on the user's disk that a component reads; '' where it reads none."""
   try:
     paths = list(part.maker.files(**part.fields)) if part.maker.files else []
-  except OSError as error:
+  except (OSError, TypeError, ValueError) as error:
     raise ConfigError(f'{where}: {error}.') from error
   return files.digest(where, paths) if paths else ''
 

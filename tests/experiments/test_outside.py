@@ -94,6 +94,15 @@ def get_config(size='small'):
   ))
 """
 
+LABELS = """
+import jax.numpy as jnp
+from dynamics import types
+
+def wrong():
+  half = types.Batch(jnp.zeros((8, 4)), jnp.arange(8))
+  return types.Task(lambda key: types.Data(half, half), outputs=3)
+"""
+
 
 @pytest.fixture
 def cells(tmp_path, monkeypatch):
@@ -210,6 +219,17 @@ def test_other_data_under_the_same_name_is_another_run(cells, tmp_path):
     np.savez(tmp_path / 'a.npz', x=x, y=np.arange(8) % 2)
     identities.append(plan.identity(cells(*words)[0]))
   assert identities[0] == identities[2] != identities[1]
+
+
+def test_data_of_ones_own_are_looked_at_before_anything_is_written(cells, tmp_path, go):
+  words = [f'--config={tmp_path / "mine.py"}', '--config.data.name=arrays', f'--config.data.file={tmp_path / "a.npz"}']
+  np.savez(tmp_path / 'a.npz', x=np.zeros((8, 4)), y=np.arange(8) % 4)
+  (cell,) = configs.read([*words, '--config.data.test=0.5'])[0]
+  check_cell(cell)
+  (tmp_path / 'labels.py').write_text(LABELS)
+  said = go(words[0], '--config.data.name=labels:wrong', status=2)
+  assert 'labels of targets go from 0 to 7, but with outputs (n, 3) they must be 0 to 2' in said.err
+  assert not (tmp_path / 'out').exists()
 
 
 def test_a_run_with_parts_from_outside_is_trained_stored_and_found_again(cells, tmp_path, go):

@@ -1,12 +1,14 @@
 """Bytes of text: windows, their labels, what is held out, and fresh windows at each step."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dynamics import data
-from dynamics.data.text import read
+from dynamics.data.text import encoded, files_of, read
 
 KEY = jax.random.key(0, impl='threefry2x32')
 
@@ -65,5 +67,31 @@ def test_the_topics_are_english():
 def test_mistakes_are_sentences(letters):
   with pytest.raises(FileNotFoundError, match=r"data.source is 'nowhere.txt', which is no file; .* or 'topics'"):
     data.text(source='nowhere.txt')
-  with pytest.raises(ValueError, match=r'test is 13, but the 100 bytes of .*letters.txt for it hold only 12 windows of 8'):
+  with pytest.raises(ValueError, match=r'test is 13, but the 100 tokens of .*letters.txt for it hold only 12 windows of 8'):
     data.text(source=letters[0], length=8, train=3, test=13)
+
+
+def words(text):
+  """Each word by its place in the order of the alphabet."""
+  return np.unique(text.split(), return_inverse=True)[1]
+
+
+def letters_apart(text):
+  return list(text)
+
+
+def test_a_tokeniser_by_name(letters, monkeypatch):
+  path, content = letters
+  monkeypatch.setitem(sys.modules, 'my_words', sys.modules[__name__])
+  task = data.text(source=path, tokeniser='my_words:words', length=3, train=20, test=2)
+  number = len(content.split())
+  assert (task.outputs, task.vocabulary) == (number, number)
+  np.testing.assert_array_equal(encoded(content, 'my_words:words')[0], words(content.decode()))
+  assert files_of(source=path, tokeniser='my_words:words')[1].name == 'test_text.py'
+  for name, reason in (
+    ('letters', "is 'letters'; it must be"),
+    ('my_words:wrods', 'does not import'),
+    ('my_words:letters_apart', 'gives <U1'),
+  ):
+    with pytest.raises(ValueError, match=reason):
+      data.text(source=path, tokeniser=name)
