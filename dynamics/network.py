@@ -35,9 +35,13 @@ def from_flax(
       `dynamics.leaves.describe`.
 
   Raises:
+    TypeError: another thing than a linen module.
     ValueError: inputs that are no arrays of floats or whole numbers (n, ...); while it is traced, outputs that are no array.
   """
   contracts.examples(x, 'x')
+  if not isinstance(module, nn.Module):
+    what = f'the class {module.__name__}' if isinstance(module, type) else f'of type {type(module).__name__}'
+    raise TypeError(f'from_flax takes a module of flax linen, but this is {what}: dynamics.modules.as_model takes other makes')
   has_train = 'train' in inspect.signature(type(module).__call__).parameters
   mode = lambda train: {'train': train} if has_train else {}
   example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)), x)

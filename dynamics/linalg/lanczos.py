@@ -42,9 +42,12 @@ def flat(like: Tree) -> Flat:
   """How trees with the shapes of `like` become vectors: leaf after leaf, as float32, or float64 if any leaf is float64.
 
   Raises:
-    ValueError: a tree without entries; leaves that are not floating.
+    ValueError: a tree without entries; leaves that are Python numbers, or not floating.
   """
   leaves, structure = jax.tree.flatten(like)
+  numbers = [type(leaf).__name__ for leaf in leaves if not hasattr(leaf, 'dtype')]
+  if numbers:
+    raise ValueError(f'vectors are of arrays, but a leaf is a Python {numbers[0]}: give jnp.asarray(..., jnp.float32)')
   dtypes = [str(leaf.dtype) for leaf in leaves if not jnp.issubdtype(leaf.dtype, jnp.floating)]
   if dtypes:
     raise ValueError(f'vectors are of floats, but a leaf is {dtypes[0]}')

@@ -174,3 +174,9 @@ class Stateful(equinox.Module):
 def test_what_is_no_model_is_told(thing, words):
   with pytest.raises(TypeError, match=words):
     modules.as_model(thing, X)
+
+
+@pytest.mark.parametrize(('thing', 'what'), [(MAKES['nnx'], 'of type Model'), (nn.Dense, 'the class Dense')])
+def test_from_flax_names_the_way_for_other_makes(thing, what):
+  with pytest.raises(TypeError, match=f'this is {what}: dynamics.modules.as_model'):
+    network.from_flax(thing, X)

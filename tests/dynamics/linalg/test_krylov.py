@@ -339,6 +339,7 @@ def test_eigenpairs_of_members_and_of_what_does_not_converge(wide):
     (lambda: lanczos(lambda v: v, jnp.ones(3), 4), '4 steps were asked for in 3 dimensions; there can be at most 3'),
     (lambda: lanczos(lambda v: v, jnp.ones(3), 0), '0 steps were asked for; at least 1 is needed'),
     (lambda: lanczos(lambda v: v, jnp.ones(3, jnp.int32), 1), 'vectors are of floats, but a leaf is int32'),
+    (lambda: lanczos(lambda v: v, {'a': 3.0}, 1), 'a leaf is a Python float: give jnp.asarray'),
     (lambda: flat({}), 'a vector needs entries, but the tree has none'),
     (lambda: quadrature.slq(lambda v: v, jnp.ones(3), jax.random.key(0), steps=9), '9 steps were asked for in 3 dimensions'),
     (lambda: quadrature.slq(lambda v: v, jnp.ones(3), jax.random.key(0), steps=1, vectors=0), '0 vectors were asked for'),
