@@ -118,7 +118,11 @@ def eigsh(
       return ~exact(pairs) & jnp.isfinite(pairs.scale) & (pairs.products < products)
 
     def cycle(pairs):
-      worst = jnp.argmax(pairs.residuals)
+      residuals = pairs.residuals
+      if several:  # rows that are still empty wait, as from them the sequence would start anew, at random
+        inexact = jnp.isfinite(residuals) & (residuals > jnp.asarray(tolerance, shape.dtype) * pairs.scale)
+        residuals = jnp.where(jnp.any(inexact) & jnp.isinf(residuals), 0, residuals)
+      worst = jnp.argmax(residuals)
       residual = pairs.space.image[worst] - pairs.values[worst] * pairs.space.basis[worst]
       cycle_key = jax.random.fold_in(key, 2 + pairs.cycle)
       space = _grow(product, pairs.space, residual[None], retained, width, cycle_key, krylov=True)
