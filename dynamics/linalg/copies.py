@@ -9,6 +9,7 @@ steps tell. Without looking at T, 1.65 sqrt(d) exp(-(2 steps - 1) sqrt(gap)) wou
 Source: Szego 1939, section 3.41 (the inequality); Kuczynski and Wozniakowski 1992, theorem 4.2 (random starts).
 """
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -81,7 +82,12 @@ def missing(verdict: Verdict, level: Levels) -> Array:
   return jnp.any(level.needed & ~(verdict.pivot > 0))
 
 
-def complete(verdict: Verdict, level: Levels, dimension: Array) -> Array:
-  """(): none does, but for a probability of FAILURE at each end. `dimension` is that of the complement."""
-  enough = 2 * dimension / (jnp.pi * FAILURE**2)
-  return jnp.all(~level.needed | ((verdict.pivot > 0) & (verdict.squares >= enough)))
+def escape(verdict: Verdict, dimension: Array) -> Array:
+  """(l,) the log of a bound on the probability that a missing eigenvalue shows nowhere; `dimension` is the complement's."""
+  return jnp.minimum(jnp.log(2 * dimension / (jnp.pi * verdict.squares)) / 2, 0)
+
+
+def complete(verdict: Verdict, level: Levels, dimension: Array, earlier: Array) -> Array:
+  """(): no eigenvalue is missing, to FAILURE at each end. `earlier` (l,) sums `escape` over earlier random vectors."""
+  rare = earlier + escape(verdict, dimension) <= math.log(FAILURE)
+  return jnp.all(~level.needed | ((verdict.pivot > 0) & rare))

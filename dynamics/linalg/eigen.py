@@ -16,6 +16,7 @@ from dynamics.linalg.lanczos import BREAKDOWN, Matvec, flat, orthogonalise
 from dynamics.types import Array, Key, Tree
 
 Which = Literal['top', 'bottom', 'both']
+LOOK = 12  # products that may always be spent on missing eigenvalues; else three quarters of those of the search
 CYCLE = 4  # products from one look at the residuals to the next, where several eigenvalues are asked for
 
 
@@ -47,8 +48,12 @@ class _Pairs(NamedTuple):
 
 
 class _Search(NamedTuple):
+  """Of eigenvalues that are missing."""
+
   pairs: _Pairs
-  passes: Array  # () int32: how often missing eigenvalues were looked for
+  passes: Array  # () int32: random vectors from which they were looked for
+  looked: Array  # () int32: products from these since the last one was met
+  escape: Array  # (l,) the log of the probability at each end that none of these shows one
   complete: Array  # () bool: none is missing
   undecided: Array  # () bool: it cannot be told yet
 
@@ -129,16 +134,21 @@ def eigsh(
       return _ritz(space, ends, retained, pairs.products + (width - retained), pairs.cycle + 1)
 
     def look(search):
-      """The search goes on until it converges. Then it is looked for what is missing; if anything is, it joins the space."""
+      """Goes on until the pairs have converged, then looks from one random vector for what is missing."""
       pairs = jax.lax.while_loop(unfinished, cycle, search.pairs)
       look_key = jax.random.fold_in(jax.random.fold_in(key, 0), search.passes)
       resolution = 2 * jnp.asarray(tolerance, shape.dtype) * pairs.scale
-      limit = jnp.where(exact(pairs), products - pairs.products, 0)
-      space, steps, missing, complete = _beyond(product, pairs, ends, half, resolution, limit, look_key)
-      larger = _ritz(space, ends, retained, pairs.products, pairs.cycle)
-      pairs = jax.tree.map(lambda old, new: jnp.where(missing, new, old), pairs, larger)
-      pairs = pairs._replace(products=pairs.products + steps)
-      return _Search(pairs, search.passes + 1, complete, missing & (pairs.products < products))
+      most = jnp.maximum(LOOK, 3 * (pairs.products - search.looked) // 4)
+      limit = jnp.where(exact(pairs), jnp.minimum(most - search.looked, products - pairs.products), 0)
+      beyond = _beyond(product, pairs, ends, half, resolution, limit, search.escape, look_key)
+      # Where it cannot be told yet, the vectors join the space too: the next look then begins further from the level.
+      larger = _ritz(beyond.space, ends, retained, pairs.products, pairs.cycle)
+      pairs = jax.tree.map(lambda old, new: jnp.where(beyond.complete | (limit <= 0), old, new), pairs, larger)
+      pairs = pairs._replace(products=pairs.products + beyond.steps)
+      looked = jnp.where(beyond.missing, 0, search.looked + beyond.steps)
+      escape = jnp.where(beyond.missing, 0, search.escape + beyond.escape)
+      undecided = (limit > 0) & ~beyond.complete & (beyond.missing | (looked < most)) & (pairs.products < products)
+      return _Search(pairs, search.passes + 1, looked, escape, beyond.complete, undecided)
 
     if width == retained:
       complete = True
@@ -146,8 +156,10 @@ def eigsh(
       pairs, complete = jax.lax.while_loop(unfinished, cycle, pairs), True
     else:
       trusted = exact(pairs) & (start is not None and not recheck)
-      search = _Search(pairs, jnp.int32(0), trusted, ~trusted)
-      pairs, _, complete, _ = jax.lax.while_loop(lambda search: search.undecided, look, search)
+      unseen = jnp.zeros((sum(end > 1 for end in ends),), shape.dtype)
+      search = _Search(pairs, jnp.int32(0), jnp.int32(0), unseen, trusted, ~trusted)
+      search = jax.lax.while_loop(lambda search: search.undecided, look, search)
+      pairs, complete = search.pairs, search.complete
     vectors = jax.vmap(shape.unravel)(pairs.space.basis[:requested])
     return Eigen(pairs.values[:requested], vectors, pairs.residuals, pairs.products, exact(pairs) & complete)
 
@@ -202,29 +214,33 @@ def _direction(w: Array, basis: Array, scale: Array, key: Key) -> Array:
   return jnp.where(length > least, u / jnp.where(length > least, length, 1), 0)
 
 
-def _beyond(product, pairs: _Pairs, ends, first: int, resolution: Array, limit: Array, key: Key):
-  """Looks for eigenvalues outside of the span of the first `first` Ritz vectors, by Lanczos from a random vector.
+class _Beyond(NamedTuple):
+  space: _Space  # grown by a Krylov sequence, without vectors that are far from eigenvectors
+  steps: Array  # () int32: products
+  missing: Array  # () bool: an eigenvalue is
+  complete: Array  # () bool: none is
+  escape: Array  # (l,) as in _Search, of this sequence
 
-  Returns: the space grown by that Krylov sequence, without vectors that are far from eigenvectors; the number of products,
-  at most `limit`; whether an eigenvalue is missing; whether none is.
-  """
-  (basis, image, matrix), width = pairs.space, pairs.space.basis.shape[0]
-  values = pairs.values[:first]
+
+def _beyond(product, pairs: _Pairs, ends, first: int, resolution: Array, limit: Array, earlier: Array, key: Key) -> _Beyond:
+  """Looks for eigenvalues outside of the span of the first `first` Ritz vectors: up to `limit` Lanczos steps at random."""
+  values, basis, image, width = pairs.values[:first], pairs.space.basis, pairs.space.image, pairs.space.basis.shape[0]
   residuals = jnp.linalg.norm(image[:first] - values[:, None] * basis[:first], axis=1)
   level, deflated = copies.levels(values, residuals, *ends, resolution)
-  rows = jnp.zeros((width,), bool).at[:first].set(deflated)
-  basis, image = (jnp.where(rows[:, None], x, 0) for x in (basis, image))
-  matrix = jnp.where(rows[:, None] & rows[None], matrix, 0)
-  dimension = jnp.asarray(basis.shape[1], basis.dtype) - jnp.sum(jnp.square(basis))
+  order, held = jnp.argsort(~deflated), jnp.sum(deflated, dtype=jnp.int32)
+  rows = jnp.arange(width, dtype=jnp.int32)[:, None] < held
+  basis, image = (jnp.where(rows, x.at[:first].set(x[order]), 0) for x in (basis, image))
+  matrix = jnp.diag(jnp.where(rows[:, 0], jnp.zeros((width,), basis.dtype).at[:first].set(values[order]), 0))
+  dimension = basis.shape[1] - held.astype(basis.dtype)
 
   def open_(carry):
     _, _, _, steps, verdict, exhausted = carry
-    decided = exhausted | copies.missing(verdict, level) | copies.complete(verdict, level, dimension)
-    return ~decided & (steps < jnp.minimum(limit, width - first))
+    decided = exhausted | copies.missing(verdict, level) | copies.complete(verdict, level, dimension, earlier)
+    return ~decided & (steps < jnp.minimum(limit, width - held))
 
   def step(carry):
     space, w, scale, steps, verdict, _ = carry
-    j = first + steps
+    j = held + steps
     space, w, scale = _extended(product, space, w, scale, j, key)
     exhausted = ~(jnp.sum(jnp.square(space.basis[j])) > 0.5)
     verdict = copies.after(verdict, level, space.matrix[j, j], jnp.linalg.norm(w))
@@ -234,7 +250,8 @@ def _beyond(product, pairs: _Pairs, ends, first: int, resolution: Array, limit: 
   carry = _Space(basis, image, matrix), jnp.zeros_like(basis[0]), pairs.scale, jnp.int32(0), copies.undecided(level), False
   space, _, _, steps, verdict, exhausted = jax.lax.while_loop(open_, step, carry)
   missing = ~exhausted & (limit > 0) & copies.missing(verdict, level)
-  return space, steps, missing, (limit > 0) & ~missing & (exhausted | copies.complete(verdict, level, dimension))
+  complete = (limit > 0) & ~missing & (exhausted | copies.complete(verdict, level, dimension, earlier))
+  return _Beyond(space, steps, missing, complete, copies.escape(verdict, dimension))
 
 
 def _unit(v):
