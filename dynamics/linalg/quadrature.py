@@ -26,9 +26,19 @@ class Quadrature(NamedTuple):
   rank: Array  # (s,) steps before the Krylov space was exhausted; later nodes have weight 0
   orthogonality: Array  # (s,) the largest entry of |Q Q^T - 1|, a measure of rounding
   size: Array  # () the dimension p, in the dtype of the nodes
+  shared: Array  # (s, leading) squared cosines with the Ritz vectors of the first probe vector's largest nodes, ascending
 
 
-def slq(matvec: Matvec, like: Tree, key: Key, *, steps: int = 100, vectors: int = 10, layout: Layout = 'auto') -> Quadrature:
+def slq(
+  matvec: Matvec,
+  like: Tree,
+  key: Key,
+  *,
+  steps: int = 100,
+  vectors: int = 10,
+  layout: Layout = 'auto',
+  leading: int = 0,
+) -> Quadrature:
   """Stochastic Lanczos quadrature of a symmetric operator: one Gauss rule for each Rademacher probe vector.
 
   Args:
@@ -37,6 +47,8 @@ def slq(matvec: Matvec, like: Tree, key: Key, *, steps: int = 100, vectors: int 
     steps: Lanczos steps, and products, per vector. v^T A^q v is exact for each v up to q = 2 steps - 1.
     vectors: the number of probe vectors; standard errors need two or more.
     layout: 'vmap' runs the vectors side by side, 'map' one after the other; 'auto' chooses by the size of `like`.
+    leading: the number of largest nodes, at most `steps`, whose Ritz vectors from the first probe vector are held to compute
+      `shared`. A node of the others weighs more than the share of its Ritz vector if its eigenvalue has copies.
 
   Raises:
     ValueError: more steps than dimensions, fewer than one vector, an unknown layout, leaves that are not floating.
@@ -48,17 +60,38 @@ def slq(matvec: Matvec, like: Tree, key: Key, *, steps: int = 100, vectors: int 
   if layout not in ('auto', 'map', 'vmap'):
     raise ValueError(f"layout is {layout!r}; it must be 'auto', 'map' or 'vmap'")
   product = lambda q: shape.ravel(matvec(shape.unravel(q)))
+  draw = lambda key: jax.random.rademacher(key, (shape.size,), shape.dtype)
 
   def rule(key):
-    v = jax.random.rademacher(key, (shape.size,), shape.dtype)
-    alphas, betas, basis, rank = tridiagonal(product, v, steps)
-    return *gauss(alphas, betas), rank, orthogonality(basis[:steps], rank)
+    """The rule of one probe vector, and the Ritz vectors of its largest nodes."""
+    alphas, betas, basis, rank = tridiagonal(product, draw(key), steps)
+    ritz = _ritz(alphas, betas)[1][:, steps - leading :].T @ basis[:steps] if leading else None
+    return (*gauss(alphas, betas), rank, orthogonality(basis[:steps], rank)), ritz
+
+  def one_by_one(keys):
+    if not leading:
+      return jax.lax.map(lambda key: rule(key)[0], keys), None
+
+    def step(first, item):
+      row, (values, ritz) = item[0], rule(item[1])
+      return jnp.where(row == 0, ritz, first), values
+
+    first = jnp.zeros((leading, shape.size), shape.dtype)
+    first, rules = jax.lax.scan(step, first, (jnp.arange(vectors, dtype=jnp.int32), keys))
+    return rules, first
 
   keys = jax.random.split(key, vectors)
   batched = layout == 'vmap' or (layout == 'auto' and shape.size <= VMAP_SIZE)
   with jax.default_matmul_precision('float32'):
-    rules = jax.vmap(rule)(keys) if batched else jax.lax.map(rule, keys)
-  return Quadrature(*rules, jnp.asarray(shape.size, shape.dtype))
+    if batched:
+      rules, ritz = jax.vmap(rule)(keys)
+      first = ritz[0] if leading else None
+    else:
+      rules, first = one_by_one(keys)
+    size = jnp.asarray(shape.size, shape.dtype)
+    square = lambda key: jnp.square(first @ draw(key)) / size
+    shared = jax.lax.map(square, keys) if leading else jnp.zeros((vectors, 0), shape.dtype)
+  return Quadrature(*rules, size, shared)
 
 
 def gauss(alphas: Array, betas: Array) -> tuple[Array, Array]:
@@ -66,8 +99,12 @@ def gauss(alphas: Array, betas: Array) -> tuple[Array, Array]:
 
   Rows that a zero beta cuts off from the first row have weight 0.
   """
-  nodes, vectors = dense.eigh(jnp.diag(alphas) + jnp.diag(betas[:-1], 1) + jnp.diag(betas[:-1], -1))
+  nodes, vectors = _ritz(alphas, betas)
   return nodes, vectors[0] ** 2
+
+
+def _ritz(alphas, betas):
+  return dense.eigh(jnp.diag(alphas) + jnp.diag(betas[:-1], 1) + jnp.diag(betas[:-1], -1))
 
 
 def function(quadrature: Quadrature, f: Callable[[Array], Array]) -> Estimate:

@@ -14,7 +14,7 @@ from dynamics.types import Array, Probe, stateless
 HEAVY = 1e-3  # of one eigenvalue's mean weight: a node of less is rounding
 
 
-@component()
+@component(revision=2)
 def hessian_spectrum(
   *,
   examples: Range(int, least=1) = 256,
@@ -40,8 +40,12 @@ def hessian_spectrum(
     moments (4,), an eigenvalue to the powers 1 to 4: the means of these powers over all p eigenvalues.
     moments_se (4,), as moments: their standard errors over `vectors`.
     largest, smallest (), an eigenvalue: the extreme nodes, which lie inside of the spectrum; NaN where none weighs anything.
-    outliers (): the number of nodes above the widest relative gap among the 2 k + 1 largest, a mean over vectors.
+    outliers (): the number of nodes above the widest relative gap among the 2 k + 1 largest, a mean over vectors: of distinct
+      eigenvalues, as one vector shows each of them once.
     outliers_se (): its standard error over `vectors`.
+    copies (): how many more eigenvalues are above that gap, as their weights show in all vectors but the first: unbiased; near 0
+      where all are distinct and the steps resolve them.
+    copies_se (): its standard error over these vectors; NaN for two `vectors`.
     outliers_per_class (): outliers over k, the number of outputs.
     gap (): the ratio of the nodes beside that gap, near 1 where there are no outliers.
     bulk (), an eigenvalue: the geometric mean of the nodes beside that gap, the edge of the bulk.
@@ -52,7 +56,7 @@ def hessian_spectrum(
     trace_se_of/leaf (), an eigenvalue: the standard error of trace_of.
     nodes (vectors, steps), an eigenvalue: of the quadrature, with `keep`.
     weights (vectors, steps): of the nodes, with `keep`.
-  Cost: steps x vectors Hessian-vector products, each about four gradients of the examples, and steps + 1 vectors of the
+  Cost: steps x vectors Hessian-vector products, each about four gradients of the examples, and steps + 2 k + 2 vectors of the
     parameters' size while it runs; as much again for each array with `leaves`. No state.
   Oracle: numpy's eigenvalues of the dense Hessian in float64.
   Source: 1901.10159 (the method), 1611.07476 (outliers and classes).
@@ -62,21 +66,22 @@ def hessian_spectrum(
     heavy = nodes.weights * nodes.size > HEAVY
     return quadrature.trace(nodes), heavy, jnp.max(jnp.where(heavy, nodes.nodes, -jnp.inf))
 
-  def lanczos(matvec, like, key):
-    return quadrature.slq(matvec, like, key, steps=min(steps, trees.size(like)), vectors=vectors)
+  def lanczos(matvec, like, key, leading=0):
+    taken = min(steps, trees.size(like))
+    return quadrature.slq(matvec, like, key, steps=taken, vectors=vectors, leading=min(leading, taken))
 
   def read(view, key):
     batch, params = first(view.data.train, examples), view.variables['params']
     matvec = hessian(view, batch, microbatch)
-    nodes = lanczos(matvec, params, trees.named_key(key, 'all'))
+    k = jax.eval_shape(view.problem.model.apply, view.variables, batch.x).shape[-1]
+    nodes = lanczos(matvec, params, trees.named_key(key, 'all'), leading=2 * k + 1)
     trace, heavy, largest = summary(nodes)
     smallest = jnp.min(jnp.where(heavy, nodes.nodes, jnp.inf))
     sigma = jnp.asarray(width, largest.dtype) * jnp.where(largest > smallest, largest - smallest, 1)
     grid = jnp.linspace(smallest - 3 * sigma, largest + 3 * sigma, points, dtype=largest.dtype)
     moments = quadrature.moments(nodes, (1, 2, 3, 4))
-    k = jax.eval_shape(view.problem.model.apply, view.variables, batch.x).shape[-1]
     outliers, gap, bulk = jax.vmap(lambda nodes, heavy: _gap(nodes, heavy, k))(nodes.nodes, heavy)
-    outliers = quadrature.estimate(outliers)
+    outliers, copies = quadrature.estimate(outliers), quadrature.estimate(_copies(nodes, heavy, bulk)[1:])
     reading = {
       'trace': trace.mean,
       'trace_se': trace.error,
@@ -86,6 +91,8 @@ def hessian_spectrum(
       'smallest': smallest,
       'outliers': outliers.mean,
       'outliers_se': outliers.error,
+      'copies': copies.mean,
+      'copies_se': copies.error,
       'outliers_per_class': outliers.mean / k,
       'gap': jnp.mean(gap),
       'bulk': jnp.mean(bulk),
@@ -150,3 +157,16 @@ def _gap(nodes: Array, heavy: Array, k: int) -> tuple[Array, Array, Array]:
   curved = largest[0] > 0
   count = jnp.where(curved, i + 1, 0).astype(nodes.dtype)
   return count, jnp.where(curved, ratios[i], 1), jnp.sqrt(largest[i] * below[i])
+
+
+def _copies(nodes: quadrature.Quadrature, heavy: Array, bulk: Array) -> Array:
+  """(vectors,) what the nodes above `bulk` (vectors,) weigh beyond the Ritz vectors of the first: 1 for each copy, on average.
+
+  The weight of a node is a squared cosine with all of an eigenspace, of which the first vector shows one direction.
+  """
+  leading = nodes.shared.shape[1]
+  above = heavy & (nodes.nodes > bulk[:, None])
+  real = nodes.weights[:1, -leading:] * nodes.size > HEAVY**2  # its Ritz vector is good even where it weighs little
+  shown = real & (nodes.nodes[:1, -leading:] > bulk[:, None])
+  total = lambda x, where: jnp.sum(jnp.where(where, x, 0), axis=1)
+  return nodes.size * (total(nodes.weights, above) - total(nodes.shared, shown))

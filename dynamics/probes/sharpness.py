@@ -23,7 +23,7 @@ class Sharpest(NamedTuple):
   update: Tree
 
 
-@component()
+@component(revision=2)
 def sharpness(
   *,
   examples: Range(int, least=1) = 256,
@@ -44,10 +44,12 @@ def sharpness(
   their positions do not fit, microbatch=4.
 
   Reading:
-    largest (top,), an eigenvalue: the largest ones, descending.
+    largest (top,), an eigenvalue: the largest ones, descending, each as often as it occurs.
     residual (top,), an eigenvalue: |H u - value u|, within which an eigenvalue lies.
     smallest (), an eigenvalue: the smallest.
     smallest_residual (), an eigenvalue: its residual.
+    converged (): 1 if all these residuals are within the tolerance and, for top > 1, no copy of an eigenvalue is missing, but
+      for a probability of 1e-3; else 0.
     lr_largest (): lr times the largest eigenvalue of D^(1/2) H D^(1/2), beyond 2 of which gradient descent is unstable on a
       quadratic; NaN without a learning rate.
     gradient_share (): the share of the gradient's square within the `top` eigenvectors.
@@ -100,8 +102,8 @@ def sharpness(
     solve = lambda matvec, like, k, name, **options: eigsh(
       matvec, like, k, trees.named_key(key, name), tolerance=tolerance, products=limit, **options
     )
-    # As many at the bottom as at the top are more than is read, but both ends come out of the same products.
-    pairs = solve(matvec, params, k, 'all', which='both', start=_finite(state.vectors))
+    # The state may hold an eigenvector less than the Hessian has by now: copies are looked for at every reading.
+    pairs = solve(matvec, params, (k, 1), 'all', which='both', start=_finite(state.vectors), recheck=True)
     u, before = (jax.tree.map(lambda v: v[:k], vectors) for vectors in (pairs.vectors, state.vectors))
     cosines = sum(
       jnp.tensordot(a.reshape(k, -1), b.reshape(k, -1), ((1,), (1,)))
@@ -118,6 +120,7 @@ def sharpness(
       'residual': pairs.residuals[:k],
       'smallest': pairs.values[k],
       'smallest_residual': pairs.residuals[k],
+      'converged': pairs.converged.astype(jnp.int32),
       'lr_largest': lr * scaled.get('rates', pairs).values[0],
       'gradient_share': _share(gradient, u),
       'update_share': _share(state.update, u),
@@ -134,8 +137,7 @@ def sharpness(
     if leaves:
       blocks = {path: products.block(matvec, params, lambda other, path=path: other == path) for path in trees.by_path(params)}
       reading['largest_of'] = {path: solve(b.matvec, b.like, 1, path).values[0] for path, b in blocks.items()}
-    vectors = jax.tree.map(lambda v: v[: k + 1], pairs.vectors)
-    return reading, Sharpest(vectors, {name: pair.vectors for name, pair in scaled.items()}, state.update)
+    return reading, Sharpest(pairs.vectors, {name: pair.vectors for name, pair in scaled.items()}, state.update)
 
   return Probe(init, measure, update)
 

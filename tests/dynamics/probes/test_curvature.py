@@ -121,6 +121,7 @@ def test_sharpness(scene, oracle, readings, wide, name):
     close(read['largest'], true.values[::-1][:k])
     close(read['smallest'], true.values[0])
     assert np.all(read['residual'] <= 1e-8)
+    assert read['converged'] == 1
     edge = np.linalg.eigvalsh(true.hessian * np.sqrt(np.outer(d, d)))[-1]
     assert abs(edge / true.values[-1] - 1) > 0.05, 'the rates change nothing'
     close(read['lr_largest'], LR * edge)
@@ -174,6 +175,22 @@ def test_a_warm_start_saves_products_and_outlives_a_reading_that_was_not_finite(
   close(healed['largest'], first['largest'])
 
 
+def test_sharpness_reads_every_copy_of_an_eigenvalue(probing, wide):
+  """A linear model of 10 outputs under the squared error: every eigenvalue occurs ten times."""
+  x = rng.normal(size=(30, 9)) * np.geomspace(3, 0.5, 9)
+  apply = lambda variables, x: x @ variables['params']['w']
+  batch = Batch(jnp.asarray(x), jnp.asarray(rng.normal(size=(30, 10))))
+  view = probing.view(apply, {'w': jnp.zeros((9, 10))}, batch, loss=losses.mean_squared_error(dtype='float64'))
+  hessian = probing.read(probes.dense_spectrum(examples=30), view)[0]['eigenvalues']
+  assert np.ptp(hessian[-10:]) < 1e-9 < hessian[-10] - hessian[-11]
+  for read in probing.read(probes.sharpness(examples=30, top=12, tolerance=1e-6), view, view):
+    close(read['largest'], hessian[::-1][:12])
+    close(read['smallest'], hessian[0])
+    assert read['converged'] == 1
+  (read,) = probing.read(probes.sharpness(examples=30, top=12, tolerance=1e-6, limit=20), view)
+  assert read['converged'] == 0
+
+
 @each
 def test_hessian_spectrum(scene, oracle, readings, wide, name):
   """Enough steps for the whole space, so that only the random vectors stand between the reading and the truth."""
@@ -203,6 +220,7 @@ def test_hessian_spectrum(scene, oracle, readings, wide, name):
   close(read['outliers'], np.mean(counts))
   close(read['outliers_se'], np.std(counts, ddof=1) / 20**0.5)
   close(read['outliers_per_class'], np.mean(counts) / 3)
+  close(read['copies'], 0, atol=1e-3)
   close(read['gap'], np.mean(gaps), rtol=1e-4)
   close(read['bulk'], np.mean(middles), rtol=1e-4)
   for path, at in blocks(view).items():
@@ -232,12 +250,27 @@ def test_outliers_of_a_spectrum_that_is_known(probing, wide):
   batch = Batch(jnp.ones((2, 1)), jnp.zeros(2, jnp.int32))
   view = probing.view(apply, {'w': jnp.asarray(rng.normal(size=63))}, batch, loss=loss)
   (read,) = probing.read(probes.hessian_spectrum(steps=30, vectors=3), view)
+  close(read['copies'], 0, atol=1e-6)
   assert read['outliers'] == 3
   assert read['outliers_per_class'] == 1
   assert 1 < read['bulk'] < 30
   assert 25 < read['gap'] < 40
   close(read['largest'], 50)
   assert read['rank'] == 30
+
+
+def test_copies_of_outliers_are_counted_by_their_weights(probing, wide):
+  """A quadratic loss with three eigenvalues of four copies each far above a bulk."""
+  values = np.concatenate([rng.uniform(-1, 1, 60), np.repeat([30, 40, 50], 4)])
+  q = np.linalg.qr(rng.normal(size=(72, 72)))[0]
+  matrix = jnp.asarray((q * values) @ q.T)
+  apply = lambda variables, x: jnp.ones((x.shape[0], 3)) * (variables['params']['w'] @ matrix @ variables['params']['w'] / 2)
+  batch = Batch(jnp.ones((2, 1)), jnp.zeros(2, jnp.int32))
+  view = probing.view(apply, {'w': jnp.asarray(rng.normal(size=72))}, batch, loss=lambda outputs, y: outputs[:, 0])
+  (read,) = probing.read(probes.hessian_spectrum(steps=30, vectors=40), view)
+  close(read['outliers'], 3, atol=0.1)  # a vector may all but miss one
+  assert abs(read['copies'] - 9) < 4 * read['copies_se']
+  assert 0.5 < read['copies_se'] / (2 * 9 / 39) ** 0.5 < 2
 
 
 @pytest.mark.parametrize('probe', ['hessian_spectrum', 'sharpness'])
