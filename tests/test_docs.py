@@ -70,6 +70,7 @@ def test_the_script_of_the_readme_runs(tmp_path, monkeypatch):
   assert (tmp_path / 'own_model.png').stat().st_size > 5_000
 
 
+@pytest.mark.slow
 def test_the_script_of_barriers_runs(tmp_path, monkeypatch):
   """At a small size: fewer seeds, one width and few steps."""
   monkeypatch.chdir(tmp_path)

@@ -33,7 +33,8 @@ def fill(folder, left=0):
   ('left', 'words'),
   [
     (40_000, ['the results take', 'the largest part is checkpoints', 'take another --out']),  # too little for all: nothing begins
-    (250_000, ['is full: free some space and give the same command again']),  # for a later save
+    # for a later save
+    pytest.param(250_000, ['is full: free some space and give the same command again'], marks=pytest.mark.slow),
   ],
 )
 def test_full_disk_and_the_same_command_after_it(small_disk, left, words, tiny, whole, same, only, command, is_sentence):

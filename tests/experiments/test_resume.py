@@ -21,9 +21,10 @@ KILLS = [  # each goes on where the one before was killed
 ]
 
 
-def test_killed_at_many_moments(tiny, tmp_path, whole, same, only, command, signalled):
+@pytest.mark.parametrize('kills', [KILLS[::2], pytest.param(KILLS, marks=pytest.mark.slow)], ids=['half', 'all'])
+def test_killed_at_many_moments(tiny, tmp_path, whole, same, only, command, signalled, kills):
   words = (tiny, '--out', tmp_path / 'out', '--save_every', 0)
-  for moment in KILLS:
+  for moment in kills:
     status, out, err = signalled((*moment, KILL), *words)
     assert status == -KILL, (moment, out, err)
     assert not list((tmp_path / 'out').glob('*/done.json'))
@@ -31,7 +32,7 @@ def test_killed_at_many_moments(tiny, tmp_path, whole, same, only, command, sign
   assert (status, err) == (0, '')
   folder = only(tmp_path / 'out')
   same(folder, whole)
-  assert len(json.loads((folder / 'run.json').read_text())['sessions']) == len(KILLS)  # the first was killed before it
+  assert len(json.loads((folder / 'run.json').read_text())['sessions']) == len(kills)  # the first was killed before it
   assert not list(folder.rglob('*tmp*'))
   assert not (folder / 'damaged').exists()
 
