@@ -77,10 +77,11 @@ def eigsh(
   residual of 1e-4 gives about 1e-6 if eigenvalues are well separated.
 
   A Krylov space of one vector contains one eigenvector of a repeated eigenvalue, and residuals do not show that its other copies
-  are missing. So where two or more eigenvalues of an end differ by over twice the tolerance, they are looked for from a random
-  vector: typically by 3 to 10 products if none is missing. If any is, the search goes on with it. `converged` then says
-  that values are right, with their copies, but for a probability of 1e-3 (`copies.FAILURE`) at each end. It is False if the
-  products were too few to tell, as can happen where eigenvalues lie as dense as the tolerance.
+  are missing. So where reported values of one end differ by more than twice the tolerance, they are looked for from random
+  vectors. If none is missing this takes 3 to 10 products where eigenvalues are well separated, and at most 12 or three quarters
+  of what the search took. If any is, the search goes on with it. `converged` then says that values are right to twice the
+  tolerance, with all copies, but for a probability of 1e-3 (`copies.FAILURE`) at each end. It is False where that could not
+  be told, as in a bulk whose eigenvalues lie nearly as dense as the tolerance.
 
   Args:
     matvec: tree -> tree.
@@ -94,7 +95,7 @@ def eigsh(
       product. If they are still eigenvectors, no more products are needed, and they are taken to hold all copies.
     recheck: look for missing copies even then.
     columns: the largest dimension of the search space, each with two vectors of memory; None is the dimension or, if that is
-      more, 2 e + 16 for one eigenvalue at an end and 2 e + 24 for several.
+      more, 2 e + 16 for one eigenvalue at an end and 2 e + 24 for several. Few leave no room to look for copies.
     products: about the largest number of products; `residuals` and `converged` tell what has not converged by then.
 
   Raises:

@@ -61,8 +61,9 @@ def sharpness(
     preconditioned_residual (), as preconditioned: its residual.
     lr_preconditioned (): lr times preconditioned.
     largest_of/leaf (), an eigenvalue: the largest one of each parameter array's diagonal block, with `leaves`.
-  Cost: 30 to 100 Hessian-vector products at first, and fewer from the vectors of the last reading, which are the state with
-    the last update: top + 2 vectors of the parameters' size, and one more each for D and P. At most about `limit` products each.
+  Cost: 30 to 100 Hessian-vector products at first, and fewer from the vectors of the last reading; with top > 1 some of them,
+    3 to 20, look for copies. The state is these vectors and the last update: top + 2 vectors of the parameters' size, and one
+    more each for D and P. At most about `limit` products each.
   Oracle: numpy's eigenpairs of the dense Hessian in float64.
   Source: 2103.00065 (sharpness and 2 / lr), 2207.14484 (preconditioned), 1812.04754 (the gradient in the top space).
   Raises ValueError at the start where the optimizer normalises its updates, or does not say whether, and does not show by what.
