@@ -112,11 +112,11 @@ def check(path: str, value: Any, kind: Any) -> Any:
     return value
   if get_origin(kind) is Literal:
     if value not in get_args(kind):
-      raise ConfigError(f'{path} is {value!r}; {nearest(value, get_args(kind))}.')
+      raise ConfigError(f'{path} is {shown(value)}; {nearest(value, get_args(kind))}.')
     return value
   if get_origin(kind) is tuple or kind is tuple:
     if not isinstance(value, (tuple, list)):
-      raise ConfigError(f'{path} is {value!r}, which is {_kind(value)}; it must be a tuple, such as (1, 2).')
+      raise ConfigError(f'{path} is {shown(value)}, which is {_kind(value)}; it must be a tuple, such as (1, 2).')
     inner = get_args(kind)[0] if get_args(kind) else Any
     return tuple(check(f'{path}[{i}]', v, inner) for i, v in enumerate(value))
   if kind is Any or kind is inspect.Parameter.empty:
@@ -136,7 +136,7 @@ def check(path: str, value: Any, kind: Any) -> Any:
     str: isinstance(value, str),
   }
   if not fits[kind]:
-    raise ConfigError(f'{path} is {value!r}, which is {_kind(value)}; it must be {KINDS[kind]}.')
+    raise ConfigError(f'{path} is {shown(value)}, which is {_kind(value)}; it must be {KINDS[kind]}.')
   try:
     return kind(value)
   except OverflowError as error:
@@ -146,8 +146,14 @@ def check(path: str, value: Any, kind: Any) -> Any:
 def choose(path: str, name: Any, options: Mapping[str, Any]) -> Any:
   """The option of a name, or a sentence with the nearest one."""
   if name not in tuple(options):  # a list or a block is no name, and cannot be looked up
-    raise ConfigError(f'{path} is {name!r}; {nearest(name, options)}.')
+    raise ConfigError(f'{path} is {shown(name)}; {nearest(name, options)}.')
   return options[name]
+
+
+def shown(value: Any, most: int = 100) -> str:
+  """A value as a sentence shows it: its beginning, where it is long."""
+  text = repr(value)
+  return text if len(text) <= most else f'{text[:most]}...'
 
 
 def unknown(path: str, name: str, valid, where: str = '') -> str:
