@@ -83,8 +83,8 @@ def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
   """Reading -> its shape for one member, from the metadata of a part; None where it was written before parts had them."""
   with duckdb.connect() as connection:
     query = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = 'shapes'"
-    found = connection.execute(query, [_literally(part)]).fetchone()
-  return found and {name: tuple(shape) for name, shape in json.loads(found[0]).items()}
+    row = connection.execute(query, [_literally(part)]).fetchone()
+  return row and {name: tuple(shape) for name, shape in json.loads(row[0]).items()}
 
 
 def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:

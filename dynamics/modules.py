@@ -172,7 +172,6 @@ def _seeded(streams: Tree, key: Key) -> Tree:
 
 
 def _kind(value: Any) -> str:
-  if isinstance(value, type):
-    return f'the class {value.__name__}, not a module made from it'
-  word = type(value).__name__
-  return f'{"an" if word[0] in "aeiou" else "a"} {word}'
+  return (
+    f'the class {value.__name__}, not a module made from it' if isinstance(value, type) else f'of type {type(value).__name__}'
+  )

@@ -389,10 +389,10 @@ def _about(study: Study, seeds, members: Members, programs: Programs) -> Mapping
   """What tells this run from any other."""
   data = programs.data(members)
   first = lambda tree: jax.tree.map(lambda x: x[0], tree)
-  member, own = first(members), first(data) if study.own_data else data
-  state, frozen = jax.eval_shape(start(study), member, own)
-  at = (state, frozen, member, own, jnp.int32(0))
-  traced = [(start(study), (member, own)), (advance(study), (*at, jnp.int32(0)))]
+  member, seen = first(members), first(data) if study.own_data else data
+  state, frozen = jax.eval_shape(start(study), member, seen)
+  at = (state, frozen, member, seen, jnp.int32(0))
+  traced = [(start(study), (member, seen)), (advance(study), (*at, jnp.int32(0)))]
   traced += [(intervene(study, name), at) for name in study.interventions]
   traced += [(measure(study, name), at) for name in study.schedule]
   times = (study.steps, dict(study.schedule), dict(study.interventions))

@@ -178,7 +178,7 @@ def _optimizer(block: str, target: Target):
     bounds = Traced(above=0.0) if name == RATE else Traced()
     hyper[name] = p.replace(name='lr' if name == RATE else name, annotation=bounds, kind=p.KEYWORD_ONLY)
   fields = _fields(block, target, tuple(hyper)) | {p.name: p for p in hyper.values()}
-  own = {'normalised': inspect.Parameter('normalised', inspect.Parameter.KEYWORD_ONLY, default=None, annotation=bool | None)}
+  stated = {'normalised': inspect.Parameter('normalised', inspect.Parameter.KEYWORD_ONLY, default=None, annotation=bool | None)}
 
   def make(supplied, chosen):
     normalised, rate = chosen.pop('normalised', None), chosen.get('lr')
@@ -187,7 +187,7 @@ def _optimizer(block: str, target: Target):
       return optim.from_optax(result, rate, normalised=normalised)
     return result
 
-  return make, own | fields
+  return make, stated | fields
 
 
 # ---- its fields -----------------------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ def writable(annotation: Any, default: Any = inspect.Parameter.empty) -> Any:
   origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
   if origin in (typing.Union, types.UnionType):
     kinds = [type(None) if kind is type(None) else writable(kind) for kind in inner]
-    kept = [kind for kind in kinds if kind not in (None, type(None), Any)]
-    return typing.Union[tuple([*kept, *([type(None)] if type(None) in inner else [])])] if kept else None  # noqa: UP007
+    fitting = [kind for kind in kinds if kind not in (None, type(None), Any)]
+    return typing.Union[tuple([*fitting, *([type(None)] if type(None) in inner else [])])] if fitting else None  # noqa: UP007
   if annotation in (tuple, list) or origin in (tuple, list) or getattr(origin, '__name__', '') == 'Sequence':
     kind = writable(inner[0]) if inner else None
     return tuple[kind, ...] if kind not in (None, Any) else tuple

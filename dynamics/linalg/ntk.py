@@ -153,9 +153,9 @@ def _check_variables(variables) -> None:
 def _check(apply, variables, x1, x2) -> tuple[int, ...]:
   """The shape of the outputs of one example, after checking variables, examples and outputs."""
   _check_variables(variables)
-  one = lambda x: jax.tree.map(lambda leaf: leaf.shape[1:], x)
-  if one(x1) != one(x2):
-    raise ValueError(f'examples of x1 have shape {one(x1)} and those of x2 {one(x2)}; they must be the same')
+  shapes = lambda x: jax.tree.map(lambda leaf: leaf.shape[1:], x)
+  if shapes(x1) != shapes(x2):
+    raise ValueError(f'examples of x1 have shape {shapes(x1)} and those of x2 {shapes(x2)}; they must be the same')
   n = _count(x1)
   out = contracts.outputs(jax.eval_shape(apply, variables, x1), 'apply')
   if not jnp.issubdtype(out.dtype, jnp.floating):

@@ -35,8 +35,8 @@ def directional_ntk(
     raise ValueError(f'direction has shape {direction.shape}, but the outputs of one example have {shape}')
 
   def along(variables, x):
-    own = {name: value for name, value in variables.items() if name != DIRECTION}
-    outputs = apply(own, x)
+    of_model = {name: value for name, value in variables.items() if name != DIRECTION}
+    outputs = apply(of_model, x)
     return jnp.sum((outputs * variables[DIRECTION].astype(outputs.dtype)[None]).reshape(outputs.shape[0], -1), axis=1)[:, None]
 
   return ntk(along, {**variables, DIRECTION: direction}, x1, x2, **choices)

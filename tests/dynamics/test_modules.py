@@ -130,8 +130,8 @@ def test_statistics_of_nnx_move_in_training_only_and_dropout_follows_the_key():
   np.testing.assert_array_equal(outputs, again)
   assert np.abs(outputs - other).max() > 0.1
   assert model.forward(variables, X)[1].mutated == {}
-  one = model.apply(variables, X[:1])
-  np.testing.assert_allclose(one, model.apply(variables, X)[:1], atol=1e-6)
+  alone = model.apply(variables, X[:1])
+  np.testing.assert_allclose(alone, model.apply(variables, X)[:1], atol=1e-6)
   moved = {**variables, 'state': trace.mutated['state']}
   assert np.abs(model.apply(moved, X) - model.apply(variables, X)).max() > 1e-3
 
@@ -166,8 +166,8 @@ class Stateful(equinox.Module):
   ('thing', 'words'),
   [
     (Nnx, 'the class Nnx, not a module made from it'),
-    (3, 'an int'),
-    ((1, 2), 'a tuple'),
+    (3, 'of type int'),
+    ((1, 2), 'of type tuple'),
     (Stateful(jnp.ones(4)), 'takes a state'),
   ],
 )

@@ -166,8 +166,8 @@ def test_unit_directions_sum_to_the_trace_over_positions_and_outputs(dtype):
   units = np.eye(LENGTH * K, dtype=dtype).reshape(-1, LENGTH, K)
 
   def trace(params):
-    one = lambda unit: directional_ntk(MODEL, {'params': params}, TOKENS, TOKENS[:2], direction=unit, leaves=True)
-    return jax.tree.map(lambda k: jnp.sum(k, axis=0), jax.lax.map(one, units))
+    along = lambda unit: directional_ntk(MODEL, {'params': params}, TOKENS, TOKENS[:2], direction=unit, leaves=True)
+    return jax.tree.map(lambda k: jnp.sum(k, axis=0), jax.lax.map(along, units))
 
   kernels = jax.device_get(jax.jit(jax.vmap(trace))(members))
   assert len(kernels) == len(jax.tree.leaves(members))
