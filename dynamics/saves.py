@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 
 from dynamics import frames, sealed
 from dynamics.frames import Log
@@ -31,10 +32,8 @@ def fingerprint(programs: Iterable[tuple[Callable, tuple]], parts: Mapping[str, 
     parts: name -> arrays or plain values.
   """
   traced = [jax.make_jaxpr(function)(*arguments) for function, arguments in programs]
-  # Where a function stands in memory is no part of what it does.
-  texts = [re.sub(r' at 0x[0-9a-f]+', '', str(closed.jaxpr)).encode() for closed in traced]
-  constants = [_bytes(constant) for closed in traced for constant in closed.consts]
-  return {'study': _digest(texts + constants), **{name: _tree_digest(tree) for name, tree in parts.items()}}
+  study = [piece for closed in traced for piece in _pieces(closed)]
+  return {'study': _digest(study), **{name: _tree_digest(tree) for name, tree in parts.items()}}
 
 
 def read(
@@ -140,6 +139,32 @@ def _bytes(leaf) -> bytes:
     leaf = jax.random.key_data(leaf)
   leaf = np.asarray(leaf)
   return f'{leaf.dtype}{leaf.shape}'.encode() + np.ascontiguousarray(leaf).tobytes()
+
+
+def _pieces(value) -> Iterator[bytes]:
+  """All that a jaxpr says, each inner one in its place. Its own text names what was traced once and used twice, so it depends on
+  what jax holds in its caches."""
+  match value:
+    case core.ClosedJaxpr():
+      yield from _pieces(value.jaxpr)
+      yield from map(_bytes, value.consts)
+    case core.Jaxpr():
+      number = {}
+      name = lambda v: f'{v}' if isinstance(v, core.Literal) else f'{number.setdefault(v, len(number))}'
+      line = lambda atoms: ' '.join(f'{name(v)}:{v.aval}' for v in atoms).encode()
+      yield line([*value.constvars, *value.invars])
+      for eqn in value.eqns:
+        yield line(eqn.invars) + f' {eqn.primitive} '.encode() + line(eqn.outvars)
+        for key in sorted(eqn.params):
+          yield key.encode()
+          yield from _pieces(eqn.params[key])
+      yield line(value.outvars)
+    case tuple() | list():
+      yield f'{len(value)}'.encode()
+      for entry in value:
+        yield from _pieces(entry)
+    case _:
+      yield re.sub(r' at 0x[0-9a-f]+', '', str(value)).encode()  # where a function stands in memory is no part of what it does
 
 
 def _tree_digest(tree) -> str:

@@ -32,8 +32,13 @@ class Case(NamedTuple):
     return network.begun(self.model.init(jax.random.key(0) if key is None else key, self.draws))
 
 
-@functools.cache
 def case(name: str) -> Case:
+  """Made once for each way of compiling: the bits of what is drawn depend on it."""
+  return _case(name, jax.config.read('jax_disable_most_optimizations'))
+
+
+@functools.cache
+def _case(name: str, plain: bool) -> Case:
   tokens, pixels = data.modular(p=5, train_fraction=0.6), data.parity(bits=2, noise_bits=3, train=12, test=8)
   values = data.teacher(inputs=4, outputs=1, train=12, test=6)
   sensed = data.matrix_sensing(rows=4, columns=3, symmetric=False, train=20, singular=(2.0, 1.0))
