@@ -3,6 +3,8 @@
   PAPER            a file of paper_figures/ (default: all); demo is the small one of `make demo`
   --list           papers, whether their runs exist, and what they cost
   --slow           also make runs that take long
+  --scope          also make the runs that say how far claims carry: other tasks, widths, data
+  --register       state the intervals of the claims in docs/gallery/registered, to be committed before their runs
   --draw_only      make no runs; draw and judge what is there
   --gallery        also write the ledger and thumbnails of the figures into docs/gallery
   --seeds 0,1      these seeds instead of the configs' own: to try a figure before its claims are judged
@@ -24,7 +26,7 @@ from dynamics.schema import ConfigError, choose
 
 HERE = pathlib.Path(__file__).parent
 GALLERY = HERE.parent / 'docs' / 'gallery'
-PARTS = {'__init__', '__main__', 'paper', 'plots', 'output'}  # files that are no paper
+PARTS = {'__init__', '__main__', 'pages', 'paper', 'plots', 'output', 'registration'}  # files that are no paper
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
   try:
     options = _parse(argv)
     papers = {name: importlib.import_module(f'paper_figures.{name}') for name in options.papers}
+    if options.register:
+      return register(papers)
     if options.list:
       print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
       return 0
@@ -65,9 +69,26 @@ def cells_by(seeds: tuple[int, ...] | None):
   return cells_of
 
 
+def register(papers) -> int:
+  from paper_figures import registration
+
+  for name, paper in papers.items():
+    changed = registration.register(name, paper)
+    print(f'{name}: {len(changed)} new or changed {" ".join(changed)}'.rstrip())
+  return 0
+
+
 def wanted(paper) -> list[str]:
   """The configs of a paper, each once."""
   asked = [c for figure in paper.FIGURES for c in figure.configs] + [c for claim in paper.CLAIMS for c in claim.of]
+  return list(dict.fromkeys(asked))
+
+
+def variants(paper) -> list[str]:
+  """The configs that say how far its claims carry, each once."""
+  from paper_figures import output
+
+  asked = [output.variant(config, word) for claim in paper.CLAIMS for word in claim.scope.values() for config in claim.of]
   return list(dict.fromkeys(asked))
 
 
@@ -77,7 +98,7 @@ def listing(name: str, paper, options) -> list[str]:
   from dynamics import progress
 
   lines = [f'{name}: {paper.__doc__.splitlines()[0]}']
-  for config in wanted(paper):
+  for config in wanted(paper) + variants(paper):
     cells = options.cells(config)
     there = tables.done(cells, options.out)
     seconds = sum(
@@ -91,7 +112,7 @@ def listing(name: str, paper, options) -> list[str]:
 
 def run_time(config: str) -> str:
   """The line 'Run time: ...' of a config's docstring."""
-  lines = pathlib.Path(config).read_text().splitlines()
+  lines = pathlib.Path(config.partition(':')[0]).read_text().splitlines()
   return next((line.strip() for line in lines if line.strip().startswith('Run time:')), 'run time not stated')
 
 
@@ -102,9 +123,9 @@ def rebuild(name: str, paper, options) -> int:
   status = make(paper, options)
   if status:
     return status
-  from paper_figures import output
+  from paper_figures import output, registration
 
-  available = {c for c in wanted(paper) if all(tables.done(options.cells(c), options.out))}
+  available = {c for c in wanted(paper) + variants(paper) if all(tables.done(options.cells(c), options.out))}
   cells_of = options.cells
   command = lambda config: f'python -m experiments.run --config={config}' + seeds_text(options.seeds) + out_text(options.out)
 
@@ -119,11 +140,13 @@ def rebuild(name: str, paper, options) -> int:
     if set(figure.configs) <= available:
       print(f'drawing {figure.name} ...', flush=True)
       print(f'figure: {output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None)}')
-  verdicts = [output.verdict(claim, get, cells_of, set(claim.of) <= available) for claim in paper.CLAIMS]
+  print('judging ...', flush=True)
+  verdicts = [output.verdict(claim, get, cells_of, available.__contains__) for claim in paper.CLAIMS]
   print(output.table(name, verdicts))
-  print(f'ledger: {output.ledger(name, paper, verdicts, options.to)}')
+  history = registration.history(name, paper, cells_of, options.out)
+  print(f'ledger: {output.ledger(name, paper, verdicts, options.to, history)}')
   if options.gallery:
-    output.ledger(name, paper, verdicts, GALLERY)
+    output.ledger(name, paper, verdicts, GALLERY, history)
     everything = [importlib.import_module(f'paper_figures.{n}') for n in names()]
     print(f'gallery: {output.gallery(everything, GALLERY)}')
   return 3 if missing else 0
@@ -135,7 +158,8 @@ def make(paper, options) -> int:
 
   if options.draw_only:
     return 0
-  configs = [c for c in wanted(paper) if options.slow or c not in paper.SLOW]
+  asked = wanted(paper) + (variants(paper) if options.scope else [])
+  configs = [c for c in asked if options.slow or c.partition(':')[0] not in paper.SLOW]
   missing = [c for c in configs if not all(tables.done(options.cells(c), options.out))]
   if not missing:
     return 0
@@ -165,7 +189,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
   parser.error = refuse  # argparse would print its usage and leave
   parser.add_argument('papers', nargs='*')
-  for flag in ('--list', '--slow', '--draw_only', '--gallery'):
+  for flag in ('--list', '--slow', '--scope', '--register', '--draw_only', '--gallery'):
     parser.add_argument(flag, action='store_true')
   parser.add_argument('--seeds', type=lambda text: tuple(int(word) for word in text.split(',')))
   parser.add_argument('--out', default='results')
@@ -178,6 +202,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     choose('paper', paper, dict.fromkeys(names()))
   if options.seeds and options.gallery:
     raise ConfigError('--gallery shows the seeds that judge; leave out --seeds.')
+  if options.register and len([word for word in argv if word.startswith('--')]) > 1:
+    raise ConfigError('--register states intervals and does nothing else; leave out the other flags.')
   options.cells = cells_by(options.seeds)
   options.papers = options.papers or [name for name in names() if name != 'demo']
   return options

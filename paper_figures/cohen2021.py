@@ -51,6 +51,7 @@ def loss_ratio(get: Get, lr: float) -> np.ndarray:
 CLAIMS = [
   Claim(
     name='1',
+    kind='paper',
     says='While it is stable, gradient descent goes to ever sharper places',
     where='section 3.1 (progressive sharpening)',
     of=(DESCENT,),
@@ -60,6 +61,7 @@ CLAIMS = [
   ),
   Claim(
     name='2a',
+    kind='paper',
     says='The sharpness rises until it is 2 / (learning rate), and then does not fall below',
     where='abstract and section 3.2',
     of=(DESCENT,),
@@ -69,6 +71,7 @@ CLAIMS = [
   ),
   Claim(
     name='2b',
+    kind='paper',
     says='The sharpness does not rise above 2 / (learning rate)',
     where='abstract and section 3.2',
     of=(DESCENT,),
@@ -78,6 +81,7 @@ CLAIMS = [
   ),
   Claim(
     name='3a',
+    kind='paper',
     says='At the edge of stability the loss is not monotone over short times',
     where='abstract',
     of=(DESCENT,),
@@ -87,6 +91,7 @@ CLAIMS = [
   ),
   Claim(
     name='3b',
+    kind='control',
     says='Below the edge of stability the loss is monotone (ours: the control of 3a)',
     where='section 2 (the descent lemma)',
     of=(DESCENT,),
@@ -96,6 +101,7 @@ CLAIMS = [
   ),
   Claim(
     name='3c',
+    kind='paper',
     says='Over long times the loss falls at the edge of stability as well',
     where='abstract',
     of=(DESCENT,),

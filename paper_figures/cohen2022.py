@@ -34,6 +34,7 @@ def settles(name: str, beta1: float, worst, holds) -> Claim:
   side, least = ('below', 'least') if worst is np.min else ('above', 'largest')
   return Claim(
     name=name,
+    kind='extension',
     says=f'The preconditioned sharpness of full-batch Adam settles at {threshold(beta1):g} / (learning rate), and not {side}, '
     f'for beta1 = {beta1:g}',
     where='abstract; section 3' if beta1 == 0.9 else 'ours: another momentum',
@@ -54,6 +55,7 @@ CLAIMS = [
   settles('1f', 0.0, np.max, at_most(1.1)),
   Claim(
     name='2',
+    kind='paper',
     says='The sharpness of Adam, not preconditioned, is nowhere near the edge of gradient descent',
     where='section 3 (raw sharpness)',
     of=(ADAM,),

@@ -81,6 +81,7 @@ SIZE = 'a in (ensemble size at which half of the ensembles are exact) ~ k^a, k =
 CLAIMS = [
   Claim(
     name='1',
+    kind='paper',
     says='The mean over infinitely wide networks is positive on the bits that should be 1 and negative on the others, at every '
     'input that was not seen',
     where='the theorem on the mean of the output law',
@@ -91,6 +92,7 @@ CLAIMS = [
   ),
   Claim(
     name='2',
+    kind='paper',
     says='The number of networks whose mean is right on all unseen inputs grows polynomially with the number of bits',
     where='abstract: quadratic in k is enough',
     of=(),
@@ -100,6 +102,7 @@ CLAIMS = [
   ),
   Claim(
     name='2b',
+    kind='paper',
     says='The number of networks grows polynomially with inputs that are not divided by sqrt(k) too, as our pilot had them: '
     'deviations are sqrt(k) times as large, means the same',
     where='no claim of the paper',
@@ -110,6 +113,7 @@ CLAIMS = [
   ),
   Claim(
     name='3',
+    kind='paper',
     says='The mean of an ensemble of finite networks comes to that of the infinite one as they widen',
     where='section on experiments, which takes width 50,000',
     of=(WIDTHS,),

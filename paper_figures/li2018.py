@@ -73,6 +73,7 @@ def ratio(large: np.ndarray, small: np.ndarray) -> np.ndarray:
 CLAIMS = [
   Claim(
     name='1',
+    kind='paper',
     says='Where the solutions have codimension s, a random subspace holds one if and only if its dimension is at least s',
     where='toy example',
     of=(TOY,),
@@ -82,6 +83,7 @@ CLAIMS = [
   ),
   Claim(
     name='2',
+    kind='paper',
     says='The intrinsic dimension of dense networks hardly depends on their size',
     where='figure 3',
     of=(WIDTHS, WIDTHS_FULL),
@@ -92,6 +94,7 @@ CLAIMS = [
   ),
   Claim(
     name='3a',
+    kind='paper',
     says='A convolutional network needs more dimensions once the pixels are shuffled',
     where='shuffled pixels',
     of=(PIXELS, PIXELS_FULL),
@@ -101,6 +104,7 @@ CLAIMS = [
   ),
   Claim(
     name='3b',
+    kind='paper',
     says='Random labels need more than three times the dimension of true ones',
     where='random labels',
     of=(LABELS, LABELS_FULL),

@@ -83,6 +83,7 @@ def less(name: str, task: str, measure: Measure, holds: Interval, what: str, uni
   """The claim that a high initial rank makes a network lazier, by one measure, on one task."""
   return Claim(
     name=name,
+    kind='paper',
     says=f'The higher the initial rank, the less {what} ({TITLES[task]})',
     where='figures 1 and 2',
     of=(RANK,),
@@ -100,6 +101,7 @@ CLAIMS = [
   *(less(f'1{letter}', task, *TURN) for letter, task in zip('def', TASKS, strict=True)),
   Claim(
     name='2a',
+    kind='paper',
     says='A low rank along the directions of the task is lazier than a random one: linear network',
     where='proposition 1',
     of=(ALIGNED,),
@@ -109,6 +111,7 @@ CLAIMS = [
   ),
   Claim(
     name='2b',
+    kind='paper',
     says='A low rank that holds most of the task is lazier along its directions than a random one: relu network',
     where='proposition 1, which is about linear networks',
     of=(ALIGNED_RELU,),
@@ -118,6 +121,7 @@ CLAIMS = [
   ),
   Claim(
     name='3',
+    kind='paper',
     says='Gain and rank act separately: at every rank a larger gain is lazier',
     where='appendix',
     of=(GAIN,),

@@ -50,6 +50,7 @@ LAG = "autocorrelation at lag 1 of the loss of each step's point"
 CLAIMS = [
   Claim(
     name='1a',
+    kind='paper',
     says='With a large learning rate the network classifies points that have the weak feature alone',
     where=MAIN,
     of=(FEATURES,),
@@ -59,6 +60,7 @@ CLAIMS = [
   ),
   Claim(
     name='1b',
+    kind='paper',
     says='With a small learning rate the network does not classify points that have the weak feature alone',
     where=MAIN,
     of=(FEATURES,),
@@ -68,6 +70,7 @@ CLAIMS = [
   ),
   Claim(
     name='1c',
+    kind='paper',
     says='With a large and with a small learning rate the network classifies its training points',
     where=MAIN,
     of=(FEATURES,),
@@ -77,6 +80,7 @@ CLAIMS = [
   ),
   Claim(
     name='2a',
+    kind='paper',
     says='The weak feature is learned far further with a large learning rate',
     where='feature-learning experiment',
     of=(FEATURES,),
@@ -86,6 +90,7 @@ CLAIMS = [
   ),
   Claim(
     name='2b',
+    kind='paper',
     says='With a large learning rate the training loss oscillates: all steps, 90 of 100 points with the strong feature',
     where=OSCILLATION,
     of=(FEATURES,),
@@ -95,6 +100,7 @@ CLAIMS = [
   ),
   Claim(
     name='2c',
+    kind='paper',
     says='With a small learning rate the training loss does not oscillate',
     where=OSCILLATION,
     of=(FEATURES,),
@@ -104,6 +110,7 @@ CLAIMS = [
   ),
   Claim(
     name='2d',
+    kind='paper',
     says='Where all points have the strong feature, the loss of its fit oscillates with a large learning rate',
     where=f'{OSCILLATION}; our isolation of it',
     of=(STRONG,),

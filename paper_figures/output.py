@@ -1,23 +1,29 @@
 """What `python -m paper_figures` writes: figures with the numbers behind them, and the ledger of verdicts."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import math
+import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import matplotlib.style
-import numpy as np
 from matplotlib.figure import Figure
 
 from analysis import claims
 from analysis.statistics import Estimate
 from dynamics.plan import identity
+from paper_figures import pages
 from paper_figures.paper import STYLE, PaperFigure
 
 THUMBNAIL = 150_000  # bytes at most
-COLUMNS = ('paper', 'claim', 'sentence', 'source', 'expected', 'measured', 'verdict', 'note', 'runs')
+COLUMNS = (
+  *('paper', 'claim', 'kind', 'sentence', 'source', 'changed', 'expected', 'measured', 'verdict', 'note', 'reason'),
+  *('carries', 'scope', 'stated', 'judged', 'runs'),
+)
 
 
 def figure(spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Path, gallery: pathlib.Path | None) -> pathlib.Path:
@@ -44,12 +50,30 @@ def figure(spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Pat
   return to / f'{spec.name}.png'
 
 
-def verdict(claim: claims.Claim, get: Callable, cells_of: Callable, available: bool) -> claims.Verdict:
-  """The verdict of a claim, or 'not run'."""
-  runs = [identity(cell) for config in claim.of for cell in cells_of(config)]
-  if not available:
-    return claims.Verdict(claim, Estimate(math.nan, math.nan, math.nan, 0), claims.NOT_RUN, tuple(runs))
-  return claims.judge(claim, claim.samples(get), runs, np.median)
+def verdict(claim: claims.Claim, get: Callable, cells_of: Callable, available: Callable[[str], bool]) -> claims.Verdict:
+  """The verdict of a claim, or 'not run', and those of the same sentence where else it should hold.
+
+  Args:
+    claim: what to judge.
+    get: (config, probe) -> table.
+    cells_of: config -> its cells.
+    available: config -> whether its runs are there.
+  """
+
+  def judged(name_of):
+    configs = [name_of(config) for config in claim.of]
+    runs = [identity(cell) for config in configs for cell in cells_of(config)]
+    if not all(map(available, configs)):
+      return claims.Verdict(claim, Estimate(math.nan, math.nan, math.nan, 0), claims.NOT_RUN, tuple(runs))
+    return claims.judge(claim, claim.samples(lambda config, probe: get(name_of(config), probe)), runs)
+
+  scope = {where: judged(lambda config, word=word: variant(config, word)) for where, word in claim.scope.items()}
+  return judged(lambda config: config)._replace(scope=scope)
+
+
+def variant(config: str, argument: str) -> str:
+  """A config's variant: its file with another argument."""
+  return f'{config.partition(":")[0]}:{argument}'
 
 
 def table(name: str, verdicts: Sequence[claims.Verdict]) -> str:
@@ -59,51 +83,67 @@ def table(name: str, verdicts: Sequence[claims.Verdict]) -> str:
     row = claims.row(name, v)
     lines.append(f'{row["verdict"]:>9}  {row["claim"]}  {row["sentence"]}.')
     lines.append(f'{"":>9}  {row["expected"]}; measured {row["measured"] or "nothing"} {row["note"]}'.rstrip())
+    lines += [f'{"":>9}  carries {row["carries"]}; {row["scope"]}'.rstrip('; ')] if row['carries'] else []
   return '\n'.join(lines)
 
 
-def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib.Path) -> pathlib.Path:
-  """Writes ledger.csv and ledger.md, in which this paper's rows take the place of its old ones."""
-  folder.mkdir(parents=True, exist_ok=True)
-  path = folder / 'ledger.csv'
-  old = list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
+def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib.Path, history: Mapping) -> pathlib.Path:
+  """Writes ledger.csv and ledger.md, in which this paper's rows take the place of its old ones, under a lock and whole.
+
+  Args:
+    name: of the paper's file.
+    paper: its module.
+    verdicts: of all its claims.
+    folder: where the ledger lies.
+    history: claim -> columns `stated` and `judged`, see `paper_figures.registration`.
+  """
   title = ' '.join(paper.__doc__.splitlines()[0].split())
-  rows = [row for row in old if not row['claim'].startswith(f'{name}/')]
-  rows += [{'paper': title, **claims.row(name, v)} for v in verdicts]
-  rows.sort(key=lambda row: row['claim'])
-  text = io.StringIO()
-  writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-  writer.writeheader()
-  writer.writerows(rows)
-  path.write_text(text.getvalue())
-  (folder / 'ledger.md').write_text(_markdown(rows))
+  with _alone(folder):
+    rows = [row for row in read_ledger(folder) if not row['claim'].startswith(f'{name}/')]
+    rows += [{'paper': title, **claims.row(name, v), **history.get(f'{name}/{v.claim.name}', {})} for v in verdicts]
+    rows.sort(key=lambda row: (row['claim'].partition('/')[0], row['paper'], row['claim']))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n', restval='')
+    writer.writeheader()
+    writer.writerows(rows)
+    _write(folder / 'ledger.csv', text.getvalue())
+    _write(folder / 'ledger.md', '\n'.join(['# Ledger', '', *pages.summary(rows), *pages.ledger(rows)]))
   return folder / 'ledger.md'
 
 
+def read_ledger(folder: pathlib.Path) -> list[dict[str, str]]:
+  """The rows of ledger.csv; none where there is no file."""
+  path = folder / 'ledger.csv'
+  return list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
+
+
 def gallery(papers: Sequence, folder: pathlib.Path) -> pathlib.Path:
-  """Writes README.md: the thumbnails that are there with their captions, then the ledger."""
-  lines = ['# Gallery', '', 'Made by `python -m paper_figures --gallery`; what a verdict means is in `analysis/claims.py`.', '']
-  for paper in papers:
-    shown = [spec for spec in paper.FIGURES if (folder / f'{spec.name}.png').is_file()]
-    lines += [f'## {paper.__doc__.splitlines()[0]}', ''] if shown else []
-    for spec in shown:
-      lines += [f'![{spec.name}]({spec.name}.png)', '', f'{spec.caption} From {", ".join(f"`{c}`" for c in spec.configs)}.', '']
-  path = folder / 'README.md'
-  path.write_text('\n'.join(lines) + '\n' + (folder / 'ledger.md').read_text())
-  return path
+  """Writes README.md: a line a paper, then the thumbnails that are there with their captions, and the claims."""
+  with _alone(folder):
+    _write(folder / 'README.md', pages.gallery(papers, read_ledger(folder), folder))
+  return folder / 'README.md'
 
 
-def _markdown(rows: Sequence[dict]) -> str:
-  lines = ['# Ledger', '', 'Each claim, the interval that was stated before the run, and what was measured.', '']
-  for title in dict.fromkeys(row['paper'] for row in rows):
-    lines += [f'## {title}', '', '| claim | the paper says | expected | measured | verdict |', '|---|---|---|---|---|']
-    for row in rows:
-      if row['paper'] == title:
-        note = f' ({row["note"]})' if row['note'] else ''
-        said = f'{row["sentence"]} ({row["source"]})'
-        lines.append(f'| {row["claim"]} | {said} | {row["expected"]} | {row["measured"]} | **{row["verdict"]}**{note} |')
-    lines.append('')
-  return '\n'.join(lines)
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+  """No other process writes here until this one has."""
+  folder.mkdir(parents=True, exist_ok=True)
+  handle = os.open(folder, os.O_RDONLY)
+  try:
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(handle)
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+  """All of a file or none of it."""
+  part = path.with_name(f'.{path.name}.{os.getpid()}')
+  try:
+    part.write_text(text)
+    part.replace(path)
+  finally:
+    part.unlink(missing_ok=True)
 
 
 def _thumbnail(drawing: Figure, path: pathlib.Path, runs: Sequence[str]) -> None:

@@ -43,6 +43,7 @@ CLAIMS = [
     name='1',
     says='Networks memorise the training set long before they generalise',
     where='abstract and figure 1',
+    kind='paper',
     of=(DECAY,),
     samples=delay,
     holds=between(3.0, 1000.0),  # no more than the budget allows: a network that never generalises (inf) does not support this
@@ -51,6 +52,7 @@ CLAIMS = [
   Claim(
     name='2',
     says='Weight decay brings generalisation earlier',
+    kind='paper',
     where='introduction and figure 2, which compare data needed; ours compares time',
     of=(DECAY,),
     samples=gain,

@@ -1,20 +1,18 @@
 """Every figure draws from a synthetic table, every claim reads one, and what is written can be found again."""
 
-import functools
 import importlib
 import json
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import claims, series, tables
-from experiments import config as configs
-from experiments import tables as stored
-from experiments.check import check_cell
+from analysis import claims, series
+from dynamics.plan import identity
 from paper_figures import __main__ as command
 from paper_figures import output
+from tests.paper_figures.synthetic import cells_of
+from tests.paper_figures.synthetic import table as synthetic
 
 PAPERS = command.names()
 
@@ -23,38 +21,6 @@ PAPERS = command.names()
 def few_resamples(monkeypatch):
   """Intervals of random numbers: a bootstrap of 10,000 would be most of the time."""
   monkeypatch.setattr('analysis.statistics.RESAMPLES', 100)
-
-
-@functools.cache
-def cells_of(config):
-  return configs.cells(config)
-
-
-def traced(cell):
-  """(times, column -> dtype), both by probe."""
-  study, shapes = check_cell(cell)
-  return study.schedule, {probe: stored.columns(reading) for probe, reading in shapes.readings.items()}
-
-
-@functools.cache
-def schema_of(config):
-  """`traced` of each cell. What both ends of a sweep have in common, the cells between them have too."""
-  cells = cells_of(config)
-  first, last = traced(cells[0]), traced(cells[-1])
-  return [first] * len(cells) if first == last else [traced(cell) for cell in cells]
-
-
-@functools.cache
-def synthetic(config, probe):
-  """A table with the columns, times and labels of the real one, and random readings between 0 and 1."""
-  rng, rows = np.random.default_rng(0), []
-  for cell, (schedule, kinds) in zip(cells_of(config), schema_of(config), strict=True):
-    step, member = (grid.ravel() for grid in np.meshgrid(schedule[probe], np.arange(cell.members), indexing='ij'))
-    readings = {name: rng.uniform(0.01, 1, len(step)).astype(dtype) for name, dtype in kinds[probe].items()}
-    if 'train_accuracy' in readings:
-      readings['train_accuracy'] = np.where(step > 10, 1.0, 0.5)
-    rows.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
-  return pd.concat(rows, ignore_index=True)
 
 
 def figures():
@@ -90,27 +56,51 @@ def test_every_figure_draws_from_a_synthetic_table_and_says_what_it_shows(paper,
 
 
 @pytest.mark.parametrize('paper', PAPERS)
-def test_every_claim_reads_a_number_a_seed_or_a_group_of_them_and_states_its_interval(paper):
+def test_every_claim_is_a_sentence_with_a_kind_and_an_interval_and_its_variants_are_other_runs_of_the_same_sweep(paper):
   module = importlib.import_module(f'paper_figures.{paper}')
   assert len({claim.name for claim in module.CLAIMS}) == len(module.CLAIMS)
   for claim in module.CLAIMS:
     assert claim.says[0].isupper()  # a sentence that can be read alone
+    assert not claim.says.endswith('.')
+    assert claim.kind in claims.KINDS
     assert claim.holds.low <= claim.holds.high
-    values = claim.samples(synthetic)
-    assert values.ndim == 1
-    if claim.of:  # else closed forms and draws of theory, which have no seeds of runs
-      seeds = synthetic(claim.of[0], 'performance')['seed'].nunique()
-      assert seeds // len(values) in (1, 2, 3, 4, 5, 10)  # one a seed, or one a group of some seeds
-    assert claims.judge(claim, values, []).verdict in ('holds', 'fails', 'undecided', 'diverged')
+    assert claim.reason.startswith(('tested: ', 'untested: ')) or not claim.reason
+    for config in claim.of:
+      for word in claim.scope.values():
+        cells, others = cells_of(config), cells_of(output.variant(config, word))
+        assert {identity(cell) for cell in others}.isdisjoint(identity(cell) for cell in cells)
+        assert {path for cell in others for path in cell.swept} == {path for cell in cells for path in cell.swept}
+
+
+def laws_of(paper):
+  """Claim -> (a law of tables on which it must hold, the opposite, on which it must fail)."""
+  return importlib.import_module(f'tests.paper_figures.laws.{paper}').LAWS
+
+
+@pytest.mark.parametrize('verdict', ['holds', 'fails'])
+@pytest.mark.parametrize(
+  ('paper', 'number'),
+  [(paper, i) for paper in PAPERS for i in range(len(importlib.import_module(f'paper_figures.{paper}').CLAIMS))],
+)
+def test_every_claim_holds_on_the_papers_law_and_fails_on_the_opposite(paper, number, verdict):
+  claim = importlib.import_module(f'paper_figures.{paper}').CLAIMS[number]
+  law = laws_of(paper)[claim.name][verdict == 'fails']
+  judged = claims.judge(claim, claim.samples(lambda config, probe: law(config, probe, synthetic(config, probe))))
+  assert judged.verdict == verdict, f'{claim.name}: {claims.number(judged.estimate)}'
+
+
+@pytest.mark.parametrize('paper', PAPERS)
+def test_every_law_is_of_a_claim(paper):
+  assert set(laws_of(paper)) == {claim.name for claim in importlib.import_module(f'paper_figures.{paper}').CLAIMS}
 
 
 def test_ledger_replaces_the_rows_of_a_paper_and_keeps_the_others(tmp_path):
   module = importlib.import_module('paper_figures.demo')
-  first = [output.verdict(claim, synthetic, cells_of, available=False) for claim in module.CLAIMS]
-  output.ledger('demo', module, first, tmp_path)
-  output.ledger('other', module, [v for v in first if v.claim.name == '1a'], tmp_path)
-  second = [output.verdict(claim, synthetic, cells_of, available=True) for claim in module.CLAIMS]
-  path = output.ledger('demo', module, second, tmp_path)
+  first = [output.verdict(claim, synthetic, cells_of, lambda config: False) for claim in module.CLAIMS]
+  output.ledger('demo', module, first, tmp_path, {})
+  output.ledger('other', module, [v for v in first if v.claim.name == '1a'], tmp_path, {})
+  second = [output.verdict(claim, synthetic, cells_of, lambda config: True) for claim in module.CLAIMS]
+  path = output.ledger('demo', module, second, tmp_path, {})
   rows = pd.read_csv(path.with_suffix('.csv'), keep_default_na=False)
   assert list(rows['claim']).count('other/1a') == 1
   assert len(rows) == len(module.CLAIMS) + 1

@@ -1,0 +1,48 @@
+"""Tables with the columns, times and labels of real ones, without their runs."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables
+from experiments import config as configs
+from experiments import tables as stored
+from experiments.check import check_cell
+
+
+@functools.cache
+def cells_of(config):
+  return configs.cells(config)
+
+
+def traced(cell):
+  """(times, column -> dtype), both by probe."""
+  study, shapes = check_cell(cell)
+  return study.schedule, {probe: stored.columns(reading) for probe, reading in shapes.readings.items()}
+
+
+@functools.cache
+def schema_of(config):
+  """`traced` of each cell. What both ends of a sweep have in common, the cells between them have too."""
+  cells = cells_of(config)
+  first, last = traced(cells[0]), traced(cells[-1])
+  return [first] * len(cells) if first == last else [traced(cell) for cell in cells]
+
+
+@functools.cache
+def table(config, probe):
+  """A table of the probe with random readings between 0 and 1."""
+  rng, rows = np.random.default_rng(0), []
+  for cell, (schedule, kinds) in zip(cells_of(config), schema_of(config), strict=True):
+    step, member = (grid.ravel() for grid in np.meshgrid(schedule[probe], np.arange(cell.members), indexing='ij'))
+    readings = {name: rng.uniform(0.01, 1, len(step)).astype(dtype) for name, dtype in kinds[probe].items()}
+    if 'train_accuracy' in readings:
+      readings['train_accuracy'] = np.where(step > 10, 1.0, 0.5)
+    rows.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
+  return pd.concat(rows, ignore_index=True)
+
+
+def spread(rows, size=0.02):
+  """(rows,) factors near 1, one a seed: what seeds differ by."""
+  return np.exp(size * np.random.default_rng(1).normal(size=1000)[rows['seed'].to_numpy() % 1000])
