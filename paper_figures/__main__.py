@@ -92,13 +92,28 @@ def variants(paper) -> list[str]:
   return list(dict.fromkeys(asked))
 
 
+def absent_data(paper, options) -> dict[str, str]:
+  """The variants whose data are not on this disk, with the sentence that says so."""
+  absent = {}
+  for config in variants(paper):
+    try:
+      options.cells(config)
+    except ConfigError as error:
+      if not isinstance(error.__cause__, FileNotFoundError):
+        raise
+      absent[config] = str(error)
+  return absent
+
+
 def listing(name: str, paper, options) -> list[str]:
   """What `--list` says of a paper."""
   from analysis import tables
   from dynamics import progress
 
   lines = [f'{name}: {paper.__doc__.splitlines()[0]}']
-  for config in wanted(paper) + variants(paper):
+  absent = absent_data(paper, options)
+  lines += [f'  {config}: not here: {sentence}' for config, sentence in absent.items()]
+  for config in (c for c in wanted(paper) + variants(paper) if c not in absent):
     cells = options.cells(config)
     there = tables.done(cells, options.out)
     seconds = sum(
@@ -125,7 +140,9 @@ def rebuild(name: str, paper, options) -> int:
     return status
   from paper_figures import output, registration
 
-  available = {c for c in wanted(paper) + variants(paper) if all(tables.done(options.cells(c), options.out))}
+  without_data = absent_data(paper, options)
+  asked = [c for c in wanted(paper) + variants(paper) if c not in without_data]
+  available = {c for c in asked if all(tables.done(options.cells(c), options.out))}
   cells_of = options.cells
   command = lambda config: f'python -m experiments.run --config={config}' + seeds_text(options.seeds) + out_text(options.out)
 
@@ -158,7 +175,10 @@ def make(paper, options) -> int:
 
   if options.draw_only:
     return 0
-  asked = wanted(paper) + (variants(paper) if options.scope else [])
+  absent = absent_data(paper, options) if options.scope else {}
+  for config, sentence in absent.items():
+    print(f'{config}: left out: {sentence}')
+  asked = wanted(paper) + ([c for c in variants(paper) if c not in absent] if options.scope else [])
   configs = [c for c in asked if options.slow or c.partition(':')[0] not in paper.SLOW]
   missing = [c for c in configs if not all(tables.done(options.cells(c), options.out))]
   if not missing:

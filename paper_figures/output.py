@@ -62,9 +62,9 @@ def verdict(claim: claims.Claim, get: Callable, cells_of: Callable, available: C
 
   def judged(name_of):
     configs = [name_of(config) for config in claim.of]
-    runs = [identity(cell) for config in configs for cell in cells_of(config)]
     if not all(map(available, configs)):
-      return claims.Verdict(claim, Estimate(math.nan, math.nan, math.nan, 0), claims.NOT_RUN, tuple(runs))
+      return claims.Verdict(claim, Estimate(math.nan, math.nan, math.nan, 0), claims.NOT_RUN, ())
+    runs = [identity(cell) for config in configs for cell in cells_of(config)]
     return claims.judge(claim, claim.samples(lambda config, probe: get(name_of(config), probe)), runs)
 
   scope = {where: judged(lambda config, word=word: variant(config, word)) for where, word in claim.scope.items()}

@@ -9,6 +9,7 @@ import pytest
 
 from analysis import claims, series
 from dynamics.plan import identity
+from dynamics.schema import ConfigError
 from paper_figures import __main__ as command
 from paper_figures import output
 from tests.paper_figures.synthetic import cells_of
@@ -67,7 +68,12 @@ def test_every_claim_is_a_sentence_with_a_kind_and_an_interval_and_its_variants_
     assert claim.reason.startswith(('tested: ', 'untested: ')) or not claim.reason
     for config in claim.of:
       for word in claim.scope.values():
-        cells, others = cells_of(config), cells_of(output.variant(config, word))
+        try:
+          cells, others = cells_of(config), cells_of(output.variant(config, word))
+        except ConfigError as error:
+          if not isinstance(error.__cause__, FileNotFoundError):  # data that not everybody has
+            raise
+          continue
         assert {identity(cell) for cell in others}.isdisjoint(identity(cell) for cell in cells)
         assert {path for cell in others for path in cell.swept} == {path for cell in cells for path in cell.swept}
 
