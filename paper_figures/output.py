@@ -100,10 +100,11 @@ def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib
   title = ' '.join(paper.__doc__.splitlines()[0].split())
   with _alone(folder):
     rows = [row for row in read_ledger(folder) if not row['claim'].startswith(f'{name}/')]
-    rows += [{'paper': title, **claims.row(name, v), **history.get(f'{name}/{v.claim.name}', {})} for v in verdicts]
+    said = [{**claims.row(name, v), **history.get(f'{name}/{v.claim.name}', {})} for v in verdicts]
+    rows += [{**dict.fromkeys(COLUMNS, ''), 'paper': title, **row} for row in said]
     rows.sort(key=lambda row: (row['claim'].partition('/')[0], row['paper'], row['claim']))
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n', restval='')
+    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
     _write(folder / 'ledger.csv', text.getvalue())
@@ -114,7 +115,8 @@ def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib
 def read_ledger(folder: pathlib.Path) -> list[dict[str, str]]:
   """The rows of ledger.csv; none where there is no file."""
   path = folder / 'ledger.csv'
-  return list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
+  rows = csv.DictReader(io.StringIO(path.read_text())) if path.is_file() else ()
+  return [{name: row.get(name, '') for name in COLUMNS} for row in rows]
 
 
 def gallery(papers: Sequence, folder: pathlib.Path) -> pathlib.Path:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,24 +13,42 @@ from analysis.statistics import (
   mean_and_errors,
   median_and_range,
   rank_correlation,
+  resample,
   times_later,
   wasserstein,
   without_each,
 )
 
 
-def test_the_interval_of_a_median_covers_it_about_as_often_as_it_says():
-  rng = np.random.default_rng(1)
-  hits = [interval.low <= 0 <= interval.high for interval in (estimate(rng.normal(size=25)) for _ in range(30))]
-  assert 0.85 < np.mean(hits) <= 1.0
+def test_all_resamples_of_few_seeds_are_those_that_there_are():
+  """Against the 3^3 ordered draws; many seeds are drawn at random, always the same."""
+  values = np.array([0.0, 1.0, 5.0])
+  resampled = resample((values,), np.mean)
+  ordered = np.mean(np.array(list(itertools.product(values, repeat=3))), axis=1)
+  for mean in np.unique(ordered):
+    weight = resampled.weights[np.isclose(resampled.values[:, 0], mean)].sum()
+    assert weight == pytest.approx(np.mean(np.isclose(ordered, mean)))
+  many = np.random.default_rng(0).normal(size=(9, 2))
+  np.testing.assert_array_equal(*(resample((many,), np.median).values for _ in range(2)))
+
+
+def test_the_interval_of_a_mean_of_many_seeds_is_that_of_students_t():
+  values = np.random.default_rng(2).normal(size=40)
+  low, high = stats.t.interval(0.95, 39, values.mean(), values.std(ddof=1) / 40**0.5)
+  measured = estimate(values, np.mean)
+  np.testing.assert_allclose(measured[:3], (values.mean(), low, high), atol=0.1 * (high - low))
 
 
 @pytest.mark.parametrize(
   ('values', 'expected'),
-  [([1.0, 1.0, 1.0, 1.0], (1.0, 1.0, 1.0, 4)), ([1.0, 3.0], (2.0, 1.0, 3.0, 2)), ([5.0], (5.0, 5.0, 5.0, 1))],
+  [([1.0] * 4, (1, 1, 1, 4)), ([1.0, 3.0], (2, 1, 3, 2)), ([1.0, np.inf, np.inf, 3.0, 4.0], (4, 1, np.inf, 5))],
 )
-def test_few_or_equal_values_give_their_range(values, expected):
+def test_few_values_give_their_range_and_infinity_is_a_value(values, expected):
   assert estimate(np.array(values)) == expected
+
+
+def test_one_seed_says_nothing_about_others():
+  assert estimate(np.array([5.0])) == (5.0, -np.inf, np.inf, 1)
 
 
 def test_a_nan_or_nothing_at_all_is_nan():
