@@ -163,6 +163,24 @@ def test_the_gallery_opens_with_a_line_a_paper(tmp_path):
   assert '| [A Law](#law2020) | 2020 | 1 | 1 |  |  | 1 of 1 | 3 of 4 |' in pages.gallery([], rows, tmp_path).splitlines()
 
 
+def test_a_figure_is_drawn_again_only_where_what_it_is_made_of_changes(tmp_path):
+  (spec,) = importlib.import_module('paper_figures.demo').FIGURES
+  out, to = tmp_path / 'results', tmp_path / 'figures'
+  folders = [out / identity(cell) for config in spec.configs for cell in cells_of(config)]
+  for folder in folders:
+    (folder / 'tables' / 'x').mkdir(parents=True)
+    (folder / 'done.json').write_text('1')
+    (folder / 'tables' / 'x' / 'done.json').write_text('1')
+  made_of = output.inputs(spec, cells_of, out)
+  assert not output.up_to_date(spec, made_of, to)
+  output.figure(spec, synthetic, cells_of, to, None, made_of)
+  assert output.up_to_date(spec, output.inputs(spec, cells_of, out), to)
+  (folders[-1] / 'tables' / 'x' / 'done.json').write_text('2')
+  assert not output.up_to_date(spec, output.inputs(spec, cells_of, out), to)
+  next(to.glob('*.csv')).unlink()
+  assert not output.up_to_date(spec, made_of, to)
+
+
 def test_a_selection_without_rows_is_an_error():
   with pytest.raises(LookupError, match=r"no row has loss\.dtype = 'float8'"):
     series.select(pd.DataFrame({'loss.dtype': ['float16']}), loss__dtype='float8')
