@@ -1,4 +1,4 @@
-"""arXiv 2501.04697, figure 1 in small: fewer seeds and arms than configs/prieto2025_fig1.py, for `make demo`.
+"""arXiv 2501.04697, figure 1 in small: fewer arms and readings than configs/prieto2025_fig1.py, for `make demo`.
 
 Command: python -m experiments.run --config=configs/prieto2025_demo.py
 Run time: 2 minutes on two cores.
@@ -14,7 +14,7 @@ def get_config():
     MLP,
     {
       'steps': 1500,
-      'seeds': (200, 201, 202),
+      'seeds': (200, 201, 202, 203, 204),
       'schedule': dict(log_points=16, linear_points=5),
       'probes': EVERY_PROBE,
       'sweep': ((('optimizer.perpendicular', 'steps'), (('off', 1500), ('rescaled', 300))),),

@@ -17,7 +17,7 @@ def here(get: Get) -> Get:
 
 
 def claim(of_paper: Claim) -> Claim:
-  return of_paper._replace(of=(CONFIG,), samples=lambda get: of_paper.samples(here(get)))
+  return of_paper._replace(of=(CONFIG,), samples=lambda get: of_paper.samples(here(get)), scope={})
 
 
 def draw(get: Get) -> Figure:
@@ -26,5 +26,5 @@ def draw(get: Get) -> Figure:
   return plots.accuracies(arms(get(CONFIG, 'performance'), wheres), text, 1 / prieto2025.P)
 
 
-CLAIMS = [claim(c) for c in prieto2025.CLAIMS if c.name in ('1a', '1b', '3a', '3b', '3c')]
+CLAIMS = [claim(c) for c in prieto2025.CLAIMS if c.name in ('1a', '1b', '3a')]
 FIGURES = [PaperFigure('demo', (CONFIG,), draw, 'The perpendicular gradient generalises; softmax alone does not.')]

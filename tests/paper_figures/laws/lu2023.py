@@ -8,7 +8,7 @@ from tests.paper_figures.synthetic import spread
 
 
 def learned(large=1.0, small=0.5, train=1.0, ratio=20.0):
-  """Accuracies without the strong feature at the two rates, that on training points, and how much further the weak one is learned."""
+  """Accuracies on the weak feature alone by learning rate, that on training points, and how much further it is learned."""
 
   def law(config, probe, table):
     at_large = table['lr'] > (SMALL + LARGE) / 2
