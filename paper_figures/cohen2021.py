@@ -135,6 +135,8 @@ def edge(get: Get) -> Figure:
     plots.level(sharp, 2 / lr, None, color=f'C{number}', linestyle='--')
     plots.steps(loss, select(losses, lr=lr), 'train_loss', f'learning rate {lr:g}', linewidth=0.7)
   sharp.plot([], [], 'k--', linewidth=0.8, label='2 / learning rate')
+  for ax in axes[0]:
+    plots.mark(ax, cohen2021_descent.STEPS / 2, 'judged from here on' if ax is sharp else None)
   sharp.set(xlabel='step', ylabel='sharpness: largest eigenvalue\nof the Hessian (loss / weight$^2$)', ylim=(0, 34))
   loss.set(xlabel='step', ylabel='training loss', yscale='log')
   sharp.legend(loc='upper left', ncols=2, fontsize=6)

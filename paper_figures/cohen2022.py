@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, at_least, at_most, between
 from analysis.series import each_seed, last, select
-from configs.cohen2022_adam import MOMENTA, RATES
+from configs.cohen2022_adam import MOMENTA, RATES, STEPS
 from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
@@ -78,6 +78,7 @@ def edge(get: Get) -> Figure:
     for lr in RATES:
       plots.steps(ax, select(table, lr=lr, beta1=beta1), 'lr_preconditioned', f'learning rate {lr:g}')
     plots.level(ax, threshold(beta1), f'theory: {threshold(beta1):g}', color='black', linestyle='--')
+    plots.mark(ax, 0.8 * STEPS, 'judged from here on' if beta1 == MOMENTA[-1] else None)
     ax.set(title=rf'$\beta_1$ = {beta1:g}', xlabel='step', ylim=(0, 1.45 * threshold(beta1)))
     ax.legend(loc='upper left', fontsize=6)
   axes[0, 0].set_ylabel('learning rate x largest eigenvalue\nof the preconditioned Hessian (1)')

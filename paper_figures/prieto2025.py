@@ -101,6 +101,9 @@ def accuracy(get: Get) -> Figure:
   return figure
 
 
+NOTE = dict(textcoords='offset points', fontsize=7)
+
+
 def collapse(get: Get) -> Figure:
   table, performance = get(PRECISION, 'collapse'), get(PRECISION, 'performance')
   figure, axes = plots.canvas(3)
@@ -112,12 +115,15 @@ def collapse(get: Get) -> Figure:
     # All other logits at this distance: their sum is half a unit in the last place of 1.
     limit = math.log(P - 1) + digits * math.log(2)
     plots.level(gap, limit, None, color=f'C{number}')
-    gap.annotate(f'absorbed in {dtype}', (4000, limit), xytext=(0, 2), textcoords='offset points', ha='right', fontsize=7)
-  plots.level(share, ONSET, f'onset: {ONSET:.0%}')
+    above = dtype == 'float64'  # where no curve is
+    gap.annotate(
+      f'absorbed in {dtype}', (4000, limit), **NOTE, xytext=(0, 2 if above else -2), ha='right', va='bottom' if above else 'top'
+    )
+  plots.level(share, ONSET, None)
+  share.annotate(f'onset: {ONSET:.0%}', (4000, ONSET), **NOTE, xytext=(0, 2), ha='right')
   share.set(title='softmax collapse', xlabel='step', ylabel='examples with zero loss (share)')
   gap.set(title='confidence', xlabel='step', ylabel='largest logit gap (nats)')
   loss.set(title='training loss', xlabel='step', ylabel='loss (nats)', yscale='log')
-  share.legend(handles=share.lines[-1:], loc='center right')
   loss.legend(loc='lower left')
   plots.title(figure, 'Cross-entropy by the dtype of its arithmetic', table)
   return figure
@@ -125,19 +131,20 @@ def collapse(get: Get) -> Figure:
 
 def alignment(get: Get) -> Figure:
   table = get(ARMS, 'alignment')
-  figure, axes = plots.canvas(3)
-  cosine, same, change = axes[0]
-  for ax, reading in ((cosine, 'cosine'), (same, 'unchanged'), (change, 'loss_change')):
+  figure, axes = plots.canvas(2, height=2.8, sharex=True)
+  cosine, change = axes[0]
+  for ax, reading in ((cosine, 'cosine'), (change, 'loss_change')):
     ax.set(xscale='log', xlabel='step')
     for name, rows in (arms(table, SOFTMAX) | {'StableMax': get(ARM_STABLEMAX, 'alignment')}).items():
       plots.steps(ax, rows, reading, name)
-  plots.level(cosine, 0.5, None)
-  cosine.annotate('claim 3a: over 0.5', (0.5, 0.5), xytext=(0, 3), textcoords='offset points', fontsize=7)
+  plots.level(cosine, 0.5, 'claim 3a: over 0.5')
   cosine.set(title='direction of the raw gradient', ylabel='cos(-gradient, weights)')
-  same.set(title='after scaling the weights by 1.01', ylabel='predictions unchanged (share)', ylim=(0.9, 1.005))
   change.set(title='after scaling the weights by 1.01', ylabel='change of training loss (nats)')
   change.set_yscale('symlog', linthresh=1e-4)
-  same.legend(loc='center')
+  change.set_ylim(top=1e-4)
+  cosine.legend(loc='upper left', fontsize=7)
+  cosine.set_ylim(-0.05, 1.7)
+  cosine.set_yticks((0, 0.2, 0.4, 0.6, 0.8))
   plots.title(figure, f'Naive loss minimisation, a + b mod {P}', table)
   return figure
 
