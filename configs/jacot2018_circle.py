@@ -25,7 +25,7 @@ def get_config():
       ),
       'hyper.lr': 1.0,
       'steps': 200,
-      'seeds': (100, 101, 102, 103, 104),
+      'seeds': (200, 201, 202, 203, 204),
       'schedule': dict(log_points=0, linear_points=1),
       'probes': dict(performance=dict(), kernel=dict(examples=POINTS, keep=True, leaves=False)),
       'sweep': (('model.widths', ((100, 100), (1000, 1000))),),

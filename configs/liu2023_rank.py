@@ -3,15 +3,30 @@
 Command: python -m experiments.run --config=configs/liu2023_rank.py
 Run time: 5 minutes on one core.
 Expected: the higher the rank, the more the last kernel and features are like the first, and the less the recurrent weights move.
+
+Sixteen seeds, because the order of six medians has to be right. Variants, on the two-alternative choice alone: tanh; 32 units.
 """
 
-from configs._liu2023 import RANKS, RNN, TRIALS
+from configs._liu2023 import RANKS, RNN, STRUCTURED, TRIALS
 from configs._merge import merge
 
+SEEDS, FEWER = tuple(range(200, 216)), tuple(range(200, 210))
 TASKS = ('two_alternative', 'match_to_sample', 'context_integration')
+FIELDS = ('data.name', *(f'data.{name}' for name in TRIALS))
+ROWS = tuple((task, *TRIALS.values()) for task in TASKS)
+CHOICE = {'sweep': ((FIELDS, ROWS[:1]), ('init.rank', RANKS))}
+NARROW = dict(name='low_rank', where=STRUCTURED, rank=32)
+VARIANTS = {
+  '': {'sweep': ((FIELDS, ROWS), ('init.rank', RANKS))},
+  'tanh': {**CHOICE, 'seeds': FEWER, 'model.activation': 'tanh'},
+  'narrow': {
+    'seeds': FEWER,
+    'model.width': 32,
+    'init': NARROW,
+    'sweep': ((FIELDS, ROWS[:1]), ('init.rank', (1, 2, 4, 8, 16, 32))),
+  },
+}
 
 
-def get_config():
-  fields = ('data.name', *(f'data.{name}' for name in TRIALS))
-  rows = tuple((task, *TRIALS.values()) for task in TASKS)
-  return merge(RNN, {'sweep': ((fields, rows), ('init.rank', RANKS))})
+def get_config(variant=''):
+  return merge(RNN, {'seeds': SEEDS}, VARIANTS[variant])
