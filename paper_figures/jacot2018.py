@@ -80,22 +80,23 @@ def doublings(change: np.ndarray) -> np.ndarray:
 
 
 OTHERS = {'tanh': 'tanh', 'three hidden layers': 'deep'}
+SMALLER = 'two hidden layers, no biases, random points on a sphere'
 SPHERE = '24 random points on a sphere for MNIST; two hidden layers for three, without biases'
 
 CLAIMS = [
-  Claim(name='1', kind='paper', where='theorem 1; the rate is the usual one of finite widths', of=(WIDTHS,), holds=between(0.35, 0.65),
+  Claim(name='1', kind='paper', where='theorem 1; the rate is the usual one of finite widths', of=(WIDTHS,),
         says='At the start the kernel becomes deterministic as the network widens: its spread over starts falls as width^(-1/2)',
         samples=lambda get: first_kernels(get)[1], statistic=sharpening, scope=OTHERS,
-        changed='two hidden layers, no biases, random points on a sphere',
+        holds=between(0.35, 0.65), changed=SMALLER,
         unit='a in (standard deviation over starts of an entry, rms over entries) ~ width^-a, widths 32 to 1024'),
   Claim(name='2a', kind='paper', where='theorem 2, which says that the change vanishes; -1 is the usual rate', of=(WIDTHS,),
         says='During training the kernel stays the closer to its start the wider the network',
         samples=lambda get: power_law(*drift(get)).slope, holds=between(-1.3, -0.4), scope=OTHERS,
-        changed='two hidden layers, no biases, random points on a sphere',
+        changed=SMALLER,
         unit=f'a in |K - K0| / |K0| ~ width^a after {STEPS} steps, widths 32 to 1024'),
   Claim(name='2b', kind='paper', where='theorem 2', of=(WIDTHS,), holds=between(0.0, 1.0),
         says='Each doubling of the width makes the change of the kernel smaller',
-        samples=lambda get: drift(get)[1], statistic=doublings, changed='two hidden layers, no biases, random points on a sphere',
+        samples=lambda get: drift(get)[1], statistic=doublings, changed=SMALLER,
         unit=f'change after {STEPS} steps at one width over that at half the width, each doubling from 32 to 1024'),
   Claim(name='3a', kind='paper', where='section 5 and figure 3', of=(WIDTHS,), holds=between(0.9, 1.0), changed=SPHERE, scope=OTHERS,
         says='The error decays first along the top eigenvectors of the kernel',

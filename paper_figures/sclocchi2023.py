@@ -43,7 +43,7 @@ NOISY = 0.999  # temperature (1, and rounding) above which the noise of the perc
 def members(get: Get, config: str) -> pd.DataFrame:
   """A row a member at the end of its run, with its temperature, and the time t* at which it had fitted all (inf: never).
 
-  Where a member has not fitted its examples, readings of digits are NaN, and the signal is inf: it only grows until all are fitted.
+  Where a member has not fitted its examples, readings of digits are NaN, and the signal is inf, as it only grows.
   """
   probe, reading = ('distance', 'relative') if config in DIGITS else ('signal', 'along')
   final = lambda probe: ends(get(config, probe)).set_index(['cell', 'member'])
