@@ -5,8 +5,8 @@ Run time: 4 minutes on one core.
 Expected: at a temperature at which the noise is far above the margin, w_1 and t* grow as powers of the size that fall with chi:
 the closest example is at a distance P^(-1 / (1 + chi)), so w_1 ~ T P^(1 / (1 + chi)).
 
-The theory is one of P far above the number of inputs, here 8, and of small steps, here B = 1. Those of chi = 1 and 2 hardly
-differ at 64 to 512 examples (tuning seeds), and t* of chi = 0 grows too fast for more: chi = 0 is compared with 1 on these sizes,
+The theory is one of P far above the number of inputs, here 8, and of small steps, here B = 1. At 64 to 512 examples those of
+chi = 1 and 2 hardly differ (tuning seeds), and t* of chi = 0 grows too fast for more: chi = 0 is compared with 1 on these sizes,
 and 1 with 2 on 512 to 4096. A member that has not fitted all at its last step counts as later, with a larger signal, than any that
 has; medians over seeds need no more, as w_1 only grows.
 """

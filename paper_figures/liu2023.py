@@ -254,7 +254,7 @@ def structures(get: Get) -> Figure:
   axes[0, 0].invert_yaxis()
   axes[0, 0].legend()
   text = 'Structured kernels, delayed match to sample, cross-entropy 0.1 nats'
-  plots.title(figure, text, get(BLOCK, 'clock'), note=NOTE)
+  plots.title(figure, text, get(BLOCK, 'clock'), get(RANK, 'clock'), note=NOTE)
   return figure
 
 

@@ -128,8 +128,8 @@ def fall_with_chi(values: np.ndarray) -> np.ndarray:
 R2 = f'R^2 over {BUDGETS[0][0]} to {BUDGETS[-1][0]} digits, minus where it grows'
 IN_T = 'R^2 of a power law of the median over seeds, T from 1 to 100, 128 examples; each of chi = 0, 1, 2'
 IN_P = (
-  'fall of the exponent in P of the median over seeds from one chi to the next, T = 10: 0 to 1 at 64 to 512 examples, and 1 to 2 at '
-  '512 to 4096'
+  'fall of the exponent in P of the median over seeds from one chi to the next, T = 10: 0 to 1 at 64 to 512 examples, and 1 to 2 '
+  'at 512 to 4096'
 )
 SMALLER = 'one hidden layer and 8 x 8 digits for deep networks and MNIST or CIFAR10'
 ELSEWHERE = {'three hidden layers': 'deep', 'digits below five told from others': 'halves'}
@@ -234,14 +234,14 @@ def phases(get: Get) -> Figure:
   ):
     # A cell is shown where every seed has fitted its examples.
     medians = rows.groupby(['temperature', 'alpha'])[reading].agg(lambda v: v.median(skipna=False)).unstack()
-    plots.heat(ax, medians, power_of_two, **style)
-    inverse, temperatures = 1 / medians.columns.to_numpy(float), medians.index.to_numpy(float)
-    inside = (inverse >= temperatures.min()) & (inverse <= temperatures.max())
-    heights = np.interp(np.log2(inverse[inside]), np.log2(temperatures), np.arange(len(temperatures)))
-    plots.theory(ax, np.flatnonzero(inside), heights, 'alpha T = 1', color='white', linewidth=1.2)
+    plots.heat(ax, medians, power_of_two, np.log2, **style)
+    box = ax.axis()
+    ends_of_line = np.array([max(box[0], -box[3]), min(box[1], -box[2])])
+    plots.theory(ax, ends_of_line, -ends_of_line, 'alpha T = 1', color='red', linewidth=1.2)
+    ax.axis(box)
     ax.set(title=name, xlabel='alpha')
   axes[0, 0].set_ylabel(TEMPERATURE)
-  axes[0, 0].legend(loc='lower right', facecolor='gray', frameon=True, labelcolor='white')
+  axes[0, 0].legend(loc='upper center', bbox_to_anchor=(0.5, -0.18))
   note = 'median of {seeds}; gray: not all fitted in 5,000 steps'
   plots.title(figure, '256 digits, odd and even, MLP 64-64-1', rows, note=note)
   return figure
