@@ -7,8 +7,8 @@ the closest example is at a distance P^(-1 / (1 + chi)), so w_1 ~ T P^(1 / (1 + 
 
 The theory is one of P far above the number of inputs, here 8, and of small steps, here B = 1. At 64 to 512 examples those of
 chi = 1 and 2 hardly differ (tuning seeds), and t* of chi = 0 grows too fast for more: chi = 0 is compared with 1 on these sizes,
-and 1 with 2 on 512 to 4096. A member that has not fitted all at its last step counts as later, with a larger signal, than any that
-has; medians over seeds need no more, as w_1 only grows.
+and 1 with 2 on 512 to 4096. A member that has not fitted all at its last step counts as later, with a larger signal, than those
+that have; medians over seeds need no more, as w_1 only grows.
 """
 
 from configs._merge import merge

@@ -179,14 +179,17 @@ def principal(get: Get) -> Figure:
   decays.set(title='error along eigenvectors', xlabel='step', ylabel='share of the first error', yscale='log', ylim=(0.02, 1.3))
   decays.legend(loc='upper right', fontsize=6)
   expected, fitted = rates(get)
-  fits.plot(expected.ravel(), fitted.ravel(), '.', color='C0', markersize=3, alpha=0.6, label='an eigenvector of a start')
+  hidden = f', {(fitted <= 0).sum()} of {fitted.size} below 0' if (fitted <= 0).any() else ''  # which a log axis cannot show
+  fits.plot(
+    expected.ravel(), fitted.ravel(), '.', color='C0', markersize=3, alpha=0.6, label=f'an eigenvector of a start{hidden}'
+  )
   ends = np.array([expected.min(), expected.max()])
   plots.theory(fits, ends, ends, 'equal')
   fits.fill_between(ends, 0.8 * ends, 1.2 * ends, color='gray', alpha=0.25, linewidth=0, label='within 20%')
   fits.set(title='rates', xlabel='lr times eigenvalue (1/step)', ylabel='fitted rate (1/step)', xscale='log', yscale='log')
   fits.legend(loc='upper left')
   text = f'Convergence along the eigenvectors of the first kernel; width {WIDE}'
-  plots.title(figure, text, by_width(get(WIDTHS, 'kernel'))[WIDE], note='{seeds}')
+  plots.title(figure, text, by_width(get(WIDTHS, 'kernel'))[WIDE], note='{seeds}, left their median')
   return figure
 
 

@@ -187,7 +187,7 @@ def weights(get: Get) -> Figure:
   fit = broken_power_law(x, median)
   bent = np.exp(fit.shape(x) + np.mean(np.log(median) - fit.shape(x)))
   plots.theory(moved, x, bent, f'exponents {fit.below:.2f} and {fit.above:.2f}', linestyle=':')
-  plots.mark(moved, fit.place, f'break: T = {fit.place:.2g}', linestyle='--')
+  plots.mark(moved, fit.place, f'break: T = {fit.place:.2g}', linestyle='--', ymax=0.6)
   moved.set(title='change of the weights', xlabel=TEMPERATURE, ylabel=CHANGE)
   plots.against(time, x, times, '128 digits', color='C1')
   below(time, x[-6:], np.median(times, axis=0)[-1], 1.0, 'in proportion to T', 'black')
