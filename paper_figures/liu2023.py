@@ -209,8 +209,7 @@ def gains(get: Get) -> Figure:
       quartiles(ax, GAINS, lambda gain, rank=rank, measure=measure: at_gain(get, measure, rank, gain), f'{rank}')
     ax.set(title=measure.label, xlabel='gain of the recurrent kernel')
   axes[0, 0].set_ylabel(KERNEL.label)
-  axes[0, 1].set(yscale='log')
-  axes[0, 0].legend(title='rank')
+  axes[0, 2].legend(title='rank', loc='center left', bbox_to_anchor=(1.0, 0.5))
   text = 'Rank against gain, two-alternative choice, cross-entropy 0.1 nats'
   plots.title(figure, text, get(GAIN, 'clock'), note=NOTE)
   return figure
@@ -221,16 +220,19 @@ def aligned(get: Get) -> Figure:
   rows = (('linear network, four modes', ALIGNED, liu2023_aligned), ('relu network, digits', ALIGNED_RELU, liu2023_aligned_relu))
   for row, (name, config, sweep) in zip(axes, rows, strict=True):
     for ax, measure in zip(row, (KERNEL, MOVED_INPUT, STEPS), strict=True):
-      read = lambda directions, rank, config=config, measure=measure: at_equal_loss(
-        get, config, measure, init__rank=rank, init__directions=directions
-      )
+
+      def read(directions, rank, config=config, measure=measure):
+        reading = at_equal_loss(get, config, measure, init__rank=rank, init__directions=directions)
+        return 1 - reading if measure is KERNEL else reading
+
       quartiles(ax, sweep.RANKS, lambda rank, read=read: read('task', rank), 'along the task')
       quartiles(ax, sweep.RANKS, lambda rank, read=read: read('random', rank), 'random')
       plots.level(ax, np.median(read('random', sweep.FULL)), 'Gaussian layer')
       rank_axis(ax, sweep.RANKS)
-      ax.set_title(measure.label)
-    row[0].set_ylabel(name)
-  axes[0, 1].legend()
+      ax.set_xlim(0.9, 9)  # of both rows
+      ax.set_title('1 - kernel alignment' if measure is KERNEL else measure.label)
+    row[0].set(ylabel=name, yscale='log')
+  axes[0, 1].legend(loc='lower right')
   plots.title(figure, 'First layer of low rank at equal norm and loss', get(ALIGNED, 'clock'), note=NOTE)
   return figure
 
