@@ -1,7 +1,7 @@
 """arXiv 1806.07572, figure 1: the tangent kernel on the unit circle, at the start and after 200 steps.
 
 Command: python -m experiments.run --config=configs/jacot2018_circle.py
-Run time: 2 minutes on one core.
+Run time: 1 minute on one core.
 Expected: the curves of the wide networks lie closer to each other and to the limit, and training hardly moves them.
 
 The authors take widths 500 and 10,000, three hidden layers and Gaussian training inputs; ours are 100 and 1000, two hidden

@@ -1,7 +1,7 @@
 """arXiv 1806.07572, figure 3 and theorems 1 and 2: the tangent kernel at the start and in training, by width.
 
 Command: python -m experiments.run --config=configs/jacot2018_widths.py
-Run time: 4 minutes on one core.
+Run time: 1 minute on one core; tanh 2, three hidden layers 3.
 Expected: the kernel's spread over starts falls as width^(-1/2), its change in training as width^-1 or a little slower, and at
 width 1024 the error along each eigenvector of the kernel decays at the rate of its eigenvalue.
 

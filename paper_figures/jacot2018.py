@@ -109,6 +109,8 @@ CLAIMS = [
   Claim(name='3c', kind='paper', where='section 5', of=(WIDTHS,), holds=between(0.0, 0.2), changed=SPHERE,
         says='Along every single eigenvector the error decays at the learning rate times the eigenvalue',
         samples=lambda get: np.abs(rate_ratio(get) - 1).max(axis=1),
+        reason='tested: the kernel moves; linearised at the start the network is within 0.07 of every rate, and in all ten seeds '
+               'the worst eigenvector is one with a first error below a quarter of the rms, into which others leak',
         unit=f'largest distance from 1 of fitted rate over lr times eigenvalue over {POINTS}, width {WIDE}'),
 ]  # fmt: skip
 

@@ -232,7 +232,7 @@ def aligned(get: Get) -> Figure:
       ax.set_xlim(0.9, 9)  # of both rows
       ax.set_title('1 - kernel alignment' if measure is KERNEL else measure.label)
     row[0].set(ylabel=name, yscale='log')
-  axes[0, 1].legend(loc='lower right')
+  axes[0, 2].legend(loc='center left', bbox_to_anchor=(1.0, 0.5))
   plots.title(figure, 'First layer of low rank at equal norm and loss', get(ALIGNED, 'clock'), note=NOTE)
   return figure
 
