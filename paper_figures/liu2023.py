@@ -83,6 +83,12 @@ def lazier(get: Get, config: str, ranks: Sequence[int]) -> np.ndarray:
   return np.stack([arm(rank, 'task') - arm(rank, 'random') for rank in ranks], axis=1)
 
 
+AMPLIFIES = (
+  'tested: at equal norm a low rank amplifies more and needs to move less; at equal largest singular value the distance falls with the '
+  'rank on all three tasks (tuning seeds: 1.07 to 0.74, 1.24 to 0.86, 1.61 to 1.07 from rank 1 to 64)'
+)
+
+
 def less(name: str, task: str, what: str, **rest) -> Claim:
   """A claim that a high initial rank makes a network lazier, on one task."""
   return Claim(
@@ -106,6 +112,7 @@ def moves_less(name: str, task: str) -> Claim:
     statistic=trend,
     holds=between(-1.0, -0.9),
     unit="Spearman's correlation of rank and |W - W0| of the recurrent kernel, median over seeds, at equal loss",
+    reason=AMPLIFIES,
   )
 
 
@@ -154,6 +161,8 @@ CLAIMS = [
     kind='extension',
     where='proposition 1, which is about linear networks',
     scope=IMAGES,
+    reason='tested: rank 1 alone is richer, as one direction does not tell ten classes apart; with odd and even digits rank 1 along '
+    'the task is lazier in all six tuning seeds (above 0.996 against 0.83 to 0.98)',
   ),
   aligned_is_lazier(
     '2c',
