@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from analysis.claims import Claim, at_least, between
 from analysis.fits import Broken, broken_power_law, power_law
 from analysis.series import by, crossing, ends, select
+from analysis.statistics import median_and_quartiles
 from configs import _sclocchi2023, sclocchi2023_perceptron, sclocchi2023_perceptron_sizes
 from configs.sclocchi2023_perceptron_sizes import LARGE, SMALL
 from configs.sclocchi2023_sizes import SIZES as BUDGETS
@@ -95,16 +96,16 @@ def decreasing(get: Get, law: Callable[..., float]) -> np.ndarray:
   return np.copysign(fit.r2, -fit.slope)
 
 
-def of_chis(rows: pd.DataFrame, field: str, reading: str) -> tuple[list[np.ndarray], np.ndarray]:
-  """For each chi (x,) values of a column, and (seed, chi, x) readings."""
-  xs, values = zip(*(series(select(rows, data__chi=chi), field, reading) for chi in CHIS), strict=True)
-  return list(xs), np.stack(values, axis=1)
+def of_chis(rows: pd.DataFrame, field: str, reading: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+  """chi -> (x,) values of a column and (seed, x) readings."""
+  return {chi: series(select(rows, data__chi=chi), field, reading) for chi in CHIS}
 
 
 def in_temperature(get: Get, reading: str) -> np.ndarray:
   """(seed, chi, T) readings at the temperatures at which the noise is above the margin."""
   rows = members(get, PERCEPTRON)
-  return of_chis(rows[rows['temperature'] >= NOISY], 'temperature', reading)[1]
+  curves = of_chis(rows[rows['temperature'] >= NOISY], 'temperature', reading)
+  return np.stack([values for _, values in curves.values()], axis=1)
 
 
 def straight(values: np.ndarray) -> np.ndarray:
@@ -252,18 +253,20 @@ def perceptron(get: Get) -> Figure:
   by_temperature, by_size = axes.T
   theory = {'along': lambda chi: 1 / (1 + chi), 'time': lambda chi: (3 + chi) / (1 + chi)}  # exponents in P; 1 in T
   runs, of_size = members(get, PERCEPTRON), members(get, PERCEPTRON_SIZES)
+  judged = {chi: [sizes for *pair, sizes in PAIRS if chi in pair] for chi in CHIS}
   for column, rows, field, name, letter in (
     (by_temperature, runs, 'temperature', TEMPERATURE, 'T, from T = 1 on'),
-    (by_size, of_size, 'data.train', 'training set size P', 'P'),
+    (by_size, of_size, 'data.train', 'training set size P', 'P, 64 to 512 and 512 to 4096'),
   ):
     for ax, reading, title in zip(column, ('along', 'time'), ('signal |w_1|', FIT_TIME), strict=True):
-      xs, of_all = of_chis(rows, field, reading)
-      for number, (chi, x, values) in enumerate(zip(CHIS, xs, np.moveaxis(of_all, 1, 0), strict=True)):
+      for chi, (x, values) in of_chis(rows, field, reading).items():
         expected = 1.0 if field == 'temperature' else theory[reading](chi)
         median = np.median(values, axis=0)
-        exponent = power_law(x[x >= NOISY], median[x >= NOISY]).slope
-        plots.against(ax, x, values, f'chi = {chi}: {exponent:.2f} (theory: {expected:.2f})')
-        below(ax, x, median[-1], expected, '_', f'C{number}')
+        fitted = [x >= NOISY] if field == 'temperature' else [np.isin(x, sizes) for sizes in judged[chi]]
+        exponents = ', '.join(f'{power_law(x[where], median[where]).slope:.2f}' for where in fitted)
+        label = f'chi = {chi}: {exponents} (theory: {expected:.2f})'
+        line = plots.band(ax, x, values, label, summary=median_and_quartiles, marker='.')
+        below(ax, x, median[-1], expected, '_', line.get_color())
       plots.log_axes(ax)
       low, high = ax.get_ylim()
       if 0 < low < high:
@@ -272,7 +275,7 @@ def perceptron(get: Get) -> Figure:
       ax.legend(loc='upper left', title=f'exponent in {letter}', title_fontsize=7.5, alignment='left')
   axes[0, 0].set_title('128 examples of 16 inputs, B = 2')
   axes[0, 1].set_title('8 inputs, B = 1, T = 10')
-  plots.title(figure, 'Perceptron, margin 1', runs, note='median and range of {seeds}; dotted: theory')
+  plots.title(figure, 'Perceptron, margin 1', runs, of_size, note='median and quartiles of {seeds}; dotted: theory')
   return figure
 
 
