@@ -5,18 +5,16 @@ import pytest
 from scipy import stats
 
 from analysis.statistics import (
-  errors_apart,
   estimate,
   fold,
   groups,
-  halves,
   mean_and_errors,
+  median_and_quartiles,
   median_and_range,
   rank_correlation,
   resample,
   times_later,
   wasserstein,
-  without_each,
 )
 
 
@@ -73,24 +71,6 @@ def test_rank_correlation_sees_order_alone():
   assert rank_correlation([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(1 - 6 * 2 / (4 * 15))
 
 
-def test_without_each_leaves_one_row_out():
-  values = np.random.default_rng(0).normal(size=(5, 3))
-  np.testing.assert_allclose(without_each(values), [np.delete(values, i, axis=0).mean(axis=0) for i in range(5)])
-  assert np.isnan(without_each([1.0, np.nan, 2.0])).sum() == 3  # a lost member is told, whatever is left out
-
-
-def test_the_mean_of_errors_apart_is_welchs_t():
-  a, b = np.random.default_rng(1).normal([[1.0], [0.0]], [[2.0], [0.5]], (2, 9))
-  assert errors_apart(a, b).mean() == pytest.approx(stats.ttest_ind(a, b, equal_var=False).statistic)
-
-
-def test_halves_vary_as_much_as_the_statistic_of_all_members_errs():
-  values = np.random.default_rng(4).normal(size=(400, 2))
-  means = halves(values, lambda half: half.mean(axis=0)[0])
-  assert means.shape == (400,)
-  np.testing.assert_allclose(means.std(), 1 / 20, rtol=0.15)
-
-
 def test_means_of_groups_and_folds():
   values = np.arange(14.0).reshape(7, 2) + 1
   np.testing.assert_array_equal(groups(values, 3), [values[:3].mean(axis=0), values[3:6].mean(axis=0)])
@@ -103,6 +83,14 @@ def test_a_mean_has_two_standard_errors_on_either_side():
   mean, low, high = mean_and_errors(values)
   np.testing.assert_allclose(high - mean, 2 * stats.sem(values))
   np.testing.assert_allclose(mean - low, 2 * stats.sem(values))
+
+
+def test_half_of_the_values_lie_between_the_quartiles():
+  values = np.random.default_rng(8).exponential(size=(101, 2))
+  middle, low, high = median_and_quartiles(values)
+  np.testing.assert_array_equal(middle, np.median(values, axis=0))
+  np.testing.assert_array_equal(((values >= low) & (values <= high)).sum(axis=0), 51)
+  assert np.isnan(median_and_quartiles([1.0, np.nan, 2.0])).all()
 
 
 def test_the_wasserstein_distance_of_shifted_masses_is_the_shift():
