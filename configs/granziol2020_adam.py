@@ -7,12 +7,17 @@ Expected: the largest rate that does not diverge grows as the square root of the
 25 rates, a factor 2^(1/4) apart, each for 200 steps at each of eight batch sizes.
 """
 
-from configs._granziol2020 import DIGITS, SIZES, powers
+from configs._granziol2020 import DIGITS, FRESH, SIZES, powers
 from configs._merge import merge
 
 
 def get_config():
   return merge(
     DIGITS,
-    {'optimizer.name': 'adam', 'hyper.lr': 0.1, 'sweep': (('batch.size', SIZES), ('hyper.lr', powers(-4.5, 1.5)))},
+    {
+      'optimizer.name': 'adam',
+      'hyper.lr': 0.1,
+      'seeds': FRESH,
+      'sweep': (('batch.size', SIZES), ('hyper.lr', powers(-4.5, 1.5))),
+    },
   )

@@ -7,13 +7,13 @@ Expected: it falls as batches grow, in proportion to 1/B from B = 64 on, towards
 Networks after 100 steps at learning rate 0.1, batches of 32. Sampling with replacement, so that 1/B is the variance exactly.
 """
 
-from configs._granziol2020 import DIGITS, SIZES, TRAIN
+from configs._granziol2020 import DIGITS, SIZES, TRAIN, VARIANTS
 from configs._merge import merge
 
 END = dict(log_points=0, stride=0)
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     DIGITS,
     {
@@ -23,4 +23,5 @@ def get_config():
       'steps': 100,
       'probes.batch_curvature': dict(examples=TRAIN, sizes=SIZES, draws=32, tolerance=1e-2, schedule=END),
     },
+    VARIANTS[variant],
   )

@@ -25,7 +25,12 @@ ARMS = {
 }
 
 
-def get_config():
+CLAIMED = ('SB', 'LB', 'LB + LR + GBN + RA')
+FEW = {'seeds': tuple(range(200, 220)), 'sweep': ((FIELDS, tuple(ARMS[name] for name in CLAIMED)), ('hyper.label_noise', (0.0,)))}
+VARIANTS = {'': {}, 'mnist': {**FEW, 'data.source': 'mnist'}, 'narrow': {**FEW, 'model.widths': (32, 32)}}
+
+
+def get_config(variant=''):
   return merge(
     DIGITS,
     {
@@ -35,7 +40,8 @@ def get_config():
       'hyper.drop_every': 1.0,
       'hyper.drop': 0.1,
       'schedule.log_points': 12,
-      'seeds': tuple(range(100, 130)),
+      'seeds': tuple(range(200, 230)),
       'sweep': ((FIELDS, tuple(ARMS.values())), ('hyper.label_noise', NOISES)),
     },
+    VARIANTS[variant],
   )

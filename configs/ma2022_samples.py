@@ -14,7 +14,17 @@ MEASUREMENTS = (60, 70, 80, 90, 100, 110, 120, 130, 140, 160, 180, 200, 240)
 ALPHAS, COLUMNS = (1e-4, 1e-2), (2.0, 4.0, 8.0, 20.0)
 
 
-def get_config():
+VARIANTS = {
+  '': {},
+  'uneven': {  # singular values of M; from the small start alone
+    'data.singular': (1.0, 0.5),
+    'seeds': tuple(range(200, 250)),
+    'sweep': (('data.train', MEASUREMENTS), ('hyper.init_scale', ALPHAS[:1]), ('hyper.factor_rank', COLUMNS)),
+  },
+}
+
+
+def get_config(variant=''):
   return merge(
     ROBUST,
     start(1e-4, 0.99),
@@ -22,7 +32,8 @@ def get_config():
       'data.train': 100,
       'steps': 1000,
       'schedule': dict(log_points=0, linear_points=1),
-      'seeds': tuple(range(100, 150)),
+      'seeds': tuple(range(200, 300)),
       'sweep': (('data.train', MEASUREMENTS), ('hyper.init_scale', ALPHAS), ('hyper.factor_rank', COLUMNS)),
     },
+    VARIANTS[variant],
   )

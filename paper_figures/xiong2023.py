@@ -107,7 +107,7 @@ CLAIMS = [
         says='The imbalance of F and G is all but conserved by small steps',
         samples=lambda get: np.max([drift(get, alpha)[:, 0] for alpha in xiong2023_balance.ALPHAS], axis=0),
         unit=f'largest |D - D0| / |D0| along a run, D = F^T F - G^T G, alpha 0.1 to 0.4, learning rate {RATES[0]:g}'),
-  Claim(name='3b', kind='extension', where='ours: what small means in 3a', of=(BALANCE,), holds=between(0.8, 1.2),
+  Claim(name='3b', kind='extension', where='what small means in 3a', of=(BALANCE,), holds=between(0.8, 1.2),
         says='The drift of the imbalance is in proportion to the size of the steps: gradient flow has none',
         samples=lambda get: power_law(RATES, drift(get, xiong2023_balance.ALPHAS[1])).slope,
         unit=f'a in drift ~ (learning rate)^a, {RATES[0]:g} to {RATES[-1]:g}, alpha 0.2'),
