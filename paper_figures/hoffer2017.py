@@ -117,46 +117,49 @@ SPREAD = (
   'that at one rate, ghost batches of 32'
 )
 POINTS = 'mean test accuracy of B = 16 less that of B = 256, in points, 256'
+CHANGED = 'digits and a dense network for images and convolutions, no momentum'
+WALKS = {'10,000 MNIST digits': 'mnist', 'tanh': 'tanh', 'momentum 0.9': 'momentum'}
+TABLES = {'10,000 MNIST digits': 'mnist', '32-32 hidden units': 'narrow'}
 
 CLAIMS = [
-  Claim(name='1a', kind='paper', where=POTENTIAL, of=(WALK,), holds=between(0.95, 1.0),
+  Claim(name='1a', kind='paper', changed=CHANGED, scope=WALKS, where=POTENTIAL, of=(WALK,), holds=between(0.95, 1.0),
         says='In the phase of constant learning rate the distance from the start grows as log t',
         samples=lambda get: fits(get, **CLEAN_LABELS)['log'], unit=f'R^2 of the line in log t, {WINDOW}, clean labels'),
-  Claim(name='1b', kind='paper', where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
+  Claim(name='1b', kind='paper', changed=CHANGED, scope=WALKS, where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
         says='A logarithm fits the distance from the start better than t^(1/2) and t^(1/4)',
         samples=lambda get: margin(get, **CLEAN_LABELS),
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, clean labels'),
-  Claim(name='1c', kind='control', where=POTENTIAL, of=(WALK,), holds=at_most(0.0),
+  Claim(name='1c', kind='control', changed=CHANGED, where=POTENTIAL, of=(WALK,), holds=at_most(0.0),
         says='With a small batch and noisy labels the logarithm is not the best of the three',
         samples=lambda get: margin(get, **NOISY_LABELS),
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, 20% noisy labels'),
-  Claim(name='1d', kind='control', where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
+  Claim(name='1d', kind='control', changed=CHANGED, where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
         says='The law is one of the walk and not of the cross entropy, so it holds for the squared error too',
         samples=lambda get: margin(get, **SQUARED_ERROR),
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, clean labels, squared error'),
-  Claim(name='1e', kind='paper', where=POTENTIAL, of=(WALK,), holds=between(1.5, 2.5),
+  Claim(name='1e', kind='paper', changed=CHANGED, where=POTENTIAL, of=(WALK,), holds=between(1.5, 2.5),
         says='The loss is a random potential of exponent 2',
         samples=lambda get: at(select(get(WALK, 'potential'), **CLEAN_LABELS), 'exponent', step=0),
         unit='alpha of E (L(w) - L(w0))^2 ~ |w - w0|^alpha, 16 random directions, distances 0.3 to 10 from the start, clean '
         'labels'),
-  Claim(name='2a', kind='paper', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
+  Claim(name='2a', kind='paper', changed=CHANGED, where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
         says='The square-root rule brings the distances of batch sizes nearer to each other than one learning rate does',
         samples=lambda get: apart_with_rule(get, CLEAN), unit=f'{SPREAD}, clean labels'),
-  Claim(name='2b', kind='extension', where=DISTANCES, of=(BATCHES,), holds=between(1.0, 1.25),
+  Claim(name='2b', kind='extension', changed=CHANGED, where=DISTANCES, of=(BATCHES,), holds=between(1.0, 1.25),
         says='With the square-root rule the distance grows alike for all batch sizes where labels are noisy',
         samples=lambda get: fold(slopes(get, NOISY)), unit=f'{SLOPES}, 20% noisy labels, {WITHIN}'),
-  Claim(name='2c', kind='extension', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
+  Claim(name='2c', kind='extension', changed=CHANGED, where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
         says='The square-root rule brings the distances of batch sizes nearer to each other than one learning rate does where '
         'labels are noisy',
         samples=lambda get: apart_with_rule(get, NOISY), unit=f'{SPREAD}, 20% noisy labels'),
-  Claim(name='3a', kind='paper', where='table 1', of=(TABLE,), holds=at_most(0.5),
+  Claim(name='3a', kind='paper', changed=CHANGED, scope=TABLES, where='table 1', of=(TABLE,), holds=at_most(0.5),
         says='Learning rate, ghost batches and regime adaptation close the generalisation gap of the large batch',
         samples=lambda get: tested(get, CLEAN, 'SB', 'LB', 'LB + LR + GBN + RA'), statistic=gap_left,
         unit='share of the gap in mean test accuracy that remains, 256 clean digits, B = 16 and 256'),
-  Claim(name='3b', kind='paper', where='table 1', of=(TABLE,), holds=at_least(0.0),
+  Claim(name='3b', kind='paper', changed=CHANGED, scope=TABLES, where='table 1', of=(TABLE,), holds=at_least(0.0),
         says='At the same number of epochs the large batch generalises worse',
         samples=lambda get: tested(get, CLEAN, 'SB', 'LB'), statistic=gap, unit=f'{POINTS} clean digits'),
-  Claim(name='3c', kind='extension', where='table 1', of=(TABLE,), holds=at_least(0.0),
+  Claim(name='3c', kind='extension', changed=CHANGED, where='table 1', of=(TABLE,), holds=at_least(0.0),
         says='At the same number of epochs the large batch generalises worse where labels are noisy',
         samples=lambda get: tested(get, NOISY, 'SB', 'LB'), statistic=gap, unit=f'{POINTS} digits with 20% noisy labels'),
 ]  # fmt: skip
