@@ -6,8 +6,8 @@ Steps fall geometrically, lr decay^t: lr / (1 - decay) is how far they can reach
 N(0, 1/20) and alpha hyper.init_scale. Sizes and schedules are ours: only the abstract was at hand. A spectral B, as we remember
 the paper's, is not tried.
 
-Seeds 100 and up judge, from 200 on what was registered anew; 0 to 9 were used for tuning. Each draws its own matrix, measurements and start, the same for all values
-of a sweep.
+Seeds 100 and up judge, from 200 on what was registered anew; 0 to 9 were used for tuning. Each draws its own matrix,
+measurements and start, the same for all values of a sweep.
 """
 
 from configs._merge import Changes

@@ -11,7 +11,6 @@ Batches of 32, no momentum, no normalisation. The potential is read at step 0 an
 from configs._hoffer2017 import DIGITS, NOISES, RATE
 from configs._merge import merge
 
-
 FEW = {'seeds': tuple(range(200, 208)), 'sweep': (('loss.name', ('cross_entropy',)), ('hyper.label_noise', (0.0,)))}
 VARIANTS = {
   '': {},
