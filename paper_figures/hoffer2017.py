@@ -189,7 +189,8 @@ def walk(get: Get) -> Figure:
     plots.steps(ax, select(table, **case), 'distance', 'training', color='black')
     fitted_laws(ax, get, case)
     ax.set(title=name, xlabel='step t')
-    ax.legend(loc='upper left', title='median $R^2$ in the window', title_fontsize=7.5, alignment='left')
+    ax.legend(loc='upper left', title='median $R^2$ in the window (gray)', title_fontsize=7.5, alignment='left')
+    ax.set_ylim(0, 1.9 * ax.get_ylim()[1])  # for the legend
   for ax in axes[:, 0]:
     ax.set_ylabel('|w - w(0)|')
   plots.title(figure, 'Digits, MLP 64-128-128-10, B = 32, lr = 0.1', table)
@@ -200,6 +201,7 @@ def fitted_laws(ax: Axes, get: Get, case: dict) -> None:
   """The three laws, fitted to the median over seeds in the longest window, with the median of the seeds' own R^2."""
   r2 = fits(get, **case)
   t = max((steps for steps, _ in windows(get, WALK, **case)), key=len)
+  ax.axvspan(t[0], t[-1], color='gray', alpha=0.15, linewidth=0)
   steps, distances = each_seed(select(get(WALK, 'distance'), **case), 'distance')
   d = np.median(distances, axis=0)[np.isin(steps, t)]
   for number, (law, f) in enumerate(GROWTH.items()):

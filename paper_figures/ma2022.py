@@ -223,21 +223,27 @@ def rank(get: Get) -> Figure:
 
 def noise(get: Get) -> Figure:
   table = get(NOISE, 'recovery')
-  figure, axes = plots.canvas(2, width=8.0, height=2.9)
+  figure, axes = plots.canvas(2, width=9.2, height=2.9)
   paths, final = axes[0]
-  for number, columns in enumerate(ma2022_noise.COLUMNS):
-    for alpha, line in zip(ma2022_noise.ALPHAS, ('-', '--'), strict=True):
-      style = dict(color=f'C{number}', linestyle=line)
+  for columns, width, line in zip(ma2022_noise.COLUMNS, (3.5, 2.0, 0.9), ('-', '--', ':'), strict=True):
+    for number, alpha in enumerate(ma2022_noise.ALPHAS):
       rows = select(table, data__noise=0.1, init_scale=alpha, factor_rank=columns)
+      style = dict(color=f'C{number}', linestyle=line, linewidth=width)
       plots.steps(paths, rows, 'error', rf'{columns:g} columns, $\alpha$ = {alpha:g}', **style)
-      noises, values = noisy(get, alpha, columns)
-      plots.against(final, noises, values / noises, None, **style)
+  for number, alpha in enumerate(ma2022_noise.ALPHAS):
+    for noise, marker in zip(ma2022_noise.NOISES, 'osv', strict=True):
+      ended = np.stack([noisy(get, alpha, k)[1][:, ma2022_noise.NOISES.index(noise)] for k in ma2022_noise.COLUMNS], axis=1)
+      label = rf'noise {noise:g}, $\alpha$ = {alpha:g}'
+      style = dict(color=f'C{number}', marker=marker, markersize=4, linewidth=0.9)
+      plots.against(final, np.array(ma2022_noise.COLUMNS), ended / noise, label, **style)
   for ax, level in ((paths, regression(0.1)), (final, regression(1.0))):
     plots.level(ax, level, 'regression of known rank', color='black')
-  paths.set(title='noise 0.1', xlabel='step t', ylabel='error $|R - M|$', yscale='log', ylim=(0.01, 2))
-  final.set(title='the last error', xscale='log', xlabel='noise (standard deviation)', ylabel='error / noise', ylim=(0, 0.75))
-  final.legend(*paths.get_legend_handles_labels(), loc='upper left', bbox_to_anchor=(1, 1))
-  plots.title(figure, 'SubGM under Gaussian noise (full lines coincide)', table)
+  paths.set(title='noise 0.1', xlabel='step t', ylabel='error $|R - M|$', yscale='log', ylim=(0.01, 20))
+  final.set(title='the last error', xscale='log', xlabel='columns', ylabel='error / noise', ylim=(0, 0.8))
+  plots.ticks(final, ma2022_noise.COLUMNS)
+  paths.legend(loc='upper right', ncols=2, fontsize=6, handlelength=1.6, columnspacing=0.8)
+  final.legend(loc='upper left', bbox_to_anchor=(1, 1))
+  plots.title(figure, 'SubGM under Gaussian noise, 1500 measurements', table)
   return figure
 
 

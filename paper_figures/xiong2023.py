@@ -143,7 +143,10 @@ def errors(get: Get) -> Figure:
   for columns in (RANK, *OVER):
     plots.steps(power, recovery(get, SYMMETRIC, factor_rank=columns), 'squared', f'{columns} columns')
   plots.guide(power, (1e3, 4e4), -2, (100, 0.3), 'theory: $T^{-2}$')
+  plots.mark(power, xiong2023_symmetric.STEPS / 10, 'fitted from here', ymax=0.72)
   for ax, config in ((linear, ASYMMETRIC), (step, ONE_STEP)):
+    for place, edge in enumerate(WINDOW):
+      plots.level(ax, edge, None if place else 'fitted between')
     for alpha in ALPHAS:
       rows = recovery(get, config, factor_rank=COLUMNS, init_scale=alpha)
       plots.steps(ax, rows, 'squared', rf'$\alpha$ = {alpha:g}')

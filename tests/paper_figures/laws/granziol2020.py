@@ -45,7 +45,7 @@ def rates(
 
 
 def lanczos(scale=1.0, narrow=1.0):
-  """Nine outliers over a bulk; nodes lie at quantiles of all eigenvalues, those of the bulk `narrow` times as wide, all scaled."""
+  """Nine outliers over a bulk; nodes lie at quantiles of all eigenvalues, the bulk `narrow` times as wide, and all scaled."""
   spectrum = lambda share: np.where(share > 0.995, 1 + 1e3 * (share - 0.995), share - 0.5)
 
   def law(config, probe, table):

@@ -1,4 +1,4 @@
-"""A walk whose distance grows as log t and whose speed depends on the noise of a step; and walks without noise, or as powers of t."""
+"""A walk whose distance grows as log t at a speed set by the noise of a step; and walks without noise, or as powers of t."""
 
 import numpy as np
 

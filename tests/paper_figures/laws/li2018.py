@@ -1,4 +1,4 @@
-"""Accuracies that rise with the dimension of the subspace and reach 90% at a dimension of our choice; and a threshold in the toy."""
+"""Accuracies that rise with the dimension of the subspace and reach 90% at a given dimension; and a threshold in the toy."""
 
 import ast
 
