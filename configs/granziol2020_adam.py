@@ -1,7 +1,7 @@
 """arXiv 2006.09092, figures of the largest learning rate by batch size: a grid of constant rates, Adam.
 
 Command: python -m experiments.run --config=configs/granziol2020_adam.py
-Run time: 2 minutes on two cores beside other jobs.
+Run time: 5 minutes on two cores beside other jobs.
 Expected: the largest rate that does not diverge grows as the square root of the batch, up to B = 64; beyond, slower.
 
 25 rates, a factor 2^(1/4) apart, each for 200 steps at each of eight batch sizes.

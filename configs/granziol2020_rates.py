@@ -1,7 +1,7 @@
 """arXiv 2006.09092, figures of the largest learning rate by batch size: a grid of constant rates, SGD.
 
 Command: python -m experiments.run --config=configs/granziol2020_rates.py
-Run time: 5 minutes on two cores beside other jobs.
+Run time: 8 minutes on two cores beside other jobs.
 Expected: the largest rate that does not diverge grows from 0.5 at B = 8 to 2.4 at B = 256, and no more beyond.
 
 37 rates, a factor 2^(1/8) apart, each for 200 steps at each of eight batch sizes. Variants have batches of 8 to 64 alone.

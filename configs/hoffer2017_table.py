@@ -6,7 +6,8 @@ Expected: at the same number of epochs the large batch generalises worse; the sq
 the same number of updates close the gap. The last arm, with the updates alone, is ours.
 
 256 digits, batches of 16 and 256, plain batch normalisation where there is no ghost. The learning rate falls to a tenth after
-half of the run: regime adaptation lengthens both halves. The clip at a norm of 1 is our choice.
+half of the run: regime adaptation lengthens both halves. The clip at a norm of 1 is our choice. Variants: `mnist` (28 x 28) and
+`narrow` (32-32 hidden units), with the arms of the claims alone.
 """
 
 from configs._hoffer2017 import DIGITS, NOISES, RATE, scaled

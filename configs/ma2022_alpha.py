@@ -1,7 +1,7 @@
 """arXiv 2202.08788: error over steps by the scale alpha of the start, for two schedules; 20 columns, a tenth of outliers.
 
 Command: python -m experiments.run --config=configs/ma2022_alpha.py
-Run time: 30 seconds on two cores.
+Run time: 2 minutes on two cores.
 Expected: the last error grows about in proportion to alpha; with the shorter schedule alpha = 1e-4 does not leave the start.
 
 A decay of 0.98 is that of a pilot; 0.99 reaches twice as far.

@@ -1,7 +1,7 @@
 """arXiv 2202.08788: how often M is recovered, by the number of measurements and of columns, from a small and a larger start.
 
 Command: python -m experiments.run --config=configs/ma2022_samples.py
-Run time: 4 minutes on two cores.
+Run time: 8 minutes on two cores.
 Expected: from alpha = 1e-4 about 120 measurements do in nine of ten cases, for 4 columns as for 20; from 0.01 20 need more.
 
 Measurements are static: as rows of zeros, those that a member does not use would cost as much as the others.
