@@ -263,7 +263,7 @@ def rates(get: Get) -> Figure:
     plots.against(ax, sizes[known], values[:, known], 'largest without divergence')
     if known.any():
       plots.guide(ax, sizes, power, (sizes[known][0], np.median(values[:, known][:, 0])), law_of)
-    ax.set(title=name, xlabel='batch size B (examples)', yscale='log')
+    ax.set(title=name, xlabel='batch size B (examples)', yscale='log', xlim=(0.8 * sizes[0], 1.25 * sizes[-1]))
     ax.set_xscale('log', base=2)
   sgd, adam = axes[0]
   plots.band(sgd, BATCH, 2 / curvature(get)[0], '2 / eigenvalue of a batch', color='C2')
