@@ -85,12 +85,16 @@ def run(study: Study, members, drawn: Data, state: State, frozen: Frozen) -> Non
   """
   shapes = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
   known = jax.tree.map(lambda leaf: leaf[0], drawn.train) if study.own_data else drawn.train  # no tracers: they can be looked at
+  test = jax.tree.map(lambda leaf: leaf[0], drawn.test) if study.own_data else drawn.test
   tasks = []
 
   def answers(member, state, frozen):
     problem = study.problem(member.hyper, member.source)
     tasks.append(problem.task)
-    return objective(problem.objective(frozen.joined(state.variables), known, member.keys))[1].outputs
+    drawn_batch = jax.eval_shape(lambda: problem.batch(trees.named_key(member.keys, 'batch'), Data(known, test), jnp.int32(0)))
+    n, rows = drawn_batch.y.shape[0], known.y.shape[0]
+    some = jax.tree.map(lambda leaf: leaf[: rows // n * n or rows], known)  # whole batches: a model may normalise in parts of one
+    return objective(problem.objective(frozen.joined(state.variables), some, member.keys))[1].outputs
 
   values(drawn, jax.eval_shape(answers, *shapes((members, state, frozen))).shape, tasks[0].vocabulary)
 
