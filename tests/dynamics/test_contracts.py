@@ -52,13 +52,6 @@ def test_a_run_refuses_them_before_it_compiles_and_so_no_minibatch_takes_other_r
     train.run(study, (0,), {'lr': 0.1})
 
 
-def test_a_model_that_takes_the_rows_of_a_step_alone_is_begun(cases):
-  """A normalisation of groups of four rows divides a batch of four, and not the ten examples."""
-  draws = Data(Batch(X[:10], Y[:10]), GOOD)
-  model = network.from_flax(models.normalised_mlp(3, None, widths=(2,), ghost=4), X[:4])
-  train.run(cases.study_of(model, draws, LOSS, 1, batch=4), (0,), {'lr': 0.1}, quiet=True)
-
-
 # ---- values -----------------------------------------------------------------------------------------------------
 
 NAN, INF = np.where(X > 1.5, np.nan, X), np.where(T > 1, np.inf, T)
