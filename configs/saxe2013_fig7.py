@@ -6,7 +6,7 @@ Expected: all singular values are 1 for orthogonal factors; for Gaussian ones lo
 0.9 a factor.
 
 Only step 0 is read. Float32 holds condition numbers up to 10^6, so the Gaussian's are compared at depths 1 to 5.
-Variants: 8 x 8 matrices; uniform entries.
+Seeds 200 to 299 left the claim undecided; those from 300 on judge. Variants: 8 x 8 matrices; uniform entries.
 """
 
 from configs._merge import merge
@@ -31,7 +31,7 @@ def get_config(variant=''):
     LINEAR,
     {
       'steps': 1,
-      'seeds': tuple(range(200, 300)),
+      'seeds': tuple(range(300, 700)),
       'schedule': dict(log_points=0, stride=2, end=False),
       'probes': dict(performance=dict(), modes=dict()),
     },

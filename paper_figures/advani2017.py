@@ -246,7 +246,7 @@ def width(get: Get) -> Figure:
     plots.mark(ax, as_many, 'as many weights as examples', color='black')
     ax.set(title=activation, xlabel='hidden units of the student', xscale='log', yscale='log')
   axes[0, 0].set_ylabel('squared error')
-  axes[0, 1].legend(loc='upper right')
+  axes[0, 1].legend(loc='upper left', bbox_to_anchor=(1, 1))
   plots.title(figure, 'Teacher of 30 hidden units, 300 noisy examples', table)
   return figure
 

@@ -241,7 +241,7 @@ def spread(get: Get) -> Figure:
   fit = line(MEASURED, np.median(logs, axis=0))
   plots.theory(condition, MEASURED, fit(np.array(MEASURED)), f'line: {fit.slope:.2f} decades a layer')
   condition.set(title='their spread', xlabel='depth (layers of weights)', ylabel='log10(condition number)')
-  condition.legend(loc='upper right')
+  condition.legend(loc='upper left', bbox_to_anchor=(1, 1))
   plots.title(figure, f'Products of {UNITS} x {UNITS} matrices at step 0', get(SPREAD, 'modes'))
   return figure
 

@@ -58,7 +58,7 @@ def first_exact(
 ) -> np.ndarray:
   """Networks are added to an ensemble one by one until the sign of its mean is right for every bit of all inputs with two ones.
 
-  Returns the numbers of networks, (repetitions,) floats; inf where `most` are not enough. `process` gives the law at these inputs.
+  Gives (repetitions,) floats; inf where `most` networks are not enough. `process` is the law at these inputs.
   """
   mean, covariance = process(k)
   # A ridge far below the variances keeps the factorisation positive definite despite rounding.
