@@ -2,6 +2,12 @@
 
 BITS = 5
 
+
+def unseen(bits: int) -> int:
+  """How many inputs have two ones or more."""
+  return 2**bits - 1 - bits
+
+
 PERMUTATION = dict(
   data=dict(name='permutation', bits=BITS),
   model=dict(name='mlp', activation='relu', bias=False),
@@ -12,5 +18,5 @@ PERMUTATION = dict(
   hyper=dict(lr=10.0),
   steps=300,
   schedule=dict(log_points=0),
-  probes=dict(performance=dict(), predictions=dict(examples=2**BITS - 1 - BITS)),  # all inputs that were not seen
+  probes=dict(performance=dict(), predictions=dict(examples=unseen(BITS))),  # all inputs that were not seen
 )

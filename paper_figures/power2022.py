@@ -17,6 +17,8 @@ SLOW = ()
 
 LEVEL = 0.95  # accuracy at which a set counts as learned
 *_, WEAK, STRONG = DECAYS  # the weight decays that claim 2 compares
+CHANGED = 'a bias-free MLP for a transformer, p = 59 for 97, 5,000 steps'
+ELSEWHERE = {'subtraction mod 59': 'subtract', 'a^2 + a b + b^2 mod 59': 'quadratic', 'addition mod 43': 'mod43'}
 
 
 def learned(get: Get, examples: str) -> tuple[np.ndarray, np.ndarray]:
@@ -41,22 +43,27 @@ def gain(get: Get) -> np.ndarray:
 CLAIMS = [
   Claim(
     name='1',
-    says='Networks memorise the training set long before they generalise',
+    says='Networks memorise the training set, and generalise ten times as many steps later or more, at the weight decay at which '
+    'they generalise first',
     where='abstract and figure 1',
     kind='paper',
     of=(DECAY,),
     samples=delay,
-    holds=between(3.0, 1000.0),  # no more than the budget allows: a network that never generalises (inf) does not support this
+    holds=between(10.0, 1000.0),  # 'long before' as a power of ten; a network that never generalises (inf) does not support this
+    changed=CHANGED,
+    scope=ELSEWHERE,
     unit=f'steps to {LEVEL:.0%} test accuracy over steps to {LEVEL:.0%} training accuracy, at the best weight decay',
   ),
   Claim(
     name='2',
-    says='Weight decay brings generalisation earlier',
+    says='Weight decay brings generalisation earlier, 1 earlier than 0.3',
     kind='paper',
-    where='introduction and figure 2, which compare data needed; ours compares time',
+    where='introduction and figure 2',
     of=(DECAY,),
     samples=gain,
     holds=at_least(1.5),
+    changed=f'{CHANGED}; time to generalise where the paper compares data needed',
+    scope=ELSEWHERE,
     unit=f'steps to {LEVEL:.0%} test accuracy at weight decay {WEAK:g} over those at {STRONG:g} (inf: never at {WEAK:g})',
   ),
 ]

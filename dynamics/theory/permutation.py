@@ -4,6 +4,8 @@ The network has one hidden relu layer and no biases. It is trained to convergenc
 on all inputs with two bits or more. Source: 2502.16763.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dynamics.theory.relu_limit import GaussianProcess, trained
@@ -40,15 +42,37 @@ def margins(k: int) -> tuple[float, float]:
   return float(mean[is_one].min()), float(mean[~is_one].max(initial=-np.inf))
 
 
-def ensemble_sizes(k: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-  """The ensemble size from which the sign of the mean output is right for every bit of every test input: (draws,), floats.
+def pairs_of_ones(k: int) -> np.ndarray:
+  """(m,) which test inputs have two ones; these are what the source counts."""
+  return inputs(k)[1].sum(axis=1) == 2
 
-  The mean output of m networks is distributed as mu + Z / sqrt(m), where Z is the deviation of one network from its mean mu.
-  For a draw of Z all signs are right if m > max (Z / mu)^2, over the bits for which Z and mu have opposite signs. Half of all
-  ensembles whose size is the median over draws are right. No ensemble is built.
+
+def law_of_pairs(k: int) -> GaussianProcess:
+  """`law` at the inputs with two ones alone."""
+  train, test = inputs(k)
+  return trained(train, permuted(train), test[pairs_of_ones(k)], bias=0.0)
+
+
+def first_exact(
+  k: int, repetitions: int, rng: np.random.Generator, process: Callable[[int], GaussianProcess] = law_of_pairs, most: int = 20_000
+) -> np.ndarray:
+  """Networks are added to an ensemble one by one until the sign of its mean is right for every bit of all inputs with two ones.
+
+  Gives (repetitions,) floats; inf where `most` networks are not enough. `process` is the law at these inputs.
   """
-  mean, covariance = law(k)
+  mean, covariance = process(k)
   # A ridge far below the variances keeps the factorisation positive definite despite rounding.
   root = np.linalg.cholesky(covariance + 1e-9 * covariance.trace() / len(covariance) * np.eye(len(covariance)))
-  deviation = (root @ rng.standard_normal((len(mean), draws * k))).reshape(len(mean), draws, k)
-  return np.square(np.maximum(-deviation / mean[:, None], 0)).max(axis=(0, 2))
+  right = permuted(inputs(k)[1][pairs_of_ones(k)]) == 1
+  sizes = np.full(repetitions, np.inf)
+  for repetition in range(repetitions):
+    total = np.zeros_like(mean)
+    for start in range(0, most, 100):
+      deviations = (root @ rng.standard_normal((len(mean), 100 * k))).reshape(len(mean), 100, k)
+      totals = total + np.cumsum(mean + deviations.swapaxes(0, 1), axis=0)
+      exact = ((totals > 0) == right).all(axis=(1, 2))
+      if exact.any():
+        sizes[repetition] = start + exact.argmax() + 1
+        break
+      total = totals[-1]
+  return sizes

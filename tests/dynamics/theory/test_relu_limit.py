@@ -41,11 +41,22 @@ def test_the_mean_on_bits_is_the_closed_form_of_an_equicorrelated_kernel():
   assert high == max(mean[~on])
 
 
-def test_half_of_sampled_ensembles_of_the_stated_size_are_exact():
-  k = 3
-  size = round(np.median(permutation.ensemble_sizes(k, 2000, np.random.default_rng(1))))
+def test_ensembles_that_grow_one_by_one_are_exact_as_soon_as_a_loop_over_networks_says():
+  k, repetitions = 3, 400
+  sizes = permutation.first_exact(k, repetitions, np.random.default_rng(1))
   mean, covariance = permutation.law(k)
-  networks = np.random.default_rng(2).multivariate_normal(np.zeros(len(mean)), covariance, (400, size, k))
-  outputs = mean[None] + np.swapaxes(networks.mean(axis=1), 1, 2)
-  exact = ((outputs > 0) == (permutation.permuted(permutation.inputs(k)[1]) == 1)[None]).all(axis=(1, 2))
-  assert abs(exact.mean() - 0.5) < 0.08
+  rng, bits = np.random.default_rng(2), permutation.inputs(k)[1]
+  single = rng.multivariate_normal(np.zeros(len(mean)), covariance, (20_000, k))  # (n, k, m)
+  two = [i for i, x in enumerate(bits) if x.sum() == 2]
+  right = lambda outputs: all((outputs[i, j] > 0) == (bits[i, j - 1] == 1) for i in two for j in range(k))
+  until_right = lambda networks: next((m for m in range(1, 500) if right(mean + networks[:m].mean(axis=0).T)), np.inf)
+  first = [until_right(single[start : start + 500]) for start in range(0, 20_000, 500)]
+  assert abs(np.mean(sizes == 1) - np.mean([right(mean + network.T) for network in single[:4000]])) < 0.06
+  assert abs(np.log(np.median(sizes) / np.median(first))) < 0.8
+
+
+def test_an_ensemble_of_networks_without_spread_is_exact_at_once_or_never():
+  mean, covariance = permutation.law_of_pairs(3)
+  same = lambda sign: lambda k: permutation.law_of_pairs(k)._replace(mean=sign * mean, covariance=1e-12 * covariance)
+  assert (permutation.first_exact(3, 4, np.random.default_rng(0), same(1)) == 1).all()
+  assert np.isinf(permutation.first_exact(3, 4, np.random.default_rng(0), same(-1), most=200)).all()
