@@ -186,8 +186,8 @@ CLAIMS = [
     unit=f'kernel alignment at gain {GAINS[-1]:g} less that at {GAINS[0]:g}, median over seeds, each of ranks '
     f'{", ".join(map(str, liu2023_gain.RANKS))}',
     changed=SMALLER,
-    reason='untested: why a low rank turns its kernel more at a large gain; not by amplification, as alignment falls at rank 1 '
-    'also where the largest singular value is only that of a full matrix (tuning seeds: 0.80, 0.79, 0.76)',
+    reason='untested: why a low rank turns its kernel more at a large gain; it is not amplification, as alignment falls at '
+    'rank 1 also where the largest singular value is only that of a full matrix (tuning seeds: 0.80, 0.79, 0.76)',
   ),
 ]
 
