@@ -80,16 +80,17 @@ def judge(claim: Claim, samples: Any, runs: Sequence[str] = ()) -> Verdict:
     inside = claim.holds.low <= value <= claim.holds.high
     return Verdict(claim, Estimate(value, value, value, 0), HOLDS if inside else FAILS, tuple(runs))
   n = len(arrays[0])
-  lost = np.any([np.isnan(array).reshape(n, -1).any(axis=1) for array in arrays], axis=0)
-  if lost.any():
-    return Verdict(claim, Estimate(math.nan, math.nan, math.nan, n), DIVERGED, tuple(runs), f'{lost.sum()} of {n} seeds diverged')
+  lost = max(np.isnan(array).reshape(len(array), -1).any(axis=1).sum() for array in arrays)
+  if lost:
+    return Verdict(claim, Estimate(math.nan, math.nan, math.nan, n), DIVERGED, tuple(runs), f'{lost} of {n} seeds diverged')
   resampled = resample(arrays, claim.statistic)
   arms = len(resampled.value)
   low, high = resampled.interval()
   lowest, highest = resampled.interval(1 - (1 - LEVEL) / arms)
   inside = (claim.holds.low <= low) & (high <= claim.holds.high)
   outside = (highest < claim.holds.low) | (lowest > claim.holds.high)
-  room = np.fmin(low - claim.holds.low, claim.holds.high - high)  # to the nearer bound
+  with np.errstate(invalid='ignore'):  # inf of inf is no room
+    room = np.fmin(low - claim.holds.low, claim.holds.high - high)  # to the nearer bound
   worst = int(np.argmin(np.where(outside | ~outside.any(), np.nan_to_num(room, nan=-math.inf), math.inf)))
   measured = Estimate(float(resampled.value[worst]), float(low[worst]), float(high[worst]), n)
   verdict = HOLDS if inside.all() else FAILS if outside.any() else UNDECIDED

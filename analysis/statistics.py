@@ -98,10 +98,10 @@ def mean_and_errors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
   return mean, mean - error, mean + error
 
 
-def groups(values: np.ndarray, size: int) -> np.ndarray:
-  """Means of `size` seeds each: (seed, ...) to (seed // size, ...), for a claim about an average of some repetitions."""
-  count = len(values) // size
-  return values[: count * size].reshape(count, size, *values.shape[1:]).mean(axis=1)
+def median_and_quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Median over seeds, the first axis, and the values between which half of them lie. A NaN seed makes NaN."""
+  low, middle, high = np.quantile(np.asarray(values, float), (0.25, 0.5, 0.75), axis=0)
+  return middle, low, high
 
 
 def fold(values: np.ndarray) -> np.ndarray:
@@ -109,17 +109,6 @@ def fold(values: np.ndarray) -> np.ndarray:
   values = np.asarray(values, float)
   with np.errstate(invalid='ignore', divide='ignore'):
     return values.max(axis=-1) / values.min(axis=-1)
-
-
-def halves(values: np.ndarray, statistic: Callable[[np.ndarray], float]) -> np.ndarray:
-  """(n,) `statistic` of n random halves of the members of `values` (n, ...).
-
-  For a statistic of many members, such as the fit to a median. A half varies about its mean as much as all members do about
-  the truth (the delete-half jackknife), so the spread of these numbers is the error of the statistic; they are not independent.
-  """
-  rng, values = np.random.default_rng(SEED), np.asarray(values)
-  size = max(len(values) // 2, 1)
-  return np.array([statistic(values[rng.permutation(len(values))[:size]]) for _ in values])
 
 
 def times_later(late: np.ndarray, early: np.ndarray) -> np.ndarray:
@@ -132,18 +121,6 @@ def times_later(late: np.ndarray, early: np.ndarray) -> np.ndarray:
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
   """Spearman's: 1 where y rises with x throughout; tied values share their rank."""
   return float(stats.spearmanr(x, y).statistic)
-
-
-def without_each(values: np.ndarray) -> np.ndarray:
-  """(n, ...) the mean of all rows but one, for each row (n, ...): how much a mean owes to a single member."""
-  values = np.asarray(values, float)
-  return (values.sum(axis=0, keepdims=True) - values) / (len(values) - 1)
-
-
-def errors_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """(n,) differences of paired samples, in standard errors of the difference of two means: sqrt(s1^2 / n + s2^2 / n)."""
-  a, b = np.asarray(a, float), np.asarray(b, float)
-  return (a - b) / np.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / len(a))
 
 
 def wasserstein(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """Tables of stored runs: found by content, never by path."""
 
+import functools
 import hashlib
 import json
 import pathlib
@@ -64,6 +65,16 @@ def cell_table(cell: Cell, probe: str, out: pathlib.Path, make: str) -> pd.DataF
     raise Missing(f'{error}; make it again with: {make}') from error
 
 
+def database() -> duckdb.DuckDBPyConnection:
+  """A cursor of one database in memory: opening another costs fifty times as much as reading a small part."""
+  return _database().cursor()
+
+
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+  return duckdb.connect()
+
+
 def rows(parts: Mapping[pathlib.Path, str]) -> dict[str, np.ndarray]:
   """The columns of a table's parts, path -> sha256, whose bytes are checked. NaN is NaN.
 
@@ -73,7 +84,7 @@ def rows(parts: Mapping[pathlib.Path, str]) -> dict[str, np.ndarray]:
   for path, digest in parts.items():
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
       raise Missing(f'{path} is missing or damaged')
-  with duckdb.connect() as connection:
+  with database() as connection:
     columns = connection.execute('SELECT * FROM read_parquet(?)', [[_literally(path) for path in parts]]).fetchnumpy()
   # Parquet holds NaN as NULL, which comes back masked.
   return {name: _filled(values) for name, values in columns.items()}
@@ -81,7 +92,7 @@ def rows(parts: Mapping[pathlib.Path, str]) -> dict[str, np.ndarray]:
 
 def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
   """Reading -> its shape for one member, from the metadata of a part; None where it was written before parts had them."""
-  with duckdb.connect() as connection:
+  with database() as connection:
     query = "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = 'shapes'"
     row = connection.execute(query, [_literally(part)]).fetchone()
   return row and {name: tuple(shape) for name, shape in json.loads(row[0]).items()}

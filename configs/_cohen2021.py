@@ -1,7 +1,8 @@
 """What the configs of arXiv 2103.00065 and 2207.14484 share: digits learned with the squared error by full-batch descent.
 
 The papers train on 5,000 images of CIFAR10, among others a dense tanh network of two hidden layers of 200 units; ours has 64
-units and 500 digits. Seeds 100 and up judge; 0 and 1 were used for tuning. Each seed draws its own training set.
+units and 500 digits. Seeds 100 and up judge, and 200 and up the variants; 0 and 1 were used for tuning. Each seed draws its own
+training set.
 """
 
 TRAIN = 500
@@ -19,3 +20,5 @@ DIGITS = dict(
     distance=dict(leaves=False),
   ),
 )
+
+FRESH = {'seeds': (200, 201, 202, 203, 204)}  # of variants

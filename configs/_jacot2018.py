@@ -6,6 +6,6 @@ SPHERE = dict(
   transforms=(dict(name='ntk'),),
   loss=dict(name='mean_squared_error'),
   optimizer=dict(name='sgd'),
-  seeds=tuple(range(100, 108)),
+  seeds=tuple(range(200, 210)),
   layout='map',
 )

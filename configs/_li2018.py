@@ -3,7 +3,8 @@
 The intrinsic dimension d_int90 is the smallest dimension at which a network reaches 90% of what the same network reaches with
 all its weights free. The paper has MNIST; ours are 8 x 8 digits. The projection is the structured one of
 `dynamics.transforms.subspace` throughout, and learning rates (0.1 for coordinates, 0.003 for weights, both down to 0 by a cosine)
-are ours. Seeds 100 and up judge; below 100 were for tuning. Each seed draws its own split, start and projection.
+are ours. Seeds 100 and up judge, from 200 on what was registered anew; below 100 were
+for tuning. Each seed draws its own split, start and projection.
 """
 
 from configs._merge import Changes
@@ -29,10 +30,24 @@ PIXELS = {
   'data': dict(name='shuffled', flat=False, pixels='kept', train=1437, test=360),
   'batch.size': 64,
   'layout': 'map',
-  'seeds': tuple(range(100, 108)),
+  'seeds': tuple(range(200, 216)),
   'steps': 400,
 }
 LABELS = {'model.widths': (100,), 'data.train': 300, 'batch.size': 100, 'steps': 1500}
+
+THREE = ((12,), (25,), (50,))  # of variants
+FRESH = tuple(range(200, 205))
+VARIANTS = {
+  '': {},
+  'mnist': {'data.source': 'mnist', 'seeds': FRESH},
+  'tanh': {'model.activation': 'tanh', 'seeds': FRESH},
+}
+PIXELS_VARIANTS = {'': {}, 'mnist': {'data.source': 'mnist', 'model.strides': (2, 2, 2), 'seeds': FRESH}}
+LABELS_VARIANTS = {
+  '': {},
+  'narrow': {'model.widths': (50,), 'seeds': FRESH},
+  'fewer': {'data.train': 150, 'batch.size': 50, 'seeds': FRESH},  # examples
+}
 
 
 def subspace(most: int) -> Changes:

@@ -6,8 +6,9 @@ and learning rates. Ours are a squared relu, the squared error, 10 filters of ei
 mechanism asks for: with n points a class, of which n_w lack the strong feature, the noise of a point is fitted before the weak
 feature by these alone, n_w |u|^2 < |xi|^2, but not by all points, |xi|^2 < n |u|^2.
 
-A fit on the strong feature alone is stable below the learning rate filters / (2 |v|^2) = 0.3125: with f = sum <w_j, v>^2 / m = 1
-the gradient of f has square length 4 |v|^2 / m, and that is the curvature of the squared error. Seeds 100 and up judge.
+A fit on the strong feature alone is stable below the learning rate filters / (2 |v|^2) = 0.3125: with f = sum <w_j, v>^2 / m
+= 1 the gradient of f has square length 4 |v|^2 / m, and that is the curvature of the squared error. Seeds 100 and up judge,
+and 200 and up the variants and the oscillation of the loss of all points.
 """
 
 SMALL, LARGE = 0.02, 0.36
@@ -26,3 +27,5 @@ POINTS = dict(
   sweep=(('hyper.lr', RATES),),
 )
 STABLE = POINTS['model']['filters'] / (2 * POINTS['data']['strong'] ** 2)  # learning rate; 0.3125
+FRESH = {'seeds': tuple(range(200, 210))}
+VARIANTS = {'': {}, 'points': {**FRESH, 'data.train': 200}, 'inputs': {**FRESH, 'data.inputs': 400}}

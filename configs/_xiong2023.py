@@ -6,11 +6,17 @@ N(0, alpha^2 / 20), alpha being hyper.init_scale; the right one of two at a thir
 so the imbalance F^T F - G^T G is positive definite. Sizes, steps and scales are ours: only the abstract was at hand.
 
 Seeds 100 and up judge; 0 and 1 were used for tuning. Each draws its own matrix, measurements and start, the same for all values
-of a sweep.
+of a sweep. Variants have seeds from 200 on.
 """
 
 SIDE, RANK = 20, 2
 SENSING = dict(name='matrix_sensing', rows=SIDE, columns=SIDE, singular=(1.0,) * RANK, train=500, dtype='float64')
+
+VARIANTS = {
+  '': {},
+  'entries': {'data.operator': 'entries', 'seeds': tuple(range(200, 205))},  # every entry of M is seen
+  'uneven': {'data.singular': (1.0, 0.5), 'seeds': tuple(range(200, 205))},  # singular values of M
+}
 
 SYMMETRIC = dict(  # X X^T, with 10 columns at most; hyper.factor_rank says how many are not 0
   data=dict(**SENSING, symmetric=True),

@@ -3,8 +3,8 @@
 Command: python -m experiments.run --config=configs/advani2017_fig2.py
 Run time: 4 minutes on one core.
 Expected: means over 200 seeds follow the formula within 8%; at alpha = 1 the error falls, then rises several times over.
-Fifty seeds from 200 on left alpha = 1 undecided; those from 300 on judge.
-Variants, of fifty seeds: a signal to noise ratio of 1; 100 inputs.
+Fifty seeds from 200 on left alpha = 1 undecided; those from 300 on judge. Variants, of fifty seeds: a signal to noise ratio of 1;
+100 inputs.
 """
 
 from configs._advani2017 import STUDENT, once, settings

@@ -2,17 +2,20 @@
 
 Command: python -m experiments.run --config=configs/cohen2021_descent.py
 Run time: 4 minutes on two cores.
-Expected: it rises to 2 / lr and stays there, while the loss falls, though not at every step.
+Expected: it rises to 2 / lr and stays there, while the loss falls, though not at every step. Variants: gelu; MNIST.
 """
 
-from configs._cohen2021 import DIGITS
+from configs._cohen2021 import DIGITS, FRESH
 from configs._merge import merge
 
-RATES = (0.1, 0.15, 0.2, 0.3)
+RATES, STEPS = (0.1, 0.15, 0.2, 0.3), 5000
+MNIST = {'data.source': 'mnist', 'data.train': 250, 'probes.sharpness.examples': 250}  # 28 x 28: larger inputs, larger sharpness
+VARIANTS = {'': {}, 'gelu': {**FRESH, 'model.activation': 'gelu'}, 'mnist': {**FRESH, **MNIST}}
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     DIGITS,
-    {'optimizer.name': 'sgd', 'hyper': dict(lr=0.1, init_scale=0.5), 'steps': 5000, 'sweep': (('hyper.lr', RATES),)},
+    {'optimizer.name': 'sgd', 'hyper': dict(lr=0.1, init_scale=0.5), 'steps': STEPS, 'sweep': (('hyper.lr', RATES),)},
+    VARIANTS[variant],
   )

@@ -5,15 +5,16 @@ Run time: 2 minutes on two cores beside other jobs.
 Expected: it falls as batches grow, in proportion to 1/B from B = 64 on, towards that of all 1,024 examples.
 
 Networks after 100 steps at learning rate 0.1, batches of 32. Sampling with replacement, so that 1/B is the variance exactly.
+Variants: `mnist` (28 x 28), `deep` (64-64 hidden units).
 """
 
-from configs._granziol2020 import DIGITS, SIZES, TRAIN
+from configs._granziol2020 import DIGITS, SIZES, TRAIN, VARIANTS
 from configs._merge import merge
 
 END = dict(log_points=0, stride=0)
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     DIGITS,
     {
@@ -23,4 +24,5 @@ def get_config():
       'steps': 100,
       'probes.batch_curvature': dict(examples=TRAIN, sizes=SIZES, draws=32, tolerance=1e-2, schedule=END),
     },
+    VARIANTS[variant],
   )

@@ -8,7 +8,7 @@ constant rate of granziol2020_rates, but for B = 32. Without a memory (hold = 0)
 `hyper.lr` is the rate in units of 2 / eigenvalue: 1 is the edge of stability.
 """
 
-from configs._granziol2020 import DIGITS
+from configs._granziol2020 import DIGITS, FRESH
 from configs._merge import merge
 
 HOLD = 0.9
@@ -23,6 +23,7 @@ def get_config():
       'optimizer.name': 'on_the_fly',
       'hyper.lr': 1.0,
       'layout': 'map',
+      'seeds': FRESH,
       'probes.effective_step': dict(leaves=False),
       'sweep': ((('batch.size', 'optimizer.hold'), ARMS),),
     },

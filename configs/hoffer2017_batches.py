@@ -2,8 +2,8 @@
 
 Command: python -m experiments.run --config=configs/hoffer2017_batches.py
 Run time: 6 minutes on two cores beside other jobs.
-Expected: with the learning rate of the small batch, larger batches stay nearer to the start; with the rule, all grow alike. With
-clean labels both hold; with noisy labels the rule spreads the curves.
+Expected: by the paper, the rule brings the curves of all batch sizes together. Here they lie together at one rate, and the
+rule pulls them apart: a rate counts as time.
 
 Ghost batches of 32 throughout, so that the normalisation is the same for all batch sizes. The number of updates is the same too.
 """

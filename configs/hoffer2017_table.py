@@ -6,7 +6,8 @@ Expected: at the same number of epochs the large batch generalises worse; the sq
 the same number of updates close the gap. The last arm, with the updates alone, is ours.
 
 256 digits, batches of 16 and 256, plain batch normalisation where there is no ghost. The learning rate falls to a tenth after
-half of the run: regime adaptation lengthens both halves. The clip at a norm of 1 is our choice.
+half of the run: regime adaptation lengthens both halves. The clip at a norm of 1 is our choice. Variants: `mnist` (28 x 28) and
+`narrow` (32-32 hidden units), with the arms of the claims alone.
 """
 
 from configs._hoffer2017 import DIGITS, NOISES, RATE, scaled
@@ -25,7 +26,12 @@ ARMS = {
 }
 
 
-def get_config():
+CLAIMED = ('SB', 'LB', 'LB + LR + GBN + RA')
+FEW = {'seeds': tuple(range(200, 220)), 'sweep': ((FIELDS, tuple(ARMS[name] for name in CLAIMED)), ('hyper.label_noise', (0.0,)))}
+VARIANTS = {'': {}, 'mnist': {**FEW, 'data.source': 'mnist'}, 'narrow': {**FEW, 'model.widths': (32, 32)}}
+
+
+def get_config(variant=''):
   return merge(
     DIGITS,
     {
@@ -35,7 +41,8 @@ def get_config():
       'hyper.drop_every': 1.0,
       'hyper.drop': 0.1,
       'schedule.log_points': 12,
-      'seeds': tuple(range(100, 130)),
+      'seeds': tuple(range(200, 230)),
       'sweep': ((FIELDS, tuple(ARMS.values())), ('hyper.label_noise', NOISES)),
     },
+    VARIANTS[variant],
   )

@@ -5,9 +5,9 @@ Run time: 20 seconds on one core.
 Expected: all 300 labels are fitted, random ones too.
 """
 
-from configs._li2018 import DIGITS, LABELS
+from configs._li2018 import DIGITS, LABELS, LABELS_VARIANTS
 from configs._merge import merge
 
 
-def get_config():
-  return merge(DIGITS, LABELS, {'sweep': (('hyper.label_noise', (0.0, 1.0)),)})
+def get_config(variant=''):
+  return merge(DIGITS, LABELS, {'sweep': (('hyper.label_noise', (0.0, 1.0)),)}, LABELS_VARIANTS[variant])

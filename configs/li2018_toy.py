@@ -8,13 +8,18 @@ As in the paper the weights' parts are to sum to 1, 2, ..., s. Momentum is near 
 d = s leaves of the problem, may have a condition number of several hundred. Seeds 100 and up judge; below 100 were for tuning.
 """
 
-import ml_collections
+from configs._merge import merge
 
 CONSTRAINTS = (5, 10, 20)
 
 
-def get_config():
-  return ml_collections.ConfigDict(
+DIMENSIONS = tuple(float(d) for d in range(1, 31))
+FEW = {'seeds': (200, 201, 202, 203, 204), 'sweep': (('data.number', (10,)), ('hyper.dimension', DIMENSIONS))}
+VARIANTS = {'': {}, 'sparse': {**FEW, 'transforms.subspace.kind': 'sparse'}, 'larger': {**FEW, 'data.parameters': 4000}}
+
+
+def get_config(variant=''):
+  return merge(
     dict(
       data=dict(name='constraints', parameters=1000, number=10),
       model=dict(name='linear'),
@@ -26,6 +31,7 @@ def get_config():
       steps=20_000,
       schedule=dict(log_points=16),
       probes=dict(performance=dict(), distance=dict(leaves=False)),
-      sweep=(('data.number', CONSTRAINTS), ('hyper.dimension', tuple(float(d) for d in range(1, 31)))),
-    )
+      sweep=(('data.number', CONSTRAINTS), ('hyper.dimension', DIMENSIONS)),
+    ),
+    VARIANTS[variant],
   )

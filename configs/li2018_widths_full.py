@@ -5,9 +5,9 @@ Run time: 1 minute on one core.
 Expected: 94% to 98% on the test digits.
 """
 
-from configs._li2018 import DIGITS, WIDTHS
+from configs._li2018 import DIGITS, THREE, VARIANTS, WIDTHS
 from configs._merge import merge
 
 
-def get_config():
-  return merge(DIGITS, {'sweep': (('model.widths', WIDTHS),)})
+def get_config(variant=''):
+  return merge(DIGITS, {'sweep': (('model.widths', THREE if variant else WIDTHS),)}, VARIANTS[variant])

@@ -5,7 +5,8 @@ Run time: 1 minute on one core.
 Expected: the aligned kernel stays as it was, the random one of the same rank and norm turns; rank 24 is a Gaussian layer.
 
 A linear map of four modes on whitened inputs, plain gradient descent to a loss of 0.05, 1.5% of that of no answer. Rank 4 aligned
-reads every mode of the task, ranks 1 and 2 the strongest alone.
+reads every mode of the task, ranks 1 and 2 the strongest alone. Variants: 128 hidden
+units; four modes of one size, of which a low rank reads some.
 """
 
 from configs._liu2023 import RNN
@@ -13,9 +14,10 @@ from configs._merge import merge
 
 FULL, RANKS = 24, (1, 2, 4)
 ARMS = (*((rank, directions) for rank in RANKS for directions in ('random', 'task')), (FULL, 'random'))
+VARIANTS = {'': {}, 'wide': {'model.widths': (128,)}, 'equal': {'data.singular': (1.4,) * 4}}
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     RNN,
     {
@@ -28,4 +30,5 @@ def get_config():
       'steps': 2000,
       'sweep': ((('init.rank', 'init.directions'), ARMS),),
     },
+    VARIANTS[variant],
   )

@@ -7,20 +7,22 @@ Expected: an error near 1, about that of the zero matrix, where the sub-gradient
 Plain gradient descent: a decay of 1.
 """
 
-from configs._ma2022 import ROBUST, start
+from configs._ma2022 import FRESH, ROBUST, VARIANTS, start
 from configs._merge import merge
 
 ALPHA = 0.01
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     ROBUST,
     start(ALPHA, 1.0),
     {
       'loss': dict(name='mean_squared_error', dtype='float64'),
       'hyper.lr': 0.05,
+      'seeds': FRESH,
       'steps': 2000,
       'schedule': dict(log_points=0, linear_points=200),
     },
+    VARIANTS[variant],
   )

@@ -8,13 +8,22 @@ Expected: the perpendicular gradient generalises within 300 steps (test accuracy
 Settings of the authors' scripts: 40% of the table, full batch, AdamW with lr 0.01, beta2 0.99, eps 1e-25, weights uniform
 in +-1/sqrt(fan_in). Theirs reshuffles the full batch at each step, which changes nothing but rounding. The arm with weight
 decay is not in their scripts for this network; 1.0 is our choice. Seeds 100 and up judge; lower ones were used for tuning.
+Variants, without the arm with weight decay: other operations, on smaller tables.
 """
 
 from configs._merge import merge
 from configs._prieto2025 import ARM, ARMS, EVERY_PROBE, MLP
 
+OTHERS = {'seeds': (200, 201, 202, 203, 204), 'sweep': ((ARM, (ARMS[0], ARMS[2])),)}
+VARIANTS = {
+  '': {},
+  'subtraction': {**OTHERS, 'data.operation': 'subtract', 'data.p': 61},
+  'multiplication': {**OTHERS, 'data.operation': 'multiply', 'data.p': 67},
+  'quadratic': {**OTHERS, 'data.operation': 'quadratic', 'data.p': 71},
+}
 
-def get_config():
+
+def get_config(variant=''):
   return merge(
     MLP,
     {
@@ -23,4 +32,5 @@ def get_config():
       'probes': EVERY_PROBE,
       'sweep': ((ARM, ARMS),),
     },
+    VARIANTS[variant],
   )

@@ -6,13 +6,13 @@ Expected: the log of |R - M|^2 falls linearly at a rate in proportion to alpha^2
 """
 
 from configs._merge import merge
-from configs._xiong2023 import ASYMMETRIC, COLUMNS, RANK, SYMMETRIC
+from configs._xiong2023 import ASYMMETRIC, COLUMNS, RANK, SYMMETRIC, VARIANTS
 
 ALPHAS = (0.1, 0.2, 0.4, 0.8)
 ARMS = tuple((float(columns), alpha) for columns in (RANK, COLUMNS) for alpha in ALPHAS)
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     SYMMETRIC,
     ASYMMETRIC,
@@ -21,4 +21,5 @@ def get_config():
       'schedule': dict(log_points=60, linear_points=400),
       'sweep': ((('hyper.factor_rank', 'hyper.init_scale'), ARMS),),
     },
+    VARIANTS[variant],
   )

@@ -8,13 +8,13 @@ After step 200 F = U S V^T becomes beta U, and G^T becomes S V^T G^T / beta, wit
 """
 
 from configs._merge import merge
-from configs._xiong2023 import ASYMMETRIC, SYMMETRIC
+from configs._xiong2023 import ASYMMETRIC, SYMMETRIC, VARIANTS
 
 STEP = 200  # after which the factors are rebalanced
 ALPHAS = (0.1, 0.2, 0.4, 0.8)
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     SYMMETRIC,
     ASYMMETRIC,
@@ -25,4 +25,5 @@ def get_config():
       'schedule': dict(log_points=0, stride=10),
       'sweep': (('hyper.init_scale', ALPHAS),),
     },
+    VARIANTS[variant],
   )

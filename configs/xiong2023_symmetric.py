@@ -6,13 +6,13 @@ Expected: |R - M|^2 falls below 1e-25 for 2 columns, and as T^-2 for 3, 5 and 10
 """
 
 from configs._merge import merge
-from configs._xiong2023 import RANK, SYMMETRIC
+from configs._xiong2023 import RANK, SYMMETRIC, VARIANTS
 
 COLUMNS = (RANK, 3, 5, 10)
 STEPS = 40_000
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     SYMMETRIC,
     {
@@ -21,4 +21,5 @@ def get_config():
       'schedule': dict(log_points=80),
       'sweep': (('hyper.factor_rank', tuple(float(columns) for columns in COLUMNS)),),
     },
+    VARIANTS[variant],
   )

@@ -84,13 +84,16 @@ def run(study: Study, members, drawn: Data, state: State, frozen: Frozen) -> Non
   With data of their own, members share what is found here of the first of them. Fresh examples of every step are not looked at.
   """
   shapes = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
-  known = jax.tree.map(lambda leaf: leaf[0], drawn.train) if study.own_data else drawn.train  # no tracers: they can be looked at
+  known = jax.tree.map(lambda leaf: leaf[0], drawn) if study.own_data else drawn
   tasks = []
 
   def answers(member, state, frozen):
     problem = study.problem(member.hyper, member.source)
     tasks.append(problem.task)
-    return objective(problem.objective(frozen.joined(state.variables), known, member.keys))[1].outputs
+    # Of as many examples as a step has: a layer that normalises groups of rows may take no other number.
+    examples_of_step = problem.batch(member.keys, known._replace(source=member.source), jnp.int32(0))
+    batch(examples_of_step, 'batch')
+    return objective(problem.objective(frozen.joined(state.variables), examples_of_step, member.keys))[1].outputs
 
   values(drawn, jax.eval_shape(answers, *shapes((members, state, frozen))).shape, tasks[0].vocabulary)
 

@@ -154,9 +154,14 @@ def rebuild(name: str, paper, options) -> int:
   for config in missing:
     print(f'{config}: not run; {run_time(config)} make it with: {command(config)}')
   for figure in paper.FIGURES:
-    if set(figure.configs) <= available:
-      print(f'drawing {figure.name} ...', flush=True)
-      print(f'figure: {output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None)}')
+    if not set(figure.configs) <= available:
+      continue
+    made_of = output.inputs(figure, cells_of, options.out)
+    if not options.gallery and output.up_to_date(figure, made_of, options.to):
+      print(f'figure: {options.to / figure.name}.png is as it would be drawn')
+      continue
+    print(f'drawing {figure.name} ...', flush=True)
+    print(f'figure: {output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None, made_of)}')
   print('judging ...', flush=True)
   verdicts = [output.verdict(claim, get, cells_of, available.__contains__) for claim in paper.CLAIMS]
   print(output.table(name, verdicts))

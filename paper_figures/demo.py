@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim
 from analysis.series import arms
+from configs.prieto2025_demo import P
 from paper_figures import plots, prieto2025
 from paper_figures.paper import Get, PaperFigure
 
@@ -17,14 +18,20 @@ def here(get: Get) -> Get:
 
 
 def claim(of_paper: Claim) -> Claim:
-  return of_paper._replace(of=(CONFIG,), samples=lambda get: of_paper.samples(here(get)))
+  return of_paper._replace(
+    of=(CONFIG,),
+    says=of_paper.says.replace(f'mod {prieto2025.P}', f'mod {P}'),
+    samples=lambda get: of_paper.samples(here(get)),
+    changed=f'p = {P} for {prieto2025.P}',
+    scope={},
+  )
 
 
 def draw(get: Get) -> Figure:
   wheres = {'softmax': prieto2025.PLAIN, 'perpendicular gradient': prieto2025.PROJECTED}
-  text = 'Demo, fewer seeds and arms than the paper'
-  return plots.accuracies(arms(get(CONFIG, 'performance'), wheres), text, 1 / prieto2025.P)
+  text = f'Demo, a + b mod {P}'
+  return plots.accuracies(arms(get(CONFIG, 'performance'), wheres), text, 1 / P)
 
 
-CLAIMS = [claim(c) for c in prieto2025.CLAIMS if c.name in ('1a', '1b', '3a', '3b', '3c')]
+CLAIMS = [claim(c) for c in prieto2025.CLAIMS if c.name in ('1a', '1b', '3a')]
 FIGURES = [PaperFigure('demo', (CONFIG,), draw, 'The perpendicular gradient generalises; softmax alone does not.')]

@@ -1,6 +1,7 @@
 """Train longer, generalize better: the generalization gap in large batch training (Hoffer et al. 2017), arXiv 1705.08741."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis.claims import Claim, at_least, at_most, between
 from analysis.fits import GROWTH, growth, line
 from analysis.series import arms, at, each_seed, last, select, setting
-from analysis.statistics import fold, groups, mean_and_errors
+from analysis.statistics import fold, mean_and_errors
 from configs import hoffer2017_table
 from configs._hoffer2017 import NOISES, RATE, scaled
 from configs.hoffer2017_batches import BATCHES as SIZES
@@ -24,7 +25,6 @@ SLOW = ()
 
 FIRST = 10  # step at which the window opens
 LEAST = 8  # readings that a window must have to be fitted
-GROUP = 5  # seeds of a mean
 CLEAN, NOISY = NOISES
 LABELS = {CLEAN: 'clean labels', NOISY: f'{NOISY:.0%} noisy labels'}
 
@@ -73,11 +73,17 @@ def slopes(get: Get, noise: float) -> np.ndarray:
   return np.array([[slope(t, d) for t, d in of_size(size)] for size in SIZES]).T
 
 
-def distance_ratio(get: Get, noise: float) -> np.ndarray:
-  """(seed,) the last distance of the largest batch over that of the smallest, at one learning rate."""
-  table = select(get(BATCHES, 'distance'), lr=RATE, label_noise=noise)
-  small, large = (last(select(table, batch__size=size), 'distance') for size in (SIZES[0], SIZES[-1]))
-  return large / small
+def spread(get: Get, noise: float, rate_of: Callable[[int], float]) -> np.ndarray:
+  """(seed,) standard deviation of the ln of the distance over batch sizes, mean of the readings from step 10 on."""
+  table = select(get(BATCHES, 'distance'), label_noise=noise)
+  paths = [each_seed(select(table, batch__size=size, lr=rate_of(size)), 'distance') for size in SIZES]
+  late = paths[0][0] >= FIRST
+  return np.std([np.log(distances[:, late]) for _, distances in paths], axis=0).mean(axis=1)
+
+
+def apart_with_rule(get: Get, noise: float) -> np.ndarray:
+  """(seed,) how far apart the distances of batch sizes are with the square-root rule, over that at one rate."""
+  return spread(get, noise, lambda size: scaled(size, SMALL)) / spread(get, noise, lambda size: RATE)
 
 
 def accuracies(get: Get, noise: float) -> dict[str, np.ndarray]:
@@ -86,62 +92,87 @@ def accuracies(get: Get, noise: float) -> dict[str, np.ndarray]:
   return {name: 100 * last(rows, 'test_accuracy') for name, rows in arms(table, ARMS).items()}
 
 
-def gap(get: Get, noise: float, arm: str = 'LB') -> np.ndarray:
-  """(group,) by how many points a large batch is worse than the small one, means of five seeds."""
-  accuracy = accuracies(get, noise)
-  return groups(accuracy['SB'] - accuracy[arm], GROUP)
+def tested(get: Get, noise: float, *names: str) -> tuple[np.ndarray, ...]:
+  """(seed,) the last test accuracy of each of these arms."""
+  every = accuracies(get, noise)
+  return tuple(every[name] for name in names)
+
+
+def gap(small: np.ndarray, large: np.ndarray) -> float:
+  """By how many points the large batch is worse on average."""
+  return small.mean() - large.mean()
+
+
+def gap_left(small: np.ndarray, large: np.ndarray, remedied: np.ndarray) -> float:
+  """The share of the gap that a remedy leaves."""
+  return gap(small, remedied) / gap(small, large)
 
 
 POTENTIAL, DISTANCES = 'the random walk on a random potential', 'distances from the start by batch size'
 WINDOW = 'from step 10 to the first reading without a training error; B = 32, constant learning rate'
 SLOPES = 'largest over smallest slope of the distance in log t, B = 32 to 1024, ghost batches of 32'
 WITHIN = 'from step 10 to the first reading without a training error'
-LAST_DISTANCE = 'distance of B = 1024 over that of B = 32 after 1,000 updates, ghost batches of 32'
-POINTS = 'test accuracy of B = 16 less that of B = 256, in points, 256'
+SPREAD = (
+  'standard deviation of the ln of the distance over B = 32 to 1024, mean of readings from step 10 to 1,000, with the rule over '
+  'that at one rate, ghost batches of 32'
+)
+POINTS = 'mean test accuracy of B = 16 less that of B = 256, in points, 256'
+CHANGED = 'digits and a dense network for images and convolutions, no momentum'
+WALKS = {'10,000 MNIST digits': 'mnist', 'tanh': 'tanh', 'momentum 0.9': 'momentum'}
+TABLES = {'10,000 MNIST digits': 'mnist', '32-32 hidden units': 'narrow'}
 
 CLAIMS = [
   Claim(name='1a', kind='paper', where=POTENTIAL, of=(WALK,), holds=between(0.95, 1.0),
+        changed=CHANGED, scope=WALKS,
         says='In the phase of constant learning rate the distance from the start grows as log t',
         samples=lambda get: fits(get, **CLEAN_LABELS)['log'], unit=f'R^2 of the line in log t, {WINDOW}, clean labels'),
   Claim(name='1b', kind='paper', where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
+        changed=CHANGED, scope=WALKS,
         says='A logarithm fits the distance from the start better than t^(1/2) and t^(1/4)',
         samples=lambda get: margin(get, **CLEAN_LABELS),
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, clean labels'),
   Claim(name='1c', kind='control', where=POTENTIAL, of=(WALK,), holds=at_most(0.0),
-        says='Negative control, ours: with a small batch and noisy labels the logarithm is not the best of the three',
+        changed=CHANGED,
+        says='With a small batch and noisy labels the logarithm is not the best of the three',
         samples=lambda get: margin(get, **NOISY_LABELS),
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, 20% noisy labels'),
-  Claim(name='1d', kind='control', where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
-        says='Control, ours: the law is one of the walk and not of the cross entropy, so it holds for the squared error too',
+  Claim(name='1d', kind='extension', where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
+        changed=CHANGED,
+        says='The law is one of the walk and not of the cross entropy, so it holds for the squared error too',
         samples=lambda get: margin(get, **SQUARED_ERROR),
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, clean labels, squared error'),
   Claim(name='1e', kind='paper', where=POTENTIAL, of=(WALK,), holds=between(1.5, 2.5),
+        changed=CHANGED,
         says='The loss is a random potential of exponent 2',
         samples=lambda get: at(select(get(WALK, 'potential'), **CLEAN_LABELS), 'exponent', step=0),
         unit='alpha of E (L(w) - L(w0))^2 ~ |w - w0|^alpha, 16 random directions, distances 0.3 to 10 from the start, clean '
         'labels'),
-  Claim(name='2a', kind='paper', where=DISTANCES, of=(BATCHES,), holds=between(1.0, 1.25),
-        says='With the square-root rule the distance grows alike for all batch sizes',
-        samples=lambda get: fold(slopes(get, CLEAN)), unit=f'{SLOPES}, clean labels, {WITHIN}'),
-  Claim(name='2b', kind='paper', where=DISTANCES, of=(BATCHES,), holds=between(1.0, 1.25),
+  Claim(name='2a', kind='paper', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
+        changed=CHANGED,
+        says='The square-root rule brings the distances of batch sizes nearer to each other than one learning rate does',
+        samples=lambda get: apart_with_rule(get, CLEAN), unit=f'{SPREAD}, clean labels'),
+  Claim(name='2b', kind='extension', where=DISTANCES, of=(BATCHES,), holds=between(1.0, 1.25),
+        changed=CHANGED,
         says='With the square-root rule the distance grows alike for all batch sizes where labels are noisy',
         samples=lambda get: fold(slopes(get, NOISY)), unit=f'{SLOPES}, 20% noisy labels, {WITHIN}'),
-  Claim(name='2c', kind='paper', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
-        says='With the learning rate of the small batch, the large one stays nearer to the start',
-        samples=lambda get: distance_ratio(get, CLEAN), unit=f'{LAST_DISTANCE}, clean labels'),
-  Claim(name='2d', kind='paper', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
-        says='With the learning rate of the small batch, the large one stays nearer to the start where labels are noisy',
-        samples=lambda get: distance_ratio(get, NOISY), unit=f'{LAST_DISTANCE}, 20% noisy labels'),
+  Claim(name='2c', kind='extension', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
+        changed=CHANGED,
+        says='The square-root rule brings the distances of batch sizes nearer to each other than one learning rate does where '
+        'labels are noisy',
+        samples=lambda get: apart_with_rule(get, NOISY), unit=f'{SPREAD}, 20% noisy labels'),
   Claim(name='3a', kind='paper', where='table 1', of=(TABLE,), holds=at_most(0.5),
+        changed=CHANGED, scope=TABLES,
         says='Learning rate, ghost batches and regime adaptation close the generalisation gap of the large batch',
-        samples=lambda get: gap(get, CLEAN, 'LB + LR + GBN + RA') / gap(get, CLEAN),
-        unit='share of the gap in test accuracy that remains, 256 clean digits, B = 16 and 256, means of 5 seeds'),
+        samples=lambda get: tested(get, CLEAN, 'SB', 'LB', 'LB + LR + GBN + RA'), statistic=gap_left,
+        unit='share of the gap in mean test accuracy that remains, 256 clean digits, B = 16 and 256'),
   Claim(name='3b', kind='paper', where='table 1', of=(TABLE,), holds=at_least(0.0),
+        changed=CHANGED, scope=TABLES,
         says='At the same number of epochs the large batch generalises worse',
-        samples=lambda get: gap(get, CLEAN), unit=f'{POINTS} clean digits, means of 5 seeds'),
-  Claim(name='3c', kind='paper', where='table 1', of=(TABLE,), holds=at_least(0.0),
+        samples=lambda get: tested(get, CLEAN, 'SB', 'LB'), statistic=gap, unit=f'{POINTS} clean digits'),
+  Claim(name='3c', kind='extension', where='table 1', of=(TABLE,), holds=at_least(0.0),
+        changed=CHANGED,
         says='At the same number of epochs the large batch generalises worse where labels are noisy',
-        samples=lambda get: gap(get, NOISY), unit=f'{POINTS} digits with 20% noisy labels, means of 5 seeds'),
+        samples=lambda get: tested(get, NOISY, 'SB', 'LB'), statistic=gap, unit=f'{POINTS} digits with 20% noisy labels'),
 ]  # fmt: skip
 
 
@@ -158,7 +189,8 @@ def walk(get: Get) -> Figure:
     plots.steps(ax, select(table, **case), 'distance', 'training', color='black')
     fitted_laws(ax, get, case)
     ax.set(title=name, xlabel='step t')
-    ax.legend(loc='upper left', title='median $R^2$ in the window', title_fontsize=7.5, alignment='left')
+    ax.legend(loc='upper left', title='median $R^2$ in the window (gray)', title_fontsize=7.5, alignment='left')
+    ax.set_ylim(0, 1.9 * ax.get_ylim()[1])  # for the legend
   for ax in axes[:, 0]:
     ax.set_ylabel('|w - w(0)|')
   plots.title(figure, 'Digits, MLP 64-128-128-10, B = 32, lr = 0.1', table)
@@ -169,6 +201,7 @@ def fitted_laws(ax: Axes, get: Get, case: dict) -> None:
   """The three laws, fitted to the median over seeds in the longest window, with the median of the seeds' own R^2."""
   r2 = fits(get, **case)
   t = max((steps for steps, _ in windows(get, WALK, **case)), key=len)
+  ax.axvspan(t[0], t[-1], color='gray', alpha=0.15, linewidth=0)
   steps, distances = each_seed(select(get(WALK, 'distance'), **case), 'distance')
   d = np.median(distances, axis=0)[np.isin(steps, t)]
   for number, (law, f) in enumerate(GROWTH.items()):
@@ -200,8 +233,7 @@ def table(get: Get) -> Figure:
   figure, axes = plots.canvas(2, height=3.5)
   for ax, noise in zip(axes[0], NOISES, strict=True):
     samples = accuracies(get, noise)
-    means = {name: groups(values, GROUP) for name, values in samples.items()}
-    plots.arms(ax, means, f'{GROUP} seeds', color='gray', markersize=4)
+    plots.arms(ax, samples, 'a seed', color='lightgray', markersize=3)
     small, large = {'SB': samples.pop('SB')}, samples
     plots.intervals(ax, small, mean_and_errors, 'small batch', color='C0')
     plots.intervals(ax, large, mean_and_errors, 'large batch', first=1, color='C1')

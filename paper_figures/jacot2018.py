@@ -9,7 +9,7 @@ from analysis.fits import decay_rate, power_law
 from analysis.series import at, by, each_seed, last
 from analysis.statistics import rank_correlation
 from configs.jacot2018_regression import ANGLES
-from configs.jacot2018_widths import POINTS, RATE, STEPS
+from configs.jacot2018_widths import EACH, POINTS, RATE, STEPS
 from dynamics.theory import relu_limit
 from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
@@ -26,7 +26,7 @@ FITTED = 0.1  # an error counts in the fit of its rate while it is above this sh
 
 def by_width(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
   """Width of the hidden layers -> rows, in rising order."""
-  return {width: rows for (width, _), rows in by(table, 'model.widths').items()}
+  return {widths[0]: rows for widths, rows in by(table, 'model.widths').items()}
 
 
 def on_circle(angle: np.ndarray) -> np.ndarray:
@@ -36,16 +36,15 @@ def on_circle(angle: np.ndarray) -> np.ndarray:
 # ---- statistics: one number a seed --------------------------------------------------------------------------------
 
 
-def deviation(kernels: np.ndarray) -> np.ndarray:
-  """(seed,) how far a seed's kernel (seed, entry) is from the mean of all seeds, rms over its entries."""
-  squares = np.square(kernels - kernels.mean(axis=0)).mean(axis=1)
-  return np.sqrt(squares * len(kernels) / (len(kernels) - 1))
-
-
-def spread(get: Get) -> tuple[np.ndarray, np.ndarray]:
-  """(w,) widths and (seed, w) the deviation of the first kernels."""
+def first_kernels(get: Get) -> tuple[np.ndarray, np.ndarray]:
+  """(w,) widths and (seed, w, entry) kernels at the start."""
   tables = by_width(get(WIDTHS, 'kernel'))
-  return np.array(list(tables)), np.stack([deviation(at(rows, 'kernel', step=0)) for rows in tables.values()], axis=1)
+  return np.array(list(tables)), np.stack([at(rows, 'kernel', step=0) for rows in tables.values()], axis=1)
+
+
+def sharpening(kernels: np.ndarray) -> float:
+  """a in (spread over seeds of the entries) ~ width^-a, of (seed, w, entry): their standard deviation, rms over entries."""
+  return -power_law(EACH, np.sqrt(kernels.var(axis=0, ddof=1).mean(axis=1))).slope
 
 
 def drift(get: Get) -> tuple[np.ndarray, np.ndarray]:
@@ -75,30 +74,43 @@ def rate_ratio(get: Get) -> np.ndarray:
   return fitted / expected
 
 
+def doublings(change: np.ndarray) -> np.ndarray:
+  """(w - 1,) the median over seeds of the change (seed, w) at a width over that at half the width."""
+  return np.median(change[:, 1:] / change[:, :-1], axis=0)
+
+
+OTHERS = {'tanh': 'tanh', 'three hidden layers': 'deep'}
+SMALLER = 'two hidden layers, no biases, random points on a sphere'
+SPHERE = '24 random points on a sphere for MNIST; two hidden layers for three, without biases'
+
 CLAIMS = [
-  Claim(name='1', kind='paper', where='theorem 1; the rate is the usual one of finite widths', of=(WIDTHS,), holds=between(0.35, 0.65),
+  Claim(name='1', kind='paper', where='theorem 1; the rate is the usual one of finite widths', of=(WIDTHS,),
         says='At the start the kernel becomes deterministic as the network widens: its spread over starts falls as width^(-1/2)',
-        samples=lambda get: -power_law(*spread(get)).slope,
-        unit='a in (rms deviation of the entries of a start from the mean of all) ~ width^-a, widths 32 to 1024'),
+        samples=lambda get: first_kernels(get)[1], statistic=sharpening, scope=OTHERS,
+        holds=between(0.35, 0.65), changed=SMALLER,
+        unit='a in (standard deviation over starts of an entry, rms over entries) ~ width^-a, widths 32 to 1024'),
   Claim(name='2a', kind='paper', where='theorem 2, which says that the change vanishes; -1 is the usual rate', of=(WIDTHS,),
         says='During training the kernel stays the closer to its start the wider the network',
-        samples=lambda get: power_law(*drift(get)).slope, holds=between(-1.3, -0.4),
+        samples=lambda get: power_law(*drift(get)).slope, holds=between(-1.3, -0.4), scope=OTHERS,
+        changed=SMALLER,
         unit=f'a in |K - K0| / |K0| ~ width^a after {STEPS} steps, widths 32 to 1024'),
   Claim(name='2b', kind='paper', where='theorem 2', of=(WIDTHS,), holds=between(0.0, 1.0),
         says='Each doubling of the width makes the change of the kernel smaller',
-        samples=lambda get: (drift(get)[1][:, 1:] / drift(get)[1][:, :-1]).max(axis=1),
-        unit=f'largest ratio of the change after {STEPS} steps at one width to that at half the width'),
-  Claim(name='3a', kind='paper', where='section 5 and figure 3', of=(WIDTHS,), holds=between(0.9, 1.0),
-        says='The error decays first along the top eigenvectors of the kernel',
+        samples=lambda get: drift(get)[1], statistic=doublings, changed=SMALLER,
+        unit=f'change after {STEPS} steps at one width over that at half the width, each doubling from 32 to 1024'),
+  Claim(name='3a', kind='paper', where='section 5 and figure 3', of=(WIDTHS,), holds=between(0.9, 1.0), changed=SPHERE,
+        scope=OTHERS, says='The error decays first along the top eigenvectors of the kernel',
         samples=lambda get: np.array([rank_correlation(*pair) for pair in zip(*rates(get), strict=True)]),
         unit=f'rank correlation of fitted rates and eigenvalues, all {POINTS} eigenvectors, width {WIDE}'),
-  Claim(name='3b', kind='paper', where='section 5', of=(WIDTHS,), holds=between(0.8, 1.2),
+  Claim(name='3b', kind='paper', where='section 5', of=(WIDTHS,), holds=between(0.8, 1.2), changed=SPHERE, scope=OTHERS,
         says='Along each eigenvector the error decays at the learning rate times the eigenvalue: the median over eigenvectors',
         samples=lambda get: np.median(rate_ratio(get), axis=1),
         unit=f'fitted rate over lr times eigenvalue over {POINTS}, median of the eigenvectors, width {WIDE}'),
-  Claim(name='3c', kind='paper', where='section 5', of=(WIDTHS,), holds=between(0.0, 0.2),
+  Claim(name='3c', kind='paper', where='section 5', of=(WIDTHS,), holds=between(0.0, 0.2), changed=SPHERE,
         says='Along every single eigenvector the error decays at the learning rate times the eigenvalue',
         samples=lambda get: np.abs(rate_ratio(get) - 1).max(axis=1),
+        reason='tested: the kernel moves; linearised at the start the network is within 0.07 of every rate, and in all ten seeds '
+               'the worst eigenvector is one with a first error below a quarter of the rms, into which others leak',
         unit=f'largest distance from 1 of fitted rate over lr times eigenvalue over {POINTS}, width {WIDE}'),
 ]  # fmt: skip
 
@@ -169,22 +181,27 @@ def principal(get: Get) -> Figure:
   decays.set(title='error along eigenvectors', xlabel='step', ylabel='share of the first error', yscale='log', ylim=(0.02, 1.3))
   decays.legend(loc='upper right', fontsize=6)
   expected, fitted = rates(get)
-  fits.plot(expected.ravel(), fitted.ravel(), '.', color='C0', markersize=3, alpha=0.6, label='an eigenvector of a start')
+  hidden = f', {(fitted <= 0).sum()} of {fitted.size} below 0' if (fitted <= 0).any() else ''  # which a log axis cannot show
+  fits.plot(
+    expected.ravel(), fitted.ravel(), '.', color='C0', markersize=3, alpha=0.6, label=f'an eigenvector of a start{hidden}'
+  )
   ends = np.array([expected.min(), expected.max()])
   plots.theory(fits, ends, ends, 'equal')
   fits.fill_between(ends, 0.8 * ends, 1.2 * ends, color='gray', alpha=0.25, linewidth=0, label='within 20%')
   fits.set(title='rates', xlabel='lr times eigenvalue (1/step)', ylabel='fitted rate (1/step)', xscale='log', yscale='log')
   fits.legend(loc='upper left')
   text = f'Convergence along the eigenvectors of the first kernel; width {WIDE}'
-  plots.title(figure, text, by_width(get(WIDTHS, 'kernel'))[WIDE], note='{seeds}')
+  plots.title(figure, text, by_width(get(WIDTHS, 'kernel'))[WIDE], note='{seeds}, left their median')
   return figure
 
 
 def widths(get: Get) -> Figure:
   figure, axes = plots.canvas(2, height=2.8)
   start, change = axes[0]
-  for ax, (width, values), power in ((start, spread(get), -0.5), (change, drift(get), -1.0)):
-    exponent = np.median(power_law(width, values).slope)
+  width, kernels = first_kernels(get)
+  deviations = np.sqrt(np.square(kernels - kernels.mean(axis=0)).mean(axis=2) * len(kernels) / (len(kernels) - 1))
+  slopes = (-sharpening(kernels), np.median(power_law(*drift(get)).slope))
+  for ax, values, power, exponent in zip(axes[0], (deviations, drift(get)[1]), (-0.5, -1.0), slopes, strict=True):
     plots.against(ax, width, values, f'networks: exponent {exponent:.2f}')
     plots.guide(ax, width, power, (width[0], np.median(values[:, 0])), f'width^({power:g})', linewidth=1.5)
     ax.set(xlabel='width', xscale='log', yscale='log')

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,8 +61,9 @@ def disagreements(get: Get) -> np.ndarray:
   return count.astype(float)
 
 
-def of_networks(get: Get, networks: tuple[tuple[int, ...], ...] = NETWORKS) -> np.ndarray:
-  """(seed, network) d_int90 of dense networks."""
+def of_networks(get: Get, networks: Sequence[tuple[int, ...]] = ()) -> np.ndarray:
+  """(seed, network) d_int90 of dense networks; of all that were run unless some are named."""
+  networks = networks or list(by(get(WIDTHS, 'performance'), 'model.widths'))
   return np.stack([d_int90(get, WIDTHS, **{NETWORK: hidden}) for hidden in networks], axis=1)
 
 
@@ -74,6 +76,7 @@ CLAIMS = [
   Claim(
     name='1',
     kind='paper',
+    scope={'a sparse projection': 'sparse', '4,000 weights': 'larger'},
     says='Where the solutions have codimension s, a random subspace holds one if and only if its dimension is at least s',
     where='toy example',
     of=(TOY,),
@@ -84,6 +87,8 @@ CLAIMS = [
   Claim(
     name='2',
     kind='paper',
+    changed='8 x 8 digits for MNIST',
+    scope={'10,000 MNIST digits': 'mnist', 'tanh': 'tanh'},
     says='The intrinsic dimension of dense networks hardly depends on their size',
     where='figure 3',
     of=(WIDTHS, WIDTHS_FULL),
@@ -95,6 +100,8 @@ CLAIMS = [
   Claim(
     name='3a',
     kind='paper',
+    changed='8 x 8 digits and a small network for MNIST and LeNet',
+    scope={'10,000 MNIST digits': 'mnist'},
     says='A convolutional network needs more dimensions once the pixels are shuffled',
     where='shuffled pixels',
     of=(PIXELS, PIXELS_FULL),
@@ -105,6 +112,8 @@ CLAIMS = [
   Claim(
     name='3b',
     kind='paper',
+    changed='300 digits of 8 x 8 for MNIST',
+    scope={'150 examples': 'fewer', '50 hidden units': 'narrow'},
     says='Random labels need more than three times the dimension of true ones',
     where='random labels',
     of=(LABELS, LABELS_FULL),

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from analysis.claims import Claim, at_least, at_most, between
 from analysis.fits import power_law
 from analysis.series import against, crossing, last, lowest, select
+from analysis.statistics import resample
 from configs import ma2022_alpha, ma2022_noise, ma2022_rank, ma2022_samples
 from configs._ma2022 import MEASUREMENTS, OUTLIERS, RANK, SIDE, STEP
 from paper_figures import plots
@@ -26,10 +27,10 @@ SMALL, LARGE = ma2022_samples.ALPHAS
 NARROW, *_, WIDE = ma2022_noise.COLUMNS
 FREE = SIDE * RANK - RANK * (RANK - 1) // 2  # numbers that a positive semi-definite matrix of this rank has: 39
 RECOVERED = 0.05  # |R - M| / |M| below which M counts as recovered
-SHARE, GROUP = 0.9, 10  # of seeds; seeds that make one number
+SHARE = 0.9  # of seeds
 
 
-# ---- statistics: one number a seed, or a group of ten -------------------------------------------------------------
+# ---- statistics: one number a seed --------------------------------------------------------------------------------
 
 
 def errors(get: Get, decay: float) -> tuple[np.ndarray, np.ndarray]:
@@ -73,70 +74,86 @@ def successes(get: Get, alpha: float, columns: float) -> tuple[np.ndarray, np.nd
   return counts, values < RECOVERED
 
 
-def needed(get: Get, alpha: float) -> np.ndarray:
-  """(group, columns) measurements at which nine seeds of ten succeed, between two counts by a line; inf: never."""
-  numbers = []
-  for columns in ma2022_samples.COLUMNS:
-    counts, recovered = successes(get, alpha, columns)
-    shares = [recovered[i : i + GROUP].mean(axis=0) for i in range(0, len(recovered) - GROUP + 1, GROUP)]
-    numbers.append([crossing(counts, share, SHARE, start=float(counts[0])) for share in shares])
-  return np.array(numbers).T
+def recoveries(get: Get, alpha: float, least: int) -> np.ndarray:
+  """(seed, columns, m) whether M was recovered, for factors of `least` columns or more."""
+  return np.stack([successes(get, alpha, k)[1] for k in ma2022_samples.COLUMNS if k >= least], axis=1).astype(float)
 
 
-def growth(get: Get, alpha: float, least: int) -> np.ndarray:
-  """(group,) the exponent of the needed measurements in the number of columns from `least` on; inf where one is never reached."""
-  columns = np.array(ma2022_samples.COLUMNS)
-  numbers = needed(get, alpha)[:, columns >= least]
-  return np.where(np.isinf(numbers).any(axis=1), math.inf, power_law(columns[columns >= least], numbers).slope)
+def needed(recovered: np.ndarray) -> np.ndarray:
+  """(columns,) measurements at which nine seeds of ten succeed, between two counts by a line; inf: never."""
+  counts = np.array(ma2022_samples.MEASUREMENTS, float)
+  return np.array([crossing(counts, share, SHARE, start=counts[0]) for share in recovered.mean(axis=0)])
+
+
+def growth(recovered: np.ndarray) -> float:
+  """Exponent of the needed measurements in the number of columns, of which the most are there; inf for one that never does."""
+  columns, numbers = ma2022_samples.COLUMNS[-recovered.shape[1] :], needed(recovered)
+  return math.inf if np.isinf(numbers).any() else float(power_law(columns, numbers).slope)
 
 
 OF_ALPHA = 'a in the last |R - M| ~ alpha^a'
-ENOUGH = 'a in (measurements for 9 of 10 seeds with |R - M| < 0.05 |M|) ~ columns^a'
+ENOUGH = 'a in (measurements at which 90% of all seeds have |R - M| < 0.05 |M|) ~ columns^a'
 OVER_SUBGM = 'of SubGM, a tenth of outliers, 20 columns, alpha 0.01'
+CHANGED = '20 x 20 of rank 2, a Gaussian start'
+UNEVEN = {'singular values 1 and 0.5': 'uneven'}
+ELSEWHERE = {**UNEVEN, '500 measurements': 'fewer'}
 
 CLAIMS = [
   Claim(name='1a', kind='paper', where='main theorem on outliers', of=(START,), holds=between(0.7, 2.0),
+        changed=CHANGED, scope=ELSEWHERE,
         says='The error that SubGM reaches grows with the scale alpha of the start: the smaller, the better',
         samples=lambda get: power_law(ALPHAS, errors(get, SHORT)[1][:, :-1]).slope,
         unit=f'{OF_ALPHA}, 0.1 to 0.001, steps {STEP:g} x {SHORT:g}^t'),
-  Claim(name='1b', kind='extension', where='ours: a limit of claim 1a', of=(START,), holds=at_least(0.5),
+  Claim(name='1b', kind='extension', where='a limit of claim 1a', of=(START,), holds=at_least(0.5),
+        changed=CHANGED,
         says='With steps that fall too fast for a small start SubGM does not leave it',
         samples=lambda get: errors(get, SHORT)[1][:, -1],
         unit=f'last |R - M| from alpha {SMALLEST:g}, steps {STEP:g} x {SHORT:g}^t (|M| is 1.41)'),
-  Claim(name='1c', kind='extension', where='ours: the schedule of claim 1b, corrected', of=(START,), holds=between(0.7, 2.0),
+  Claim(name='1c', kind='extension', where='the schedule of claim 1b, corrected', of=(START,), holds=between(0.7, 2.0),
+        changed=CHANGED, scope=ELSEWHERE,
         says='With steps that reach twice as far the error follows alpha down to the smallest start',
         samples=lambda get: power_law(*errors(get, LONG)).slope,
         unit=f'{OF_ALPHA}, 0.1 to 0.0001, steps {STEP:g} x {LONG:g}^t'),
   Claim(name='2a', kind='paper', where='motivation of the absolute loss', of=(SQUARES, START), holds=at_least(10.0),
+        changed=CHANGED, scope=ELSEWHERE,
         says='On the same data with gross outliers the squared loss ends far from M',
         samples=lambda get: squares_over(get, last), unit=f'last |R - M| of gradient descent on squares over that {OVER_SUBGM}'),
-  Claim(name='2b', kind='extension', where='ours: the same with the best moment to stop', of=(SQUARES, START), holds=at_least(10.0),
+  Claim(name='2b', kind='extension', where='claim 2a with the best moment to stop', of=(SQUARES, START), holds=at_least(10.0),
+        changed=CHANGED,
         says='On the same data with gross outliers the squared loss does not come near M on its way',
         samples=lambda get: squares_over(get, lowest),
         unit=f'smallest |R - M| along a run of gradient descent on squares, over the last |R - M| {OVER_SUBGM}'),
   Claim(name='3a', kind='paper', where='corollary on Gaussian measurements', of=(SAMPLES,), holds=at_most(0.1),
+        changed=CHANGED, scope=UNEVEN,
         says='From a small start the number of measurements that SubGM needs does not grow with the number of columns',
-        samples=lambda get: growth(get, SMALL, 2), unit=f'{ENOUGH}, 2 to 20 columns, alpha {SMALL:g}'),
-  Claim(name='3b', kind='paper', where='corollary on Gaussian measurements; without the exact case, as tuning seeds led us to ask',
+        samples=lambda get: recoveries(get, SMALL, 2), statistic=growth, unit=f'{ENOUGH}, 2 to 20 columns, alpha {SMALL:g}'),
+  Claim(name='3b', kind='extension',
+        where='corollary on Gaussian measurements, without the exact case, as tuning seeds led us to ask',
+        changed=CHANGED, scope=UNEVEN,
         of=(SAMPLES,), holds=at_most(0.1),
         says='From a small start the number of measurements that SubGM needs does not grow with the number of columns, among '
         'factors of more columns than the rank',
-        samples=lambda get: growth(get, SMALL, 4), unit=f'{ENOUGH}, 4 to 20 columns, alpha {SMALL:g}'),
-  Claim(name='3c', kind='extension', where='ours: that it is the small start which makes 3a', of=(SAMPLES,), holds=at_least(0.1),
+        samples=lambda get: recoveries(get, SMALL, 4), statistic=growth, unit=f'{ENOUGH}, 4 to 20 columns, alpha {SMALL:g}'),
+  Claim(name='3c', kind='extension', where='that it is the small start which makes 3a', of=(SAMPLES,), holds=at_least(0.1),
+        changed=CHANGED,
         says='From a larger start the number of measurements that SubGM needs grows with the number of columns',
-        samples=lambda get: growth(get, LARGE, 4), unit=f'{ENOUGH}, 4 to 20 columns, alpha {LARGE:g}'),
+        samples=lambda get: recoveries(get, LARGE, 4), statistic=growth, unit=f'{ENOUGH}, 4 to 20 columns, alpha {LARGE:g}'),
   Claim(name='4', kind='paper', where='abstract (arbitrarily large noise values)', of=(COLUMNS,), holds=between(0.8, 1.25),
+        changed=CHANGED, scope=ELSEWHERE,
         says='The size of the outliers does not matter', samples=gross_over,
         unit='last |R - M| with outliers N(0, 1000^2) over that with N(0, 10^2), a tenth of outliers, 20 columns, alpha 0.01'),
-  Claim(name='5a', kind='paper', where='abstract (agnostic to over-parametrisation and noise)', of=(NOISE,), holds=between(0.8, 1.25),
+  Claim(name='5a', kind='paper', where='abstract (agnostic to over-parametrisation and noise)', of=(NOISE,),
+        holds=between(0.8, 1.25), changed=CHANGED, scope=ELSEWHERE,
         says='Under dense Gaussian noise too the number of columns does not matter from a small start',
         samples=lambda get: at_middle_noise(get, WIDE) / at_middle_noise(get, NARROW),
         unit='last |R - M| with 20 columns over that with 2, noise 0.1, alpha 0.001'),
   Claim(name='5b', kind='paper', where='theorem on Gaussian noise, as we remember it', of=(NOISE,), holds=between(0.9, 1.1),
+        changed=CHANGED, scope=ELSEWHERE,
         says='Under dense Gaussian noise the error is in proportion to the noise',
         samples=lambda get: power_law(*noisy(get, 0.001, WIDE)).slope,
         unit='a in last |R - M| ~ noise^a, 0.01 to 1, 20 columns, alpha 0.001'),
-  Claim(name='5c', kind='extension', where='ours: sqrt(pi / 2) for least absolute deviations, 39 free numbers', of=(NOISE,),
+  Claim(name='5c', kind='extension', where='sqrt(pi / 2) for least absolute deviations, 39 free numbers', of=(NOISE,),
+        changed=CHANGED,
         says='Under dense Gaussian noise the error is that of a regression that knows the rank',
         samples=lambda get: at_middle_noise(get, WIDE) / regression(0.1), holds=between(0.8, 1.25),
         unit='last |R - M| over noise sqrt(pi / 2) sqrt(39 / 1500), noise 0.1, 20 columns, alpha 0.001'),
@@ -206,21 +223,27 @@ def rank(get: Get) -> Figure:
 
 def noise(get: Get) -> Figure:
   table = get(NOISE, 'recovery')
-  figure, axes = plots.canvas(2, width=8.0, height=2.9)
+  figure, axes = plots.canvas(2, width=9.2, height=2.9)
   paths, final = axes[0]
-  for number, columns in enumerate(ma2022_noise.COLUMNS):
-    for alpha, line in zip(ma2022_noise.ALPHAS, ('-', '--'), strict=True):
-      style = dict(color=f'C{number}', linestyle=line)
+  for columns, width, line in zip(ma2022_noise.COLUMNS, (3.5, 2.0, 0.9), ('-', '--', ':'), strict=True):
+    for number, alpha in enumerate(ma2022_noise.ALPHAS):
       rows = select(table, data__noise=0.1, init_scale=alpha, factor_rank=columns)
+      style = dict(color=f'C{number}', linestyle=line, linewidth=width)
       plots.steps(paths, rows, 'error', rf'{columns:g} columns, $\alpha$ = {alpha:g}', **style)
-      noises, values = noisy(get, alpha, columns)
-      plots.against(final, noises, values / noises, None, **style)
+  for number, alpha in enumerate(ma2022_noise.ALPHAS):
+    for noise, marker in zip(ma2022_noise.NOISES, 'osv', strict=True):
+      ended = np.stack([noisy(get, alpha, k)[1][:, ma2022_noise.NOISES.index(noise)] for k in ma2022_noise.COLUMNS], axis=1)
+      label = rf'noise {noise:g}, $\alpha$ = {alpha:g}'
+      style = dict(color=f'C{number}', marker=marker, markersize=4, linewidth=0.9)
+      plots.against(final, np.array(ma2022_noise.COLUMNS), ended / noise, label, **style)
   for ax, level in ((paths, regression(0.1)), (final, regression(1.0))):
     plots.level(ax, level, 'regression of known rank', color='black')
-  paths.set(title='noise 0.1', xlabel='step t', ylabel='error $|R - M|$', yscale='log', ylim=(0.01, 2))
-  final.set(title='the last error', xscale='log', xlabel='noise (standard deviation)', ylabel='error / noise', ylim=(0, 0.75))
-  final.legend(*paths.get_legend_handles_labels(), loc='upper left', bbox_to_anchor=(1, 1))
-  plots.title(figure, 'SubGM under Gaussian noise (full lines coincide)', table)
+  paths.set(title='noise 0.1', xlabel='step t', ylabel='error $|R - M|$', yscale='log', ylim=(0.01, 20))
+  final.set(title='the last error', xscale='log', xlabel='columns', ylabel='error / noise', ylim=(0, 0.8))
+  plots.ticks(final, ma2022_noise.COLUMNS)
+  paths.legend(loc='upper right', ncols=2, fontsize=6, handlelength=1.6, columnspacing=0.8)
+  final.legend(loc='upper left', bbox_to_anchor=(1, 1))
+  plots.title(figure, 'SubGM under Gaussian noise, 1500 measurements', table)
   return figure
 
 
@@ -240,16 +263,19 @@ def samples(get: Get) -> Figure:
       plots.band(ax, *successes(get, alpha, k), f'{k:g} columns', summary=share_and_error, marker='.')
     plots.level(ax, SHARE, '90%')
     ax.set(title=rf'$\alpha$ = {alpha:g}', xlabel='measurements m', ylim=(-0.05, 1.05))
-    plots.against(counts, columns, needed(get, alpha), rf'$\alpha$ = {alpha:g}')
+    recovered = recoveries(get, alpha, 2)
+    low, high = resample((recovered,), needed).interval()
+    middle = needed(recovered)
+    counts.errorbar(columns, middle, [middle - low, high - middle], fmt='.-', capsize=2, label=rf'$\alpha$ = {alpha:g}')
   shares[0].set_ylabel(f'share with $|R - M| < {RECOVERED:g} |M|$')
   shares[0].legend(loc='lower right')
-  exact = np.median(needed(get, SMALL)[:, 0])
+  exact = needed(recoveries(get, SMALL, 2))[0]
   if np.isfinite(exact):
     plots.guide(counts, columns, 0.1, (columns[0], exact), 'claims 3a, 3b: columns$^{0.1}$')
   counts.set(title='measurements for 90%', xscale='log', xlabel='columns', ylabel='measurements m', ylim=(0, 230))
   plots.ticks(counts, columns)
   counts.legend(loc='lower right')
-  note = f'bands: a standard error; right: median and range over groups of {GROUP} seeds'
+  note = 'bands: a standard error; right: 95% intervals'
   plots.title(figure, 'SubGM with a tenth of outliers', table, note=f'{{seeds}}; {note}')
   return figure
 

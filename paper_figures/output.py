@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import math
@@ -10,7 +11,10 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import matplotlib
 import matplotlib.style
+import numpy
+import pandas
 from matplotlib.figure import Figure
 
 from analysis import claims
@@ -19,6 +23,8 @@ from dynamics.plan import identity
 from paper_figures import pages
 from paper_figures.paper import STYLE, PaperFigure
 
+ROOT = pathlib.Path(__file__).parents[1]
+CODE = ('paper_figures', 'analysis', 'configs', 'dynamics/theory')  # what figures are computed with
 THUMBNAIL = 150_000  # bytes at most
 COLUMNS = (
   *('paper', 'claim', 'kind', 'sentence', 'source', 'changed', 'expected', 'measured', 'verdict', 'note', 'reason'),
@@ -26,8 +32,19 @@ COLUMNS = (
 )
 
 
-def figure(spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Path, gallery: pathlib.Path | None) -> pathlib.Path:
-  """Draws one figure as PDF and PNG; beside them the CSV of every table it asked for, and the hashes of its runs."""
+def figure(
+  spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Path, gallery: pathlib.Path | None, made_of: str = ''
+) -> pathlib.Path:
+  """Draws one figure as PDF and PNG; beside them the CSV of every table it asked for, and the hashes of its runs.
+
+  Args:
+    spec: what to draw.
+    get: (config, probe) -> table.
+    cells_of: config -> its cells.
+    to: the folder of figures.
+    gallery: the folder of thumbnails, if one is wanted.
+    made_of: from `inputs`, for `up_to_date`.
+  """
   asked = {}
 
   def noted(config, probe):
@@ -44,10 +61,33 @@ def figure(spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Pat
     if gallery:
       gallery.mkdir(parents=True, exist_ok=True)
       _thumbnail(drawing, gallery / f'{spec.name}.png', runs)
-  for (config, probe), table in asked.items():
-    table.to_csv(to / f'{spec.name}_{pathlib.Path(config).stem}_{probe}.csv', index=False)
-  (to / f'{spec.name}.json').write_text(json.dumps({'caption': spec.caption, 'runs': runs}, indent=1))
+  tables = {f'{spec.name}_{pathlib.Path(config).stem}_{probe}.csv': table for (config, probe), table in asked.items()}
+  for name, table in tables.items():
+    table.to_csv(to / name, index=False)
+  about = {'caption': spec.caption, 'runs': runs, 'tables': sorted(tables), 'made_of': made_of}
+  (to / f'{spec.name}.json').write_text(json.dumps(about, indent=1))
   return to / f'{spec.name}.png'
+
+
+def inputs(spec: PaperFigure, cells_of: Callable, out: pathlib.Path) -> str:
+  """A digest of all that a figure is made of: our code, the versions of what draws, and the tables of its runs."""
+  code = [path for folder in CODE for path in sorted((ROOT / folder).glob('*.py'))]
+  folders = [out / identity(cell) for config in spec.configs for cell in cells_of(config)]
+  stored = [path for folder in folders for path in (folder / 'done.json', *sorted(folder.glob('tables/*/done.json')))]
+  digest = hashlib.sha256(repr([(m.__name__, m.__version__) for m in (matplotlib, numpy, pandas)]).encode())
+  for path in (*code, pathlib.Path(STYLE), *stored):
+    digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+  return digest.hexdigest()
+
+
+def up_to_date(spec: PaperFigure, made_of: str, to: pathlib.Path) -> bool:
+  """Whether a figure and the tables beside it are there, and made of this."""
+  try:
+    about = json.loads((to / f'{spec.name}.json').read_text())
+    files = [f'{spec.name}.pdf', f'{spec.name}.png', *about['tables']]
+    return about['made_of'] == made_of and all((to / name).is_file() for name in files)
+  except (OSError, ValueError, KeyError, TypeError):
+    return False
 
 
 def verdict(claim: claims.Claim, get: Callable, cells_of: Callable, available: Callable[[str], bool]) -> claims.Verdict:
@@ -100,10 +140,11 @@ def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib
   title = ' '.join(paper.__doc__.splitlines()[0].split())
   with _alone(folder):
     rows = [row for row in read_ledger(folder) if not row['claim'].startswith(f'{name}/')]
-    rows += [{'paper': title, **claims.row(name, v), **history.get(f'{name}/{v.claim.name}', {})} for v in verdicts]
+    said = [{**claims.row(name, v), **history.get(f'{name}/{v.claim.name}', {})} for v in verdicts]
+    rows += [{**dict.fromkeys(COLUMNS, ''), 'paper': title, **row} for row in said]
     rows.sort(key=lambda row: (row['claim'].partition('/')[0], row['paper'], row['claim']))
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n', restval='')
+    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
     _write(folder / 'ledger.csv', text.getvalue())
@@ -114,7 +155,8 @@ def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib
 def read_ledger(folder: pathlib.Path) -> list[dict[str, str]]:
   """The rows of ledger.csv; none where there is no file."""
   path = folder / 'ledger.csv'
-  return list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
+  rows = csv.DictReader(io.StringIO(path.read_text())) if path.is_file() else ()
+  return [{name: row.get(name, '') for name in COLUMNS} for row in rows]
 
 
 def gallery(papers: Sequence, folder: pathlib.Path) -> pathlib.Path:

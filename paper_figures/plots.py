@@ -87,7 +87,7 @@ def never(ax: Axes, x: Sequence[float], times: np.ndarray, budget: float, label:
 
 def accuracies(panels: Mapping[str, pd.DataFrame], text: str, chance: float) -> Figure:
   """Training and test accuracy over steps, a panel a table of `performance`."""
-  figure, axes = canvas(len(panels), sharey=True)
+  figure, axes = canvas(len(panels), sharex=True, sharey=True)
   for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
     ax.set_xscale('log')
     steps(ax, table, 'train_accuracy', 'train', linestyle='--')
@@ -120,10 +120,13 @@ def intervals(
   ax.errorbar(**where, fmt='o', label=label, **{'markersize': 4, 'capsize': 3, **style})
 
 
-def heat(ax: Axes, table: pd.DataFrame, text: Callable[[float], str], **style) -> None:
-  """A plane of cells with a colour bar: rows of `table` upwards, columns to the right; gray where NaN."""
+def heat(ax: Axes, table: pd.DataFrame, text: Callable[[float], str], place: Callable | None = None, **style) -> None:
+  """A plane of cells with a colour bar: rows of `table` upwards, columns to the right; gray where NaN.
+
+  All cells are of one size; with `place`, such as a logarithm, a cell lies about place(value), half way to its neighbours.
+  """
   values = np.ma.masked_invalid(table.to_numpy(float))
-  columns, rows = np.arange(table.shape[1]), np.arange(table.shape[0])
+  columns, rows = (place(np.asarray(axis)) if place else np.arange(len(axis)) for axis in (table.columns, table.index))
   mesh = ax.pcolormesh(columns, rows, values, cmap='viridis', rasterized=True, **(style if values.count() else {}))
   ax.set_facecolor('lightgray')
   ax.grid(visible=False)

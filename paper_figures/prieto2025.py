@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.claims import Claim, at_least, at_most, between
+from analysis.claims import Claim, at_least, between
 from analysis.series import arms, by, each_seed, highest, last, reached, select
 from analysis.statistics import times_later
 from configs import prieto2025_fig1_stablemax, prieto2025_stablemax, prieto2025_transformer
@@ -50,56 +50,43 @@ def onset(get: Get, dtype: str, level: float = ONSET) -> np.ndarray:
   return reached(select(get(PRECISION, 'collapse'), loss__dtype=dtype), 'zero_loss', level)
 
 
-def change_after_collapse(get: Get, dtype: str) -> np.ndarray:
-  """(seed,) the largest change of test accuracy after half of the examples have zero loss; NaN where they never have."""
-  collapsed = onset(get, dtype, 0.5)
-  steps, accuracies = each_seed(select(get(PRECISION, 'performance'), loss__dtype=dtype), 'test_accuracy')
-  change = lambda values, t: np.ptp(values[steps >= t]) if np.isfinite(t) else math.nan
-  return np.array([change(values, t) for values, t in zip(accuracies, collapsed, strict=True)])
-
-
-STILL = 'largest change of test accuracy after half of the examples have zero loss'
+TABLES = {'a - b mod 61': 'subtraction', 'a b mod 67': 'multiplication', 'a^2 + a b + b^2 mod 71': 'quadratic'}
+FASTER = 'learning rate 0.01 and 4,000 steps for 0.0005 and 20,000'
 
 CLAIMS = [
-  Claim(name='1a', kind='paper', where='figures 1 and 6', of=(ARMS,), holds=between(0.99, 1.0), unit=f'test accuracy at step {BUDGET}',
-        says='With the gradient projected perpendicular to the weights, a network without weight decay generalises',
-        samples=lambda get: last(select(get(ARMS, 'performance'), **PROJECTED), 'test_accuracy')),
-  Claim(name='1b', kind='paper', where='figures 1 and 6', of=(ARMS,), holds=between(0.0, 0.05), unit=f'test accuracy at step {WITHOUT}',
+  Claim(name='1a', kind='paper', where='figures 1 and 6', of=(ARMS,), holds=between(0.99, 1.0),
+        says='With the gradient projected perpendicular to the weights, a network without weight decay generalises on a + b '
+        'mod 113',
+        samples=lambda get: last(select(get(ARMS, 'performance'), **PROJECTED), 'test_accuracy'),
+        unit=f'test accuracy at step {BUDGET}', scope=TABLES),
+  Claim(name='1b', kind='paper', where='figures 1 and 6', of=(ARMS,), holds=between(0.0, 0.05),
         says='Without the projection a network without weight decay does not generalise in five times the steps',
-        samples=lambda get: last(select(get(ARMS, 'performance'), **PLAIN), 'test_accuracy')),
-  Claim(name='2a', kind='paper', where='figure 2', of=(PRECISION,), holds=at_least(1.05),
+        samples=lambda get: last(select(get(ARMS, 'performance'), **PLAIN), 'test_accuracy'),
+        unit=f'test accuracy at step {WITHOUT}', scope=TABLES),
+  Claim(name='2a', kind='paper', where='figure 2', of=(PRECISION,), holds=at_least(1.05), changed=FASTER,
         says='Softmax collapse begins later the finer the arithmetic of the loss: float16 before float32',
         samples=lambda get: times_later(onset(get, 'float32'), onset(get, 'float16')),
         unit=f'onset (zero loss on {ONSET:.0%} of examples) in float32 over onset in float16'),
-  Claim(name='2b', kind='paper', where='figure 2', of=(PRECISION,), holds=between(0.0, ONSET),
+  Claim(name='2b', kind='paper', where='figure 2', of=(PRECISION,), holds=between(0.0, ONSET), changed=FASTER,
         says='With a float64 loss there is no softmax collapse in the budget',
         samples=lambda get: highest(select(get(PRECISION, 'collapse'), loss__dtype='float64'), 'zero_loss'),
         unit='largest share of examples with zero loss'),
-  Claim(name='2c', kind='paper', where='figure 2', of=(PRECISION,), holds=between(0.0, 0.01), unit=STILL,
-        says='Once half of the examples have collapsed in float16, test accuracy stands still',
-        samples=lambda get: change_after_collapse(get, 'float16')),
-  Claim(name='2d', kind='paper', where='figure 2', of=(PRECISION,), holds=between(0.0, 0.01), unit=STILL,
-        says='Once half of the examples have collapsed in float32, test accuracy stands still',
-        samples=lambda get: change_after_collapse(get, 'float32')),
-  Claim(name='3a', kind='paper', where='figure 3', of=(ARMS,), holds=between(0.5, 1.0),
+  Claim(name='3a', kind='paper', where='figure 3', of=(ARMS,), holds=between(0.5, 1.0), scope=TABLES,
         says='After the training set is learned the gradient points along naive loss minimisation',
         samples=lambda get: after_fit(get, 'cosine', np.median), unit='median over readings of cos(-gradient, weights)'),
-  Claim(name='3b', kind='paper', where='abstract and figure 3', of=(ARMS,), holds=between(1.0, 1.0),
-        says='A step of naive loss minimisation changes no prediction',
-        samples=lambda get: after_fit(get, 'unchanged', np.min), unit='smallest share of unchanged predictions'),
-  Claim(name='3c', kind='paper', where='abstract and figure 3', of=(ARMS,), holds=at_most(-1e-12),
-        says='A step of naive loss minimisation lowers the loss',
-        samples=lambda get: after_fit(get, 'loss_change', np.max), unit='largest change of the training loss'),
   Claim(name='4a', kind='paper', where='figures 1 and 4', of=(STABLEMAX,), holds=between(0.9, 1.0),
         says="With StableMax in place of softmax a network without weight decay generalises: the authors' optimiser, a smaller "
         'table',
         samples=lambda get: highest(select(get(STABLEMAX, 'performance'), steps=prieto2025_stablemax.STEPS), 'test_accuracy'),
-        unit=f'best test accuracy in {prieto2025_stablemax.STEPS:,} steps (p = 59, 60% of the table, beta2 0.999)'),
-  Claim(name='4b', kind='paper', where='figures 1 and 4', of=(ARM_STABLEMAX,), holds=between(0.9, 1.0),
+        unit=f'best test accuracy in {prieto2025_stablemax.STEPS:,} steps (p = 59, 60% of the table, beta2 0.999)',
+        changed='p = 59, 60% of the table and 32,000 steps for p = 113, 40% and 80,000',
+        reason='untested: 32,000 steps are too few for one seed of five, whose accuracy still rises at the end'),
+  Claim(name='4b', kind='extension', where='figures 1 and 4', of=(ARM_STABLEMAX,), holds=between(0.9, 1.0),
         says='With StableMax in place of softmax a network without weight decay generalises at p = 113, with more of the table '
         'and a faster second moment',
         samples=lambda get: last(get(ARM_STABLEMAX, 'performance'), 'test_accuracy'),
-        unit=f'test accuracy at step {prieto2025_fig1_stablemax.STEPS:,} (p = {P}, 60% of the table, beta2 0.99)'),
+        unit=f'test accuracy at step {prieto2025_fig1_stablemax.STEPS:,} (p = {P}, 60% of the table, beta2 0.99)',
+        changed='60% of the table and beta2 0.99 for 40% and 0.999: weaker than what the paper says'),
 ]  # fmt: skip
 
 
@@ -114,6 +101,9 @@ def accuracy(get: Get) -> Figure:
   return figure
 
 
+NOTE = dict(textcoords='offset points', fontsize=7)
+
+
 def collapse(get: Get) -> Figure:
   table, performance = get(PRECISION, 'collapse'), get(PRECISION, 'performance')
   figure, axes = plots.canvas(3)
@@ -125,12 +115,15 @@ def collapse(get: Get) -> Figure:
     # All other logits at this distance: their sum is half a unit in the last place of 1.
     limit = math.log(P - 1) + digits * math.log(2)
     plots.level(gap, limit, None, color=f'C{number}')
-    gap.annotate(f'absorbed in {dtype}', (4000, limit), xytext=(0, 2), textcoords='offset points', ha='right', fontsize=7)
-  plots.level(share, ONSET, f'onset: {ONSET:.0%}')
+    above = dtype == 'float64'  # where no curve is
+    gap.annotate(
+      f'absorbed in {dtype}', (4000, limit), **NOTE, xytext=(0, 2 if above else -2), ha='right', va='bottom' if above else 'top'
+    )
+  plots.level(share, ONSET, None)
+  share.annotate(f'onset: {ONSET:.0%}', (4000, ONSET), **NOTE, xytext=(0, 2), ha='right')
   share.set(title='softmax collapse', xlabel='step', ylabel='examples with zero loss (share)')
   gap.set(title='confidence', xlabel='step', ylabel='largest logit gap (nats)')
   loss.set(title='training loss', xlabel='step', ylabel='loss (nats)', yscale='log')
-  share.legend(handles=share.lines[-1:], loc='center right')
   loss.legend(loc='lower left')
   plots.title(figure, 'Cross-entropy by the dtype of its arithmetic', table)
   return figure
@@ -138,19 +131,20 @@ def collapse(get: Get) -> Figure:
 
 def alignment(get: Get) -> Figure:
   table = get(ARMS, 'alignment')
-  figure, axes = plots.canvas(3)
-  cosine, same, change = axes[0]
-  for ax, reading in ((cosine, 'cosine'), (same, 'unchanged'), (change, 'loss_change')):
+  figure, axes = plots.canvas(2, height=2.8, sharex=True)
+  cosine, change = axes[0]
+  for ax, reading in ((cosine, 'cosine'), (change, 'loss_change')):
     ax.set(xscale='log', xlabel='step')
     for name, rows in (arms(table, SOFTMAX) | {'StableMax': get(ARM_STABLEMAX, 'alignment')}).items():
       plots.steps(ax, rows, reading, name)
-  plots.level(cosine, 0.5, None)
-  cosine.annotate('claim 3a: over 0.5', (0.5, 0.5), xytext=(0, 3), textcoords='offset points', fontsize=7)
+  plots.level(cosine, 0.5, 'claim 3a: over 0.5')
   cosine.set(title='direction of the raw gradient', ylabel='cos(-gradient, weights)')
-  same.set(title='after scaling the weights by 1.01', ylabel='predictions unchanged (share)', ylim=(0.9, 1.005))
   change.set(title='after scaling the weights by 1.01', ylabel='change of training loss (nats)')
   change.set_yscale('symlog', linthresh=1e-4)
-  same.legend(loc='center')
+  change.set_ylim(top=1e-4)
+  cosine.legend(loc='upper left', fontsize=7)
+  cosine.set_ylim(-0.05, 1.7)
+  cosine.set_yticks((0, 0.2, 0.4, 0.6, 0.8))
   plots.title(figure, f'Naive loss minimisation, a + b mod {P}', table)
   return figure
 

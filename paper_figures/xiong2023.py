@@ -71,12 +71,16 @@ def drift(get: Get, alpha: float) -> np.ndarray:
 
 
 ASYMMETRIC_CASE = 'theorem on the asymmetric case'
+CHANGED = '20 x 20 of rank 2, 500 measurements'
+ELSEWHERE = {'every entry seen': 'entries', 'singular values 1 and 0.5': 'uneven'}
 
 CLAIMS = [
   *(
     Claim(
       name=f'1{letter}',
       kind='paper',
+      changed=CHANGED,
+      scope=ELSEWHERE,
       says=f'X X^T with {columns} columns for a rank of {RANK} converges no faster than the square of the number of steps',
       where='theorem on the symmetric case, and figure 1',
       of=(SYMMETRIC,),
@@ -87,34 +91,42 @@ CLAIMS = [
     for letter, columns in zip('abc', OVER, strict=True)
   ),
   Claim(name='1d', kind='paper', where='known before; figure 1', of=(SYMMETRIC,), holds=at_most(-25.0),
+        changed=CHANGED, scope=ELSEWHERE,
         says='X X^T with as many columns as the rank converges linearly',
         samples=lambda get: np.log10(last(recovery(get, SYMMETRIC, factor_rank=RANK), 'squared')),
         unit=f'log10 of |R - M|^2 after {xiong2023_symmetric.STEPS:,} steps, in float64'),
   Claim(name='2a', kind='paper', where=f'{ASYMMETRIC_CASE}, and figure 1', of=(ASYMMETRIC,), holds=between(0.99, 1.0),
+        changed=CHANGED, scope=ELSEWHERE,
         says=f'F G^T with {COLUMNS} columns for a rank of {RANK} converges linearly',
         samples=lambda get: linear_phases(get, ASYMMETRIC)[1].min(axis=1),
         unit='smallest R^2, over alpha 0.1 to 0.8, of a line through ln |R - M|^2 against steps, from 1e-5 to 1e-25'),
   Claim(name='2b', kind='paper', where=ASYMMETRIC_CASE, of=(ASYMMETRIC,), holds=between(1.7, 2.3),
+        changed=CHANGED, scope=ELSEWHERE,
         says=f'F G^T with {COLUMNS} columns for a rank of {RANK} converges at a rate in proportion to the square of the scale '
         'alpha of the start',
         samples=lambda get: power_law(ALPHAS, rates_of(get, ASYMMETRIC)).slope,
         unit='a in rate ~ alpha^a, alpha 0.1 to 0.8, the same draw rescaled'),
   Claim(name='2c', kind='paper', where='theorem on exact parametrisation', of=(ASYMMETRIC,), holds=between(1.0, 1.5),
+        changed=CHANGED, scope=ELSEWHERE,
         says='With as many columns as the rank the rate of F G^T does not depend on alpha',
         samples=lambda get: fold(rates_of(get, ASYMMETRIC, RANK)),
         unit='largest over smallest rate, alpha 0.1 to 0.8 (a factor of 64 in alpha^2)'),
   Claim(name='3a', kind='paper', where='proof idea of the asymmetric case', of=(BALANCE,), holds=between(0.0, 0.05),
+        changed=CHANGED,
         says='The imbalance of F and G is all but conserved by small steps',
         samples=lambda get: np.max([drift(get, alpha)[:, 0] for alpha in xiong2023_balance.ALPHAS], axis=0),
         unit=f'largest |D - D0| / |D0| along a run, D = F^T F - G^T G, alpha 0.1 to 0.4, learning rate {RATES[0]:g}'),
-  Claim(name='3b', kind='extension', where='ours: what small means in 3a', of=(BALANCE,), holds=between(0.8, 1.2),
+  Claim(name='3b', kind='extension', where='what small means in 3a', of=(BALANCE,), holds=between(0.8, 1.2),
+        changed=CHANGED,
         says='The drift of the imbalance is in proportion to the size of the steps: gradient flow has none',
         samples=lambda get: power_law(RATES, drift(get, xiong2023_balance.ALPHAS[1])).slope,
         unit=f'a in drift ~ (learning rate)^a, {RATES[0]:g} to {RATES[-1]:g}, alpha 0.2'),
   Claim(name='4a', kind='paper', where='abstract (one modified step)', of=(ONE_STEP,), holds=between(1.0, 1.5),
+        changed=CHANGED, scope=ELSEWHERE,
         says='One step that moves the imbalance to order 1 makes the rate independent of alpha',
         samples=lambda get: fold(rates_of(get, ONE_STEP)), unit='largest over smallest rate, alpha 0.1 to 0.8'),
   Claim(name='4b', kind='paper', where='abstract (one modified step)', of=(ONE_STEP, ASYMMETRIC), holds=at_least(10.0),
+        changed=CHANGED, scope=ELSEWHERE,
         says='One step that moves the imbalance to order 1 makes the rate much faster from a small start',
         samples=lambda get: rates_of(get, ONE_STEP)[:, 0] / rates_of(get, ASYMMETRIC)[:, 0],
         unit='rate with the step over the rate without, alpha 0.1'),
@@ -131,7 +143,10 @@ def errors(get: Get) -> Figure:
   for columns in (RANK, *OVER):
     plots.steps(power, recovery(get, SYMMETRIC, factor_rank=columns), 'squared', f'{columns} columns')
   plots.guide(power, (1e3, 4e4), -2, (100, 0.3), 'theory: $T^{-2}$')
+  plots.mark(power, xiong2023_symmetric.STEPS / 10, 'fitted from here', ymax=0.72)
   for ax, config in ((linear, ASYMMETRIC), (step, ONE_STEP)):
+    for place, edge in enumerate(WINDOW):
+      plots.level(ax, edge, None if place else 'fitted between')
     for alpha in ALPHAS:
       rows = recovery(get, config, factor_rank=COLUMNS, init_scale=alpha)
       plots.steps(ax, rows, 'squared', rf'$\alpha$ = {alpha:g}')

@@ -1,34 +1,51 @@
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from analysis.statistics import (
-  errors_apart,
   estimate,
   fold,
-  groups,
-  halves,
   mean_and_errors,
+  median_and_quartiles,
   median_and_range,
   rank_correlation,
+  resample,
   times_later,
   wasserstein,
-  without_each,
 )
 
 
-def test_the_interval_of_a_median_covers_it_about_as_often_as_it_says():
-  rng = np.random.default_rng(1)
-  hits = [interval.low <= 0 <= interval.high for interval in (estimate(rng.normal(size=25)) for _ in range(30))]
-  assert 0.85 < np.mean(hits) <= 1.0
+def test_all_resamples_of_few_seeds_are_those_that_there_are():
+  """Against the 3^3 ordered draws; many seeds are drawn at random, always the same."""
+  values = np.array([0.0, 1.0, 5.0])
+  resampled = resample((values,), np.mean)
+  ordered = np.mean(np.array(list(itertools.product(values, repeat=3))), axis=1)
+  for mean in np.unique(ordered):
+    weight = resampled.weights[np.isclose(resampled.values[:, 0], mean)].sum()
+    assert weight == pytest.approx(np.mean(np.isclose(ordered, mean)))
+  many = np.random.default_rng(0).normal(size=(9, 2))
+  np.testing.assert_array_equal(*(resample((many,), np.median).values for _ in range(2)))
+
+
+def test_the_interval_of_a_mean_of_many_seeds_is_that_of_students_t():
+  values = np.random.default_rng(2).normal(size=40)
+  low, high = stats.t.interval(0.95, 39, values.mean(), values.std(ddof=1) / 40**0.5)
+  measured = estimate(values, np.mean)
+  np.testing.assert_allclose(measured[:3], (values.mean(), low, high), atol=0.1 * (high - low))
 
 
 @pytest.mark.parametrize(
   ('values', 'expected'),
-  [([1.0, 1.0, 1.0, 1.0], (1.0, 1.0, 1.0, 4)), ([1.0, 3.0], (2.0, 1.0, 3.0, 2)), ([5.0], (5.0, 5.0, 5.0, 1))],
+  [([1.0] * 4, (1, 1, 1, 4)), ([1.0, 3.0], (2, 1, 3, 2)), ([1.0, np.inf, np.inf, 3.0, 4.0], (4, 1, np.inf, 5))],
 )
-def test_few_or_equal_values_give_their_range(values, expected):
+def test_few_values_give_their_range_and_infinity_is_a_value(values, expected):
   assert estimate(np.array(values)) == expected
+
+
+def test_one_seed_says_nothing_about_others():
+  assert estimate(np.array([5.0])) == (5.0, -np.inf, np.inf, 1)
 
 
 def test_a_nan_or_nothing_at_all_is_nan():
@@ -53,27 +70,8 @@ def test_rank_correlation_sees_order_alone():
   assert rank_correlation([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(1 - 6 * 2 / (4 * 15))
 
 
-def test_without_each_leaves_one_row_out():
-  values = np.random.default_rng(0).normal(size=(5, 3))
-  np.testing.assert_allclose(without_each(values), [np.delete(values, i, axis=0).mean(axis=0) for i in range(5)])
-  assert np.isnan(without_each([1.0, np.nan, 2.0])).sum() == 3  # a lost member is told, whatever is left out
-
-
-def test_the_mean_of_errors_apart_is_welchs_t():
-  a, b = np.random.default_rng(1).normal([[1.0], [0.0]], [[2.0], [0.5]], (2, 9))
-  assert errors_apart(a, b).mean() == pytest.approx(stats.ttest_ind(a, b, equal_var=False).statistic)
-
-
-def test_halves_vary_as_much_as_the_statistic_of_all_members_errs():
-  values = np.random.default_rng(4).normal(size=(400, 2))
-  means = halves(values, lambda half: half.mean(axis=0)[0])
-  assert means.shape == (400,)
-  np.testing.assert_allclose(means.std(), 1 / 20, rtol=0.15)
-
-
-def test_means_of_groups_and_folds():
+def test_folds():
   values = np.arange(14.0).reshape(7, 2) + 1
-  np.testing.assert_array_equal(groups(values, 3), [values[:3].mean(axis=0), values[3:6].mean(axis=0)])
   np.testing.assert_array_equal(fold(values), values[:, 1] / values[:, 0])
   np.testing.assert_array_equal(fold([[1.0, np.inf], [np.inf, np.inf]]), [np.inf, np.nan])
 
@@ -83,6 +81,14 @@ def test_a_mean_has_two_standard_errors_on_either_side():
   mean, low, high = mean_and_errors(values)
   np.testing.assert_allclose(high - mean, 2 * stats.sem(values))
   np.testing.assert_allclose(mean - low, 2 * stats.sem(values))
+
+
+def test_half_of_the_values_lie_between_the_quartiles():
+  values = np.random.default_rng(8).exponential(size=(101, 2))
+  middle, low, high = median_and_quartiles(values)
+  np.testing.assert_array_equal(middle, np.median(values, axis=0))
+  np.testing.assert_array_equal(((values >= low) & (values <= high)).sum(axis=0), 51)
+  assert np.isnan(median_and_quartiles([1.0, np.nan, 2.0])).all()
 
 
 def test_the_wasserstein_distance_of_shifted_masses_is_the_shift():

@@ -114,6 +114,12 @@ def test_padding_that_the_objective_does_not_know_is_refused(cases):
     train.run(study, (0,), {'lr': 0.1})
 
 
+def test_ghost_batches_need_not_divide_the_training_set(cases):
+  """They divide the batch of a step, which is all that is ever normalised."""
+  model = network.from_flax(models.normalised_mlp(3, widths=(2,), ghost=5), X)
+  train.run(cases.study_of(model, Data(GOOD, GOOD), LOSS, 1, batch=10), (0,), {'lr': 0.1})
+
+
 # ---- parameters -------------------------------------------------------------------------------------------------
 
 AWAY = r"jnp.asarray\(..., jnp.float32\), or held outside of 'params'"

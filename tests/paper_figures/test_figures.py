@@ -1,5 +1,6 @@
 """Every figure draws from a synthetic table, every claim reads one, and what is written can be found again."""
 
+import concurrent.futures
 import importlib
 import json
 import math
@@ -11,7 +12,7 @@ from analysis import claims, series
 from dynamics.plan import identity
 from dynamics.schema import ConfigError
 from paper_figures import __main__ as command
-from paper_figures import output
+from paper_figures import output, pages
 from tests.paper_figures.synthetic import cells_of
 from tests.paper_figures.synthetic import table as synthetic
 
@@ -117,6 +118,71 @@ def test_ledger_replaces_the_rows_of_a_paper_and_keeps_the_others(tmp_path):
   assert (rows[rows['claim'] == 'other/1a']['verdict'] == 'not run').all()
   assert not (rows[rows['claim'] != 'other/1a']['verdict'] == 'not run').any()
   assert math.isclose(path.read_text().count('| demo/'), len(module.CLAIMS))
+
+
+def write_rows(folder, name):
+  module = importlib.import_module('paper_figures.demo')
+  verdicts = [output.verdict(claim, synthetic, cells_of, lambda config: False) for claim in module.CLAIMS]
+  for _ in range(20):
+    output.ledger(name, module, verdicts, folder, {})
+
+
+def test_two_writers_lose_no_row_of_each_other(tmp_path):
+  names = ['alpha', 'beta']
+  with concurrent.futures.ThreadPoolExecutor() as writers:  # each opens its own lock, as processes do
+    list(writers.map(write_rows, [tmp_path] * 2, names))
+  rows = output.read_ledger(tmp_path)
+  each = len(importlib.import_module('paper_figures.demo').CLAIMS)
+  assert {name: sum(row['claim'].startswith(f'{name}/') for row in rows) for name in names} == dict.fromkeys(names, each)
+  assert {path.name for path in tmp_path.iterdir()} == {'ledger.csv', 'ledger.md'}
+
+
+def test_a_ledger_that_cannot_be_written_keeps_the_old_one(tmp_path, monkeypatch):
+  write_rows(tmp_path, 'alpha')
+  before = (tmp_path / 'ledger.csv').read_bytes()
+
+  def full(self, text):
+    self.touch()
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(output.pathlib.Path, 'write_text', full)
+  with pytest.raises(OSError, match='No space left'):
+    write_rows(tmp_path, 'beta')
+  assert (tmp_path / 'ledger.csv').read_bytes() == before
+  assert {path.name for path in tmp_path.iterdir()} == {'ledger.csv', 'ledger.md'}
+
+
+def test_the_gallery_opens_with_a_line_a_paper(tmp_path):
+  row = dict.fromkeys(output.COLUMNS, '') | {
+    'paper': 'A Law (A, B 2020), arXiv 1.',
+    'claim': 'law2020/1',
+    'kind': 'paper',
+    'verdict': 'holds',
+  }
+  rows = [
+    row | {'carries': '1 of 2: width 3; not: tanh (fails)'},
+    row | {'claim': 'law2020/2', 'verdict': 'fails', 'carries': '2 of 2: a, b'},
+    row | {'claim': 'law2020/3', 'kind': 'control'},
+  ]
+  assert '| [A Law](#law2020) | 2020 | 1 | 1 |  |  | 1 of 1 | 3 of 4 |' in pages.gallery([], rows, tmp_path).splitlines()
+
+
+def test_a_figure_is_drawn_again_only_where_what_it_is_made_of_changes(tmp_path):
+  (spec,) = importlib.import_module('paper_figures.demo').FIGURES
+  out, to = tmp_path / 'results', tmp_path / 'figures'
+  folders = [out / identity(cell) for config in spec.configs for cell in cells_of(config)]
+  for folder in folders:
+    (folder / 'tables' / 'x').mkdir(parents=True)
+    (folder / 'done.json').write_text('1')
+    (folder / 'tables' / 'x' / 'done.json').write_text('1')
+  made_of = output.inputs(spec, cells_of, out)
+  assert not output.up_to_date(spec, made_of, to)
+  output.figure(spec, synthetic, cells_of, to, None, made_of)
+  assert output.up_to_date(spec, output.inputs(spec, cells_of, out), to)
+  (folders[-1] / 'tables' / 'x' / 'done.json').write_text('2')
+  assert not output.up_to_date(spec, output.inputs(spec, cells_of, out), to)
+  next(to.glob('*.csv')).unlink()
+  assert not output.up_to_date(spec, made_of, to)
 
 
 def test_a_selection_without_rows_is_an_error():
