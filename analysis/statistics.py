@@ -104,12 +104,6 @@ def median_and_quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
   return middle, low, high
 
 
-def groups(values: np.ndarray, size: int) -> np.ndarray:
-  """Means of `size` seeds each: (seed, ...) to (seed // size, ...), for a claim about an average of some repetitions."""
-  count = len(values) // size
-  return values[: count * size].reshape(count, size, *values.shape[1:]).mean(axis=1)
-
-
 def fold(values: np.ndarray) -> np.ndarray:
   """(seed,) the largest over the smallest along the last axis of (seed, n); NaN where all are inf."""
   values = np.asarray(values, float)

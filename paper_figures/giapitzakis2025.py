@@ -143,23 +143,24 @@ def complexity(get: Get) -> Figure:
   margin, size = axes[0]
   ks = np.arange(3, 11)
   low, high = np.array([permutation.margins(int(k)) for k in ks]).T
-  margin.plot(ks, low, 'o-', color='C0', markersize=3, label='bits that are 1: smallest mean')
-  margin.plot(ks, -high, 'o-', color='C3', markersize=3, label='bits that are 0: minus the largest')
+  margin.plot(ks, low, 'o-', color='C0', markersize=3, label='ones: smallest mean')
+  margin.plot(ks, -high, 'o-', color='C3', markersize=3, label='zeros: minus the largest')
   margin.set(title='margins of the mean', xlabel='bits k', ylabel='distance from zero', yscale='log', ylim=(0.005, 2))
-  margin.legend(loc='upper right', fontsize=6)
+  margin.legend(loc='center right', fontsize=6)
   plots.against(size, KS, sizes(), f'infinite width: k^{exponent(sizes()):.2f}')
   found = sizes_of_finite(get)
   median, low, high = np.quantile(found, [0.5, 0.25, 0.75], method='nearest')
   if np.isfinite(high):
     reach = [[median - low], [high - median]]
-    size.errorbar([BITS], [median], reach, fmt='s', markersize=4, label=f'512 networks of width {WIDTH}: median and quartiles')
+    size.errorbar([BITS], [median], reach, fmt='s', markersize=4, label=f'width {WIDTH}: median, quartiles')
   first = (KS[0], np.median(sizes()[:, 0]))
   plots.guide(size, KS, 1, first, 'k^1', linestyle=':')
   plots.guide(size, KS, 2, first, 'k^2 (as the bound)')
-  size.set(title='networks until the first exact mean', xlabel='bits k', ylabel='networks', xscale='log', yscale='log')
+  size.set(title='until the first exact mean', xlabel='bits k', ylabel='networks', xscale='log', yscale='log')
+  size.set_ylim(10, 2000)
   plots.ticks(size, KS)
-  plots.ticks(size, (50, 100, 200, 500, 1000), axis='y')
-  size.legend(loc='upper left', bbox_to_anchor=(1, 1), fontsize=6)
+  plots.ticks(size, (10, 50, 200, 1000), axis='y')
+  size.legend(loc='lower right', fontsize=6)
   figure.suptitle(f'Infinite width; right: inputs with two ones, median and range of {REPETITIONS} ensembles', fontsize=9)
   return figure
 
@@ -190,7 +191,7 @@ def finite(get: Get) -> Figure:
   exact.set(title='inputs with all bits right', xlabel='networks in an ensemble', ylabel='share of unseen inputs', xscale='log')
   exact.set(ylim=(-0.03, 1.03))
   exact.legend(loc='lower right')
-  text = f'Permutation of {BITS} bits, trained on its {BITS} single bits, asked on the other 26 inputs; left'
+  text = f'Permutation of {BITS} bits, 26 unseen inputs; left'
   plots.title(figure, text, get(WIDTHS, 'predictions'))
   return figure
 

@@ -7,7 +7,6 @@ from scipy import stats
 from analysis.statistics import (
   estimate,
   fold,
-  groups,
   mean_and_errors,
   median_and_quartiles,
   median_and_range,
@@ -71,9 +70,8 @@ def test_rank_correlation_sees_order_alone():
   assert rank_correlation([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(1 - 6 * 2 / (4 * 15))
 
 
-def test_means_of_groups_and_folds():
+def test_folds():
   values = np.arange(14.0).reshape(7, 2) + 1
-  np.testing.assert_array_equal(groups(values, 3), [values[:3].mean(axis=0), values[3:6].mean(axis=0)])
   np.testing.assert_array_equal(fold(values), values[:, 1] / values[:, 0])
   np.testing.assert_array_equal(fold([[1.0, np.inf], [np.inf, np.inf]]), [np.inf, np.nan])
 
