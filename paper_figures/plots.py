@@ -87,7 +87,7 @@ def never(ax: Axes, x: Sequence[float], times: np.ndarray, budget: float, label:
 
 def accuracies(panels: Mapping[str, pd.DataFrame], text: str, chance: float) -> Figure:
   """Training and test accuracy over steps, a panel a table of `performance`."""
-  figure, axes = canvas(len(panels), sharey=True)
+  figure, axes = canvas(len(panels), sharex=True, sharey=True)
   for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
     ax.set_xscale('log')
     steps(ax, table, 'train_accuracy', 'train', linestyle='--')
