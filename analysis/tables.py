@@ -128,6 +128,16 @@ def summary(cell: Cell, out: pathlib.Path) -> Mapping[str, Any]:
   return _sealed(out / identity(cell) / 'done.json', 'the command of this config')
 
 
+def begun(cell: Cell, out: pathlib.Path) -> Mapping[str, Any] | None:
+  """The command that began a run, with its commit and time; None where there is no such run.
+
+  Raises:
+    Missing: a record that is not as it was written.
+  """
+  record = out / identity(cell) / 'run.json'
+  return _sealed(record, 'the command of this config')['sessions'][0] if record.is_file() else None
+
+
 def _unmade(cell: Cell, probes: Iterable[str], out: pathlib.Path) -> list[str]:
   """The probes of a cell whose table has no done.json."""
   tables = out / identity(cell) / 'tables'

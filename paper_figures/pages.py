@@ -26,16 +26,15 @@ def summary(rows: Sequence[dict]) -> list[str]:
     count = lambda verdict, theirs=theirs: theirs.count(verdict) or ''
     undecided = theirs.count('undecided') + theirs.count('diverged') or ''
     held, tried = (sum(n) for n in zip((0, 0), *(_carried(row['carries']) for row in of), strict=True))
-    name = of[0]['claim'].partition('/')[0]
     own = f'{ours.count("holds")} of {len(ours)}' if ours else ''
     counts = f'{count("holds")} | {count("fails")} | {undecided} | {count("not run")} | {own}'
-    lines.append(f'| [{short(title)}](#{name}) | {year(title)} | {counts} | {f"{held} of {tried}" if tried else ""} |')
+    lines.append(f'| [{short(title)}](#{anchor(title)}) | {year(title)} | {counts} | {f"{held} of {tried}" if tried else ""} |')
   return [*lines, '']
 
 
 def ledger(rows: Sequence[dict]) -> list[str]:
   """A section a paper with its claims."""
-  return [line for title in titles(rows) for line in (*_heading(title, rows), *_claims(title, rows))]
+  return [line for title in titles(rows) for line in (f'## {title}', '', *_claims(title, rows))]
 
 
 def gallery(papers: Sequence, rows: Sequence[dict], folder: pathlib.Path) -> str:
@@ -46,7 +45,7 @@ def gallery(papers: Sequence, rows: Sequence[dict], folder: pathlib.Path) -> str
     shown = [spec for spec in paper.FIGURES if (folder / f'{spec.name}.png').is_file()]
     if not shown:
       continue
-    lines += _heading(title, rows)
+    lines += [f'## {title}', '']
     for spec in shown:
       lines += [f'![{spec.name}]({spec.name}.png)', '', f'{spec.caption} From {", ".join(f"`{c}`" for c in spec.configs)}.', '']
     lines += _claims(title, rows)
@@ -69,15 +68,15 @@ def year(title: str) -> str:
   return found[1] if found else ''
 
 
+def anchor(title: str) -> str:
+  """The name under which a reader of markdown links to its heading."""
+  return re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-')
+
+
 def _carried(text: str) -> tuple[int, int]:
   """(2, 3) of '2 of 3: ...'."""
   found = re.match(r'(\d+) of (\d+)', text)
   return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _heading(title: str, rows: Sequence[dict]) -> list[str]:
-  name = next((row['claim'].partition('/')[0] for row in rows if row['paper'] == title), '')
-  return [*([f'<a id="{name}"></a>', ''] if name else []), f'## {title}', '']
 
 
 def _claims(title: str, rows: Sequence[dict]) -> list[str]:

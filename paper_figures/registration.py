@@ -10,9 +10,7 @@ import pathlib
 import subprocess
 from collections.abc import Callable
 
-from analysis import claims
-from dynamics import sealed
-from dynamics.plan import identity
+from analysis import claims, tables
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = ROOT / 'docs' / 'gallery' / 'registered'  # a file a paper, so that two papers never meet in one merge
@@ -55,8 +53,8 @@ def history(name: str, paper, cells_of: Callable, out: pathlib.Path) -> dict[str
   since, found = stated(name), {}
   for claim in paper.CLAIMS:
     expected, commit = since.get(claim.name, ('', ''))
-    runs = [out / identity(cell) / 'run.json' for config in claim.of for cell in cells_of(config)]
-    first = min((sealed.read(run)['sessions'][0] for run in runs if run.is_file()), key=lambda s: s['at'], default={})
+    begun = [tables.begun(cell, out) for config in claim.of for cell in cells_of(config)]
+    first = min(filter(None, begun), key=lambda command: command['at'], default={})
     found[f'{name}/{claim.name}'] = {
       'stated': commit if expected == claims.expected(claim) else '',
       'judged': first.get('git', ''),

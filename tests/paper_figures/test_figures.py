@@ -164,7 +164,10 @@ def test_the_gallery_opens_with_a_line_a_paper(tmp_path):
     row | {'claim': 'law2020/2', 'verdict': 'fails', 'carries': '2 of 2: a, b'},
     row | {'claim': 'law2020/3', 'kind': 'control'},
   ]
-  assert '| [A Law](#law2020) | 2020 | 1 | 1 |  |  | 1 of 1 | 3 of 4 |' in pages.gallery([], rows, tmp_path).splitlines()
+  assert (
+    '| [A Law](#a-law-a-b-2020-arxiv-1) | 2020 | 1 | 1 |  |  | 1 of 1 | 3 of 4 |'
+    in pages.gallery([], rows, tmp_path).splitlines()
+  )
 
 
 def test_a_figure_is_drawn_again_only_where_what_it_is_made_of_changes(tmp_path):
