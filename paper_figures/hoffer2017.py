@@ -222,7 +222,7 @@ def fitted_laws(ax: Axes, get: Get, case: dict) -> None:
 
 def batches(get: Get) -> Figure:
   table = get(BATCHES, 'distance')
-  figure, axes = plots.canvas(2, rows=2, height=2.5, sharex=True)
+  figure, axes = plots.canvas(2, rows=2, height=2.5, sharex=True, sharey='row')
   for row, noise in zip(axes, NOISES, strict=True):
     for ax, rate_of, rule in (
       (row[0], lambda size: RATE, 'lr = 0.1'),
