@@ -266,8 +266,8 @@ def samples(get: Get) -> Figure:
     plots.level(ax, SHARE, '90%')
     ax.set(title=rf'$\alpha$ = {alpha:g}', xlabel='measurements m', ylim=(-0.05, 1.05))
     recovered = recoveries(get, alpha, 2)
-    low, high = resample((recovered,), needed).interval()
-    middle = needed(recovered)
+    ends = (needed(recovered), *resample((recovered,), needed).interval())
+    middle, low, high = (np.where(np.isfinite(numbers), numbers, np.nan) for numbers in ends)  # never: a gap
     counts.errorbar(columns, middle, [middle - low, high - middle], fmt='.-', capsize=2, label=rf'$\alpha$ = {alpha:g}')
   shares[0].set_ylabel(f'share with $|R - M| < {RECOVERED:g} |M|$')
   shares[0].legend(loc='lower right')
