@@ -138,25 +138,34 @@ CLAIMS = [
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, 20% noisy labels'),
   Claim(name='1d', kind='extension', where=POTENTIAL, of=(WALK,), holds=between(0.0, 1.0),
         changed=CHANGED,
+        reason='tested: batches of all 1,400 examples, which have no noise, grow as t^(1/4) too (R^2 1.000), and as '
+        'log t with the cross entropy (0.997): the loss decides, not the noise',
         says='The law is one of the walk and not of the cross entropy, so it holds for the squared error too',
         samples=lambda get: margin(get, **SQUARED_ERROR),
         unit=f'R^2 of log t less that of the better rival, {WINDOW}, clean labels, squared error'),
   Claim(name='1e', kind='paper', where=POTENTIAL, of=(WALK,), holds=between(1.5, 2.5),
         changed=CHANGED,
+        reason='tested: the exponent is 2.0 at distances below 1, where the gradient decides, and rises to 3.9 '
+        'between 5.6 and 10; one number for 0.3 to 10 lies on the bound',
         says='The loss is a random potential of exponent 2',
         samples=lambda get: at(select(get(WALK, 'potential'), **CLEAN_LABELS), 'exponent', step=0),
         unit='alpha of E (L(w) - L(w0))^2 ~ |w - w0|^alpha, 16 random directions, distances 0.3 to 10 from the start, clean '
         'labels'),
   Claim(name='2a', kind='paper', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
         changed=CHANGED,
+        reason='tested: a rate counts as time: at equal lr t the distances of all batch sizes differ by 0.7%, so the '
+        'rule takes apart what one rate keeps together',
         says='The square-root rule brings the distances of batch sizes nearer to each other than one learning rate does',
         samples=lambda get: apart_with_rule(get, CLEAN), unit=f'{SPREAD}, clean labels'),
   Claim(name='2b', kind='extension', where=DISTANCES, of=(BATCHES,), holds=between(1.0, 1.25),
         changed=CHANGED,
+        reason='tested: at equal lr t the distances of all batch sizes differ by 1.1%, so larger rates come sooner '
+        'to the steep part of one curve',
         says='With the square-root rule the distance grows alike for all batch sizes where labels are noisy',
         samples=lambda get: fold(slopes(get, NOISY)), unit=f'{SLOPES}, 20% noisy labels, {WITHIN}'),
   Claim(name='2c', kind='extension', where=DISTANCES, of=(BATCHES,), holds=between(0.0, 1.0),
         changed=CHANGED,
+        reason='tested: a rate counts as time: at equal lr t the distances of all batch sizes differ by 1.1%',
         says='The square-root rule brings the distances of batch sizes nearer to each other than one learning rate does where '
         'labels are noisy',
         samples=lambda get: apart_with_rule(get, NOISY), unit=f'{SPREAD}, 20% noisy labels'),
@@ -171,6 +180,8 @@ CLAIMS = [
         samples=lambda get: tested(get, CLEAN, 'SB', 'LB'), statistic=gap, unit=f'{POINTS} clean digits'),
   Claim(name='3c', kind='extension', where='table 1', of=(TABLE,), holds=at_least(0.0),
         changed=CHANGED,
+        reason='tested: the small batch has 87.5% at step 44 and loses 5.4 points while it fits the wrong labels; '
+        'the large one stops at step 64, where it has fitted 86% of the training set',
         says='At the same number of epochs the large batch generalises worse where labels are noisy',
         samples=lambda get: tested(get, NOISY, 'SB', 'LB'), statistic=gap, unit=f'{POINTS} digits with 20% noisy labels'),
 ]  # fmt: skip
@@ -211,7 +222,7 @@ def fitted_laws(ax: Axes, get: Get, case: dict) -> None:
 
 def batches(get: Get) -> Figure:
   table = get(BATCHES, 'distance')
-  figure, axes = plots.canvas(2, rows=2, height=2.5, sharex=True)
+  figure, axes = plots.canvas(2, rows=2, height=2.5, sharex=True, sharey='row')
   for row, noise in zip(axes, NOISES, strict=True):
     for ax, rate_of, rule in (
       (row[0], lambda size: RATE, 'lr = 0.1'),

@@ -125,6 +125,8 @@ CLAIMS = [
         unit=f'smallest |R - M| along a run of gradient descent on squares, over the last |R - M| {OVER_SUBGM}'),
   Claim(name='3a', kind='paper', where='corollary on Gaussian measurements', of=(SAMPLES,), holds=at_most(0.1),
         changed=CHANGED, scope=UNEVEN,
+        reason='tested: among 4 to 20 columns the exponent is 0.06 (claim 3b); what decides is the step from 2 '
+        'columns, 95 measurements, to 4, 110',
         says='From a small start the number of measurements that SubGM needs does not grow with the number of columns',
         samples=lambda get: recoveries(get, SMALL, 2), statistic=growth, unit=f'{ENOUGH}, 2 to 20 columns, alpha {SMALL:g}'),
   Claim(name='3b', kind='extension',
@@ -264,8 +266,8 @@ def samples(get: Get) -> Figure:
     plots.level(ax, SHARE, '90%')
     ax.set(title=rf'$\alpha$ = {alpha:g}', xlabel='measurements m', ylim=(-0.05, 1.05))
     recovered = recoveries(get, alpha, 2)
-    low, high = resample((recovered,), needed).interval()
-    middle = needed(recovered)
+    ends = (needed(recovered), *resample((recovered,), needed).interval())
+    middle, low, high = (np.where(np.isfinite(numbers), numbers, np.nan) for numbers in ends)  # never: a gap
     counts.errorbar(columns, middle, [middle - low, high - middle], fmt='.-', capsize=2, label=rf'$\alpha$ = {alpha:g}')
   shares[0].set_ylabel(f'share with $|R - M| < {RECOVERED:g} |M|$')
   shares[0].legend(loc='lower right')

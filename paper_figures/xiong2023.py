@@ -159,8 +159,8 @@ def errors(get: Get) -> Figure:
   linear.set(title='$F G^T$, 5 columns', xlim=(-200, 10_000), xticks=(0, 4000, 8000))
   step.set(title='the same, one step modified', xlim=(-20, 900))
   power.legend(loc='lower left')
-  linear.legend(loc='upper right', ncols=2)
-  step.legend(loc='upper right', ncols=2)
+  for ax in (linear, step):
+    ax.legend(loc='upper right', ncols=2, fontsize=6.5, handlelength=1.5, columnspacing=0.8)
   tables = (get(config, 'recovery') for config in (SYMMETRIC, ASYMMETRIC, ONE_STEP))
   plots.title(figure, '20 x 20 matrix of rank 2, 500 measurements', *tables)
   return figure
