@@ -3,7 +3,7 @@
 Command: python -m experiments.run --config=configs/power2022_decay.py
 Run time: 2 minutes on one core.
 Expected: 95% of the training set within 100 steps; 95% of the test set at least ten times later with weight decay 1.0, another
-four times later (or not at all) with 0.3, and not at all with 0.1 and 0.0.
+four times later (or not at all) with 0.3, and not at all with 0.1 and 0.0. a^2 + a b + b^2 is memorised alone, at any decay.
 
 The authors train a two-layer transformer on half of a table mod 97, for 100,000 steps and more, and compare weight decay 0
 with 1. A small bias-free MLP and a smaller table make the delay cheap enough for twenty runs; lr 0.005, the widths and the
