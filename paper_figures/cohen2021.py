@@ -65,7 +65,7 @@ CLAIMS = [
   Claim(
     name='2a',
     kind='paper',
-    says='The sharpness rises until it is 2 / (learning rate), and then does not fall below',
+    says='The sharpness of a tanh network rises until it is 2 / (learning rate), and then does not fall below',
     where='abstract and section 3.2',
     of=(DESCENT,),
     samples=lambda get: settled(get).min(axis=1),
@@ -89,7 +89,7 @@ CLAIMS = [
   Claim(
     name='3a',
     kind='paper',
-    says='At the edge of stability the loss is not monotone over short times',
+    says='At the edge of stability the loss of a tanh network is not monotone over short times',
     where='abstract',
     of=(DESCENT,),
     samples=lambda get: np.min([share_rising(get, lr) for lr in EDGE], axis=0),
