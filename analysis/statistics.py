@@ -56,16 +56,6 @@ def resample(samples: Sequence[np.ndarray], statistic: Callable[..., float | np.
   return Resampled(np.atleast_1d(np.asarray(statistic(*samples), float)), values, weights, n)
 
 
-def estimate(values: np.ndarray, statistic: Callable[..., float] = np.median) -> Estimate:
-  """`statistic` (a number) of values (n, ...) with its interval; NaN in gives NaN out."""
-  values = np.asarray(values, float)
-  if np.isnan(values).any() or not len(values):
-    return Estimate(np.nan, np.nan, np.nan, len(values))
-  resampled = resample((values,), statistic)
-  low, high = resampled.interval()
-  return Estimate(float(resampled.value[0]), float(low[0]), float(high[0]), len(values))
-
-
 def _rows(n: int) -> tuple[np.ndarray, np.ndarray]:
   """(resamples, n) seeds with their weights: each choice with replacement once where there are few, else random ones."""
   if n > 7:

@@ -12,11 +12,11 @@ from configs.saxe2013_fig6 import RATES
 from configs.saxe2013_fig6 import get_config as orthogonal
 
 STEPS, DEPTHS = 1000, BY_OUTPUTS[UNITS]
-SWEEPS = {'': (DEPTHS, UNITS), 'wide': ((3, 48), 32), 'unequal': ((3, 48), UNITS)}  # depths and units of each variant
+VARIANTS = {'': (DEPTHS, UNITS), 'wide': ((3, 48), 32), 'unequal': ((3, 48), UNITS)}  # depths and units of each variant
 
 
 def get_config(variant=''):
-  depths, units = SWEEPS[variant]
+  depths, units = VARIANTS[variant]
   rows = tuple((UNITS, hidden(depth, units)) for depth in depths)
   return merge(
     orthogonal(variant),

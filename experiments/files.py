@@ -12,7 +12,7 @@ from typing import Any
 import ml_collections
 
 from dynamics.plan import Config
-from dynamics.schema import ConfigError
+from dynamics.schema import ConfigError, choose
 
 LARGEST = 2**63  # of whole numbers in a config
 DEEPEST = 32  # blocks and tuples within each other
@@ -20,7 +20,7 @@ PLAIN = 'values of a config are numbers, words, True, False, None, tuples, and b
 
 
 def load(path: str) -> Config:
-  """The nested dict of a config file. 'file.py:small' calls its get_config('small').
+  """The nested dict of a config file. 'file.py:small' calls its get_config('small'), one of its VARIANTS where it has any.
 
   Raises:
     ConfigError: a file that is not there, does not run, or gives no config.
@@ -38,6 +38,8 @@ def load(path: str) -> Config:
     if 'get_config' not in names:
       raise ConfigError(f'{path} has no function get_config(); a config file must define one.')
     _check_argument(path, names['get_config'], argument)
+    if argument and isinstance(names.get('VARIANTS'), Mapping):
+      choose(f'{file}: the variant', *argument, {word: {} for word in names['VARIANTS'] if word})
     config = names['get_config'](*argument)
     if not isinstance(config, ml_collections.ConfigDict):
       raise ConfigError(f'{path}: get_config() gives {type(config).__name__}; it must give an ml_collections.ConfigDict.')

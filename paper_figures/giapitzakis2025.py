@@ -149,8 +149,7 @@ def complexity(get: Get) -> Figure:
   margin.set(title='margins of the mean', xlabel='bits k', ylabel='distance from zero', yscale='log', ylim=(0.005, 2))
   margin.legend(loc='center right', fontsize=6)
   plots.against(size, KS, sizes(), f'infinite width: k^{exponent(sizes()):.2f}')
-  found = sizes_of_finite(get)
-  median, low, high = np.quantile(found, [0.5, 0.25, 0.75], method='nearest')
+  median, low, high = np.quantile(sizes_of_finite(get), [0.5, 0.25, 0.75], method='nearest')
   if np.isfinite(high):
     reach = [[median - low], [high - median]]
     size.errorbar([BITS], [median], reach, fmt='s', markersize=4, label=f'width {WIDTH}: median, quartiles')

@@ -26,8 +26,8 @@ def summary(rows: Sequence[dict]) -> list[str]:
     count = lambda verdict, theirs=theirs: theirs.count(verdict) or ''
     undecided = theirs.count('undecided') + theirs.count('diverged') or ''
     held, tried = (sum(n) for n in zip((0, 0), *(_carried(row['carries']) for row in of), strict=True))
-    own = f'{ours.count("holds")} of {len(ours)}' if ours else ''
-    counts = f'{count("holds")} | {count("fails")} | {undecided} | {count("not run")} | {own}'
+    ours_hold = f'{ours.count("holds")} of {len(ours)}' if ours else ''
+    counts = f'{count("holds")} | {count("fails")} | {undecided} | {count("not run")} | {ours_hold}'
     lines.append(f'| [{short(title)}](#{anchor(title)}) | {year(title)} | {counts} | {f"{held} of {tried}" if tried else ""} |')
   return [*lines, '']
 
@@ -64,8 +64,8 @@ def short(title: str) -> str:
 
 def year(title: str) -> str:
   """That of '(Authors 2025), arXiv ...'."""
-  found = re.search(r'(\d{4})\), arXiv', title)
-  return found[1] if found else ''
+  match = re.search(r'(\d{4})\), arXiv', title)
+  return match[1] if match else ''
 
 
 def anchor(title: str) -> str:
@@ -75,8 +75,8 @@ def anchor(title: str) -> str:
 
 def _carried(text: str) -> tuple[int, int]:
   """(2, 3) of '2 of 3: ...'."""
-  found = re.match(r'(\d+) of (\d+)', text)
-  return (int(found[1]), int(found[2])) if found else (0, 0)
+  match = re.match(r'(\d+) of (\d+)', text)
+  return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _claims(title: str, rows: Sequence[dict]) -> list[str]:

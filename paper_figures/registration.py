@@ -38,28 +38,28 @@ def rows(name: str) -> dict[str, dict[str, str]]:
 
 def stated(name: str) -> dict[str, tuple[str, str]]:
   """Claim -> (what was stated, the commit in which it first stood); '' for one that is not committed."""
-  blame, found, commit = _git('blame', '--porcelain', '--', str(_file(name).relative_to(ROOT))), {}, ''
+  blame, intervals, commit = _git('blame', '--porcelain', '--', str(_file(name).relative_to(ROOT))), {}, ''
   for line in (blame or '').splitlines():
     if line.startswith('\t'):
       claim, expected, since = next(csv.reader([line[1:]]))
-      found[claim] = (expected, since or ('' if set(commit) == {'0'} else commit[:DIGITS]))
+      intervals[claim] = (expected, since or ('' if set(commit) == {'0'} else commit[:DIGITS]))
     elif len(line.split()[0]) == 40:
       commit = line.split()[0]
-  return found
+  return intervals
 
 
 def history(name: str, paper, cells_of: Callable, out: pathlib.Path) -> dict[str, dict[str, str]]:
   """Claim -> `stated`, the commit in which its interval first stood, and `judged`, that of the first of its runs."""
-  since, found = stated(name), {}
+  intervals, commits = stated(name), {}
   for claim in paper.CLAIMS:
-    expected, commit = since.get(claim.name, ('', ''))
+    expected, commit = intervals.get(claim.name, ('', ''))
     begun = [tables.begun(cell, out) for config in claim.of for cell in cells_of(config)]
     first = min(filter(None, begun), key=lambda command: command['at'], default={})
-    found[f'{name}/{claim.name}'] = {
+    commits[f'{name}/{claim.name}'] = {
       'stated': commit if expected == claims.expected(claim) else '',
       'judged': first.get('git', ''),
     }
-  return found
+  return commits
 
 
 def precedes(first: str, second: str) -> bool:

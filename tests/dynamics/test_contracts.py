@@ -88,6 +88,8 @@ def test_values_that_can_be_learned_from_pass():
   padded = np.where(TOKENS > 2, -1, TOKENS)
   contracts.values(Data(Batch(TOKENS, padded), Batch(TOKENS[:0], padded[:0])), (12, 4, 3), 9)
   contracts.values(Data(Batch(X[None], Y.astype(np.uint8)), GOOD), (12, 3))
+  with pytest.raises(ValueError, match='vocabulary from 0 to 7'):  # one word less
+    contracts.values(Data(Batch(TOKENS, padded), Batch(TOKENS[:0], padded[:0])), (12, 4, 3), 8)
 
 
 @pytest.mark.parametrize('own_data', [False, True])
@@ -117,7 +119,12 @@ def test_padding_that_the_objective_does_not_know_is_refused(cases):
 def test_ghost_batches_need_not_divide_the_training_set(cases):
   """They divide the batch of a step, which is all that is ever normalised."""
   model = network.from_flax(models.normalised_mlp(3, widths=(2,), ghost=5), X)
-  train.run(cases.study_of(model, Data(GOOD, GOOD), LOSS, 1, batch=10), (0,), {'lr': 0.1})
+  begun, ended = (train.run(cases.study_of(model, Data(GOOD, GOOD), LOSS, n, batch=10), (0,), {'lr': 0.1}) for n in (0, 1))
+  moved = [
+    np.abs(a - b).max() for a, b in zip(*(jax.tree.leaves(r.state.variables['params']) for r in (begun, ended)), strict=True)
+  ]
+  assert np.isfinite(moved).all()
+  assert max(moved) > 0
 
 
 # ---- parameters -------------------------------------------------------------------------------------------------

@@ -237,6 +237,13 @@ def test_config_file(refused, tmp_path, name):
   refused([f'--config={tmp_path / name}.py'], [f'{name}.py', *words])
 
 
+def test_a_misspelt_variant_is_answered_with_the_nearest(refused, tmp_path):
+  (tmp_path / 'mine.py').write_text(
+    "VARIANTS = {'': {}, 'narrow': {}, 'deep': {}}\ndef get_config(variant=''):\n  return VARIANTS[variant]\n"
+  )
+  refused([f'--config={tmp_path / "mine.py"}:narow'], ["the variant is 'narow'; did you mean 'narrow'?", 'narrow, deep'])
+
+
 def test_a_syntax_error_in_an_imported_module_names_that_module(refused, tmp_path, monkeypatch):
   (tmp_path / 'broken_module.py').write_text('x = 1\ny = (\n')
   (tmp_path / 'innocent.py').write_text('\n\n\nimport broken_module\n')

@@ -43,12 +43,12 @@ def decaying(rates):
   return law
 
 
-own = decaying(lambda rates: rates)
+by_eigenvalues = decaying(lambda rates: rates)
 LAWS = {
   '1': (random_kernels(-0.5), random_kernels(0.0)),
   '2a': (drifting(-1.0), drifting(0.0)),
   '2b': (drifting(-1.0), drifting(0.1)),
-  '3a': (own, decaying(lambda rates: np.full(POINTS, rates.mean()))),
-  '3b': (own, decaying(lambda rates: rates / 2)),
-  '3c': (own, decaying(lambda rates: rates * np.where(np.arange(POINTS) == POINTS - 1, 0.5, 1.0))),
+  '3a': (by_eigenvalues, decaying(lambda rates: np.full(POINTS, rates.mean()))),
+  '3b': (by_eigenvalues, decaying(lambda rates: rates / 2)),
+  '3c': (by_eigenvalues, decaying(lambda rates: rates * np.where(np.arange(POINTS) == POINTS - 1, 0.5, 1.0))),
 }
