@@ -1,7 +1,7 @@
 """arXiv 2310.08513, figures 1 and 2: the rank of the initial recurrent weights and laziness at equal loss, on three tasks.
 
 Command: python -m experiments.run --config=configs/liu2023_rank.py
-Run time: 8 minutes on one core.
+Run time: 10 minutes on one core.
 Expected: the higher the rank, the more the last kernel and features are like the first, and the less the recurrent weights move.
 
 Claims 1a to 1c asked for the order of six medians, until a simulation showed that it fails too often where a trend is shallow: all of
