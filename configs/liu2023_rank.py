@@ -4,7 +4,7 @@ Command: python -m experiments.run --config=configs/liu2023_rank.py
 Run time: 10 minutes on one core.
 Expected: the higher the rank, the more the last kernel and features are like the first, and the less the recurrent weights move.
 
-Claims 1a to 1c asked for the order of six medians, until a simulation showed that it fails too often where a trend is shallow: all
+Claims 1a to 1c asked for the order of six medians, until a simulation showed that it fails too often of shallow trends: all
 of claim 1 now asks for slopes, and seeds from 400 on judge. Variants, on the two-alternative choice alone: tanh; 32 units.
 """
 
