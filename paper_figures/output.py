@@ -10,12 +10,10 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 
 import matplotlib
 import matplotlib.style
-import numpy
-import pandas
-import scipy
 from matplotlib.figure import Figure
 
 from analysis import claims
@@ -26,6 +24,7 @@ from paper_figures.paper import STYLE, PaperFigure
 
 ROOT = pathlib.Path(__file__).parents[1]
 CODE = ('paper_figures', 'analysis', 'configs', 'dynamics/theory')  # what figures are computed with
+LIBRARIES = ('matplotlib', 'numpy', 'pandas', 'scipy')
 THUMBNAIL = 150_000  # bytes at most
 COLUMNS = (
   *('paper', 'claim', 'kind', 'sentence', 'source', 'changed', 'expected', 'measured', 'verdict', 'note', 'reason'),
@@ -75,7 +74,7 @@ def inputs(configs: Sequence[str], cells_of: Callable, out: pathlib.Path) -> str
   code = [path for folder in CODE for path in sorted((ROOT / folder).glob('*.py'))]
   folders = [out / identity(cell) for config in configs for cell in cells_of(config)]
   stored = [path for folder in folders for path in (folder / 'done.json', *sorted(folder.glob('tables/*/done.json')))]
-  digest = hashlib.sha256(repr([(m.__name__, m.__version__) for m in (matplotlib, numpy, pandas, scipy)]).encode())
+  digest = hashlib.sha256(repr([(name, metadata.version(name)) for name in LIBRARIES]).encode())
   for path in (*code, pathlib.Path(STYLE), *stored):
     digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
   return digest.hexdigest()
