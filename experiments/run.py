@@ -91,21 +91,21 @@ def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen
     check_sizes(cell, study, shapes, options.out)
 
 
-def parse(words: Sequence[str]) -> Options:
-  """The arguments that are not about the config."""
+def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
+  """The arguments that are not about the config; `flags` are those that there are."""
   options, words = Options(), list(words)
   while words:
     flag, equals, value = words.pop(0).partition('=')
-    if flag in ('--dry_run', '--wait') and not equals:
+    if flag in flags and flag in ('--dry_run', '--wait') and not equals:
       options = options._replace(**{flag[2:]: True})
-    elif flag in READERS:
+    elif flag in flags and flag in READERS:
       value = value if equals or not words else words.pop(0)
       options = options._replace(**{'at_checkpoints' if flag == '--at' else flag[2:]: READERS[flag](value)})
-    elif flag in FLAGS:
+    elif flag in flags:
       raise ConfigError(f'{flag} takes no value, but is given {value!r}.')
     else:
-      near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, FLAGS, n=1)]
-      raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(FLAGS)}.')
+      near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, flags, n=1)]
+      raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(flags)}.')
   return options
 
 
@@ -137,9 +137,8 @@ READERS = {
 def run_cells(cells, options: Options, say: Callable[[str], None] | None = None) -> share.Shared:
   """Runs what is missing of all cells and nobody else works on, one after the other, each after its source."""
   units = share.units(cells, options.cells)
-  words = options.command or shlex.join(sys.argv)
   with opened(options, say) as context:
-    run = lambda unit: run_unit(unit, context._replace(command=words))
+    run = lambda unit: run_unit(unit, context)
     done = {unit.key for unit in units if share.status(unit.cell, options.out) == 'done'}
     shared = share.share(units, done, run, context.say, context.stop, options.wait)
     for line in share.lines(units, shared):
@@ -156,13 +155,15 @@ def opened(options: Options, say: Callable[[str], None] | None = None) -> Iterat
   with stop_flag() as stop, progress.opened() as screen, warnings.catch_warnings():
     # Where compiled programs cannot be kept they are made again: no reason to talk.
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
-    yield Context(options.out, options.save_every, '', options.at_checkpoints, say or screen.say, screen, stop, options.log)
+    words = options.command or shlex.join(sys.argv)
+    yield Context(options.out, options.save_every, words, options.at_checkpoints, say or screen.say, screen, stop, options.log)
 
 
 def run_unit(unit: share.Unit, context):
   """Makes what is missing of a unit, whose source is done."""
   from experiments.work import run_cell
 
+  context = context._replace(command=unit.command or context.command)
   return run_cell(unit.cell, unit.title, context._replace(at_checkpoints=context.at_checkpoints and not unit.is_source))
 
 

@@ -20,6 +20,7 @@ class Unit(NamedTuple):
   key: Hashable  # the same for the same work
   needs: Hashable  # the key of its source, which must be done before; None without one
   is_source: bool  # of a cell that was asked for
+  command: str  # for run.json; '' for that of the process
 
   @property
   def name(self) -> str:
@@ -42,8 +43,13 @@ class Shared(NamedTuple):
     return not (self.held or self.left or self.stopped)
 
 
-def units(cells: Sequence[Cell], share: tuple[int, int] = (1, 1)) -> list[Unit]:
-  """All runs that a command is about, each after its source, and each once; of `share` (i, n), those of the i-th of n shares."""
+def units(cells: Sequence[Cell], share: tuple[int, int] = (1, 1), commands: Sequence[str] = ()) -> list[Unit]:
+  """All runs that a command is about, each after its source, and each once.
+
+  Args:
+    share: (i, n) for the i-th of n shares of the cells.
+    commands: of each cell, where they differ.
+  """
   table: dict[Hashable, Unit] = {}
   for number, cell in list(enumerate(cells))[share[0] - 1 :: share[1]]:
     way = [cell]
@@ -53,7 +59,7 @@ def units(cells: Sequence[Cell], share: tuple[int, int] = (1, 1)) -> list[Unit]:
     for depth, run in reversed(list(enumerate(way))):
       key = (plan.identity(run), run.milestones, repr(run.probes))
       title = f'cell {number + 1}/{len(cells)}' + ', its source' * (depth > 0)
-      table.setdefault(key, Unit(run, title, key, needs, depth > 0))
+      table.setdefault(key, Unit(run, title, key, needs, depth > 0, commands[number] if commands else ''))
       needs = key
   return list(table.values())
 
