@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import itertools
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from experiments.disk import Held, StoreError
 
 TWO = "--config.sweep=(('model.bias',(True,False)),)"
 LONG = (TWO, '--config.steps=60', '--config.probes.meters.on=False', '--save_every=0')
+ROOT = pathlib.Path(__file__).parents[2]
 BUSY = 300  # seconds until a test gives up
 
 
@@ -155,7 +157,7 @@ def told(tiny, tmp_path, capsys):
   return call
 
 
-def test_failures_keep_no_other_cell_back_and_are_told_in_a_table(told, tiny, tmp_path, monkeypatch):
+def test_failures_keep_no_other_cell_back_and_are_told_in_a_table(told, tmp_path, capsys, monkeypatch):
   block = f"steps=4, init=dict(name='source'), source=dict(config={str(tmp_path / 'tiny.py')!r}),"
   (tmp_path / 'later.py').write_text((tmp_path / 'tiny.py').read_text().replace('steps=24,', block))
   held = itertools.count()
@@ -177,9 +179,9 @@ def test_failures_keep_no_other_cell_back_and_are_told_in_a_table(told, tiny, tm
   assert rows[1].split() == ['cell', 'run', 'why', 'it', 'failed']
   assert rows[2].startswith('  cell 2/2  ')
   assert rows[2].endswith('  ZeroDivisionError: an error of mine')
-  status, out, _ = told(f'--config={tmp_path / "later.py"}')
-  assert status == 3
-  assert out.splitlines()[-1].endswith('  its source failed')
+  assert sweep.main([f'--config={tmp_path / "later.py"}', f'--out={tmp_path / "out"}']) == 3
+  rows = capsys.readouterr().out.splitlines()[-2:]
+  assert [row.split('  ')[-1] for row in rows] == ['the disk is full.', 'its source failed']
 
 
 def test_a_cell_that_kills_its_process_is_given_up(told, monkeypatch):
@@ -250,7 +252,5 @@ def test_several_configs_are_one_sweep_and_cells_that_they_share_are_made_once(t
 def test_help_loads_nothing_slow():
   code = "from experiments import sweep\nassert sweep.main(['--help']) == 0\nimport sys\n"
   code += "print([m for m in ('jax', 'ray', 'orbax') if m in sys.modules])"
-  done = subprocess.run(
-    [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=sweep.__file__.rsplit('/', 2)[0]
-  )
+  done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT)
   assert done.stdout.splitlines()[-1] == '[]'
