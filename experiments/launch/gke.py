@@ -1,0 +1,137 @@
+"""Google Kubernetes Engine with KubeRay: an image that holds the lab, and a RayJob whose workers share the cells."""
+
+import json
+import re
+import shlex
+
+from dynamics.schema import ConfigError
+from experiments.launch import accelerators, manifest, shell
+from experiments.launch.sweep import Launch, Sweep, need_mirror
+
+POOLS = {'v4': 'tpu-v4-podslice', 'v5litepod': 'tpu-v5-lite-podslice', 'v5p': 'tpu-v5p-slice', 'v6e': 'tpu-v6e-slice'}
+GRACE = 60  # seconds in which a pod saves
+
+
+def launch(sweep: Sweep) -> Launch:
+  """Dockerfile, the command of the job, manifest, and the commands that build, push and submit.
+
+  Raises:
+    ConfigError: no image, or an accelerator that the cluster cannot give to one pod.
+  """
+  if not sweep.image:
+    raise ConfigError('the cluster needs a name under which it finds the image of the lab: add --image=REGISTRY/NAME:TAG.')
+  need_mirror(sweep)
+  selector, resources = _device(sweep)
+  return Launch(
+    {
+      'Dockerfile': _dockerfile(sweep),
+      'sweep.sh': _job(sweep),
+      'rayjob.yaml': manifest.dump(_rayjob(sweep, selector, resources)),
+      'start.sh': f"""{shell.HEAD}set -euo pipefail
+cd "$(dirname "$0")"
+docker build --tag={sweep.image} .
+docker push {sweep.image}
+kubectl apply --filename=rayjob.yaml
+""",
+      'stop.sh': f"""{shell.HEAD}set -euo pipefail
+kubectl delete rayjob {sweep.name} --ignore-not-found
+""",
+    },
+    ('bash', 'start.sh'),
+  )
+
+
+def _device(sweep: Sweep) -> tuple[dict[str, str], dict[str, str]]:
+  """The labels of the nodes on which a worker runs, and the devices that it takes."""
+  spot = {'cloud.google.com/gke-spot': 'true'} if sweep.spot else {}
+  if not sweep.accelerator:
+    return spot, {}
+  gpu = re.fullmatch(r'(nvidia-[a-z0-9-]+):([1-9]\d?)', sweep.accelerator)
+  if gpu:
+    return {'cloud.google.com/gke-accelerator': gpu[1], **spot}, {'nvidia.com/gpu': gpu[2]}
+  tpu = accelerators.tpu(sweep.accelerator)
+  if tpu.generation not in POOLS:
+    raise ConfigError(f'--accelerator is {sweep.accelerator!r}; the cluster has the generations {", ".join(POOLS)}.')
+  if tpu.hosts > 1:
+    text = f'--accelerator is {sweep.accelerator!r}, a slice of {tpu.hosts} hosts, but here every host works on cells of its own'
+    raise ConfigError(f'{text}: take a slice of one host, such as {tpu.generation}-8, and --hosts={tpu.hosts}.')
+  topology = accelerators.FLAT[tpu.chips] if tpu.generation in accelerators.CHIPS else {2: '1x2x1', 4: '2x2x1'}[tpu.chips]
+  labels = {'cloud.google.com/gke-tpu-accelerator': POOLS[tpu.generation], 'cloud.google.com/gke-tpu-topology': topology}
+  return {**labels, **spot}, {'google.com/tpu': str(tpu.chips)}
+
+
+def _dockerfile(sweep: Sweep) -> str:
+  fetch = shlex.join(['git', 'fetch', '--quiet', '--depth=1', sweep.repository, sweep.commit])
+  every = shlex.join(['git', 'fetch', '--quiet', sweep.repository, '+refs/*:refs/fetched/*'])
+  pip = [
+    'python',
+    '-m',
+    'pip',
+    'install',
+    '--no-cache-dir',
+    '--constraint=constraints.txt',
+    *shell.packages(sweep, 'mirror,sweep'),
+  ]
+  commands = [
+    'apt-get update && apt-get install --yes --no-install-recommends git wget && rm -rf /var/lib/apt/lists/*',
+    f'git init --quiet . && {{ {fetch} || {every}; }} && git checkout --quiet {sweep.commit}',
+    *sweep.setup,
+    shlex.join([*pip, *shell.packages(sweep, 'mirror,sweep')]),
+  ]
+  lines = ''.join(f'RUN {json.dumps(["bash", "-c", command])}\n' for command in commands)
+  return f'FROM python:3.11-slim\nWORKDIR /lab\n{lines}COPY sweep.sh /sweep.sh\n'
+
+
+def _job(sweep: Sweep) -> str:
+  words = ['--launcher=ray', f'--workers={sweep.hosts}', f'--mirror={sweep.mirror}']
+  lines = [f'again {shlex.join(["python", "-m", "experiments.sweep", *run, *words])}\n' for run in sweep.runs]
+  return f"""{shell.HEAD}# What the job runs on the head; Ray hands the cells to the workers.
+set -euo pipefail
+cd /lab
+RETRIES={sweep.retries}
+{shell.AGAIN}
+{''.join(lines)}exit "$result"
+"""
+
+
+def _rayjob(sweep: Sweep, selector: dict[str, str], devices: dict[str, str]) -> dict:
+  def pod(name: str, resources: dict, environment: dict[str, str], **more) -> dict:
+    environment = [{'name': key, 'value': value} for key, value in environment.items()]
+    container = {'name': name, 'image': sweep.image, 'env': environment, 'resources': resources}
+    return {'spec': {'terminationGracePeriodSeconds': GRACE, 'containers': [container], **more}}
+
+  quiet = {'RAY_USAGE_STATS_ENABLED': '0'}
+  small = {'cpu': '2', 'memory': '8Gi'}
+  tolerations = [{'key': 'cloud.google.com/gke-spot', 'operator': 'Equal', 'value': 'true', 'effect': 'NoSchedule'}]
+  tolerations += [{'key': device, 'operator': 'Exists', 'effect': 'NoSchedule'} for device in devices]
+  head = pod('ray-head', {'requests': small, 'limits': small}, {**quiet, 'JAX_PLATFORMS': 'cpu'})
+  worker = pod(
+    'ray-worker',
+    {'requests': {**small, **devices}, 'limits': {**small, **devices}},
+    quiet,
+    nodeSelector=selector,
+    tolerations=tolerations,
+  )
+  group = {
+    'groupName': 'workers',
+    'replicas': sweep.hosts,
+    'minReplicas': sweep.hosts,
+    'maxReplicas': sweep.hosts,
+    'rayStartParams': {},
+    'template': worker,
+  }
+  return {
+    'apiVersion': 'ray.io/v1',
+    'kind': 'RayJob',
+    'metadata': {'name': sweep.name},
+    'spec': {
+      'entrypoint': 'bash /sweep.sh',
+      'backoffLimit': sweep.retries,
+      'shutdownAfterJobFinishes': True,
+      'ttlSecondsAfterFinished': 600,
+      'rayClusterSpec': {
+        'headGroupSpec': {'rayStartParams': {'num-cpus': '0', 'include-dashboard': 'true'}, 'template': head},
+        'workerGroupSpecs': [group],
+      },
+    },
+  }
