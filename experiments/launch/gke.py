@@ -6,7 +6,7 @@ import shlex
 
 from dynamics.schema import ConfigError
 from experiments.launch import accelerators, manifest, shell
-from experiments.launch.sweep import Launch, Sweep, need_mirror
+from experiments.launch.sweep import Launch, Sweep, check_cloud
 
 POOLS = {'v4': 'tpu-v4-podslice', 'v5litepod': 'tpu-v5-lite-podslice', 'v5p': 'tpu-v5p-slice', 'v6e': 'tpu-v6e-slice'}
 GRACE = 60  # seconds in which a pod saves
@@ -20,7 +20,7 @@ def launch(sweep: Sweep) -> Launch:
   """
   if not sweep.image:
     raise ConfigError('the cluster needs a name under which it finds the image of the lab: add --image=REGISTRY/NAME:TAG.')
-  need_mirror(sweep)
+  check_cloud(sweep)
   selector, resources = _device(sweep)
   return Launch(
     {
@@ -63,15 +63,7 @@ def _device(sweep: Sweep) -> tuple[dict[str, str], dict[str, str]]:
 def _dockerfile(sweep: Sweep) -> str:
   fetch = shlex.join(['git', 'fetch', '--quiet', '--depth=1', sweep.repository, sweep.commit])
   every = shlex.join(['git', 'fetch', '--quiet', sweep.repository, '+refs/*:refs/fetched/*'])
-  pip = [
-    'python',
-    '-m',
-    'pip',
-    'install',
-    '--no-cache-dir',
-    '--constraint=constraints.txt',
-    *shell.packages(sweep, 'mirror,sweep'),
-  ]
+  pip = ['python', '-m', 'pip', 'install', '--no-cache-dir', '--constraint=constraints.txt']
   commands = [
     'apt-get update && apt-get install --yes --no-install-recommends git wget && rm -rf /var/lib/apt/lists/*',
     f'git init --quiet . && {{ {fetch} || {every}; }} && git checkout --quiet {sweep.commit}',
@@ -104,6 +96,7 @@ def _rayjob(sweep: Sweep, selector: dict[str, str], devices: dict[str, str]) -> 
   small = {'cpu': '2', 'memory': '8Gi'}
   tolerations = [{'key': 'cloud.google.com/gke-spot', 'operator': 'Equal', 'value': 'true', 'effect': 'NoSchedule'}]
   tolerations += [{'key': device, 'operator': 'Exists', 'effect': 'NoSchedule'} for device in devices]
+  # The job is handed over through the dashboard of the head, which has no cells of its own.
   head = pod('ray-head', {'requests': small, 'limits': small}, {**quiet, 'JAX_PLATFORMS': 'cpu'})
   worker = pod(
     'ray-worker',

@@ -4,7 +4,10 @@ import yaml
 
 
 class _Blocks(yaml.SafeDumper):
-  """Writes texts of several lines as such."""
+  """Writes texts of several lines as such, and equal parts twice."""
+
+  def ignore_aliases(self, data) -> bool:
+    return True
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -4,7 +4,7 @@ import re
 
 from dynamics.schema import ConfigError
 from experiments.launch import accelerators, manifest, shell
-from experiments.launch.sweep import Launch, Sweep, need_mirror
+from experiments.launch.sweep import Launch, Sweep, check_cloud
 
 
 def launch(sweep: Sweep) -> Launch:
@@ -13,7 +13,7 @@ def launch(sweep: Sweep) -> Launch:
   Raises:
     ConfigError: an accelerator that SkyPilot has no name for, or a slice of several hosts.
   """
-  need_mirror(sweep)
+  check_cloud(sweep)
   resources = {'use_spot': sweep.spot, 'job_recovery': {'max_restarts_on_errors': 0}, **_device(sweep)}
   if sweep.zone:
     resources['infra'] = f'gcp/*/{sweep.zone}'

@@ -58,6 +58,8 @@ def place(files: Sequence[str], repository: str, commit: str) -> tuple[str, str,
   repository = repository or git('remote', 'get-url', 'origin') or ''
   if not repository:
     raise ConfigError('hosts fetch the code from a repository, and this clone has no remote: add --repository=ADDRESS.')
+  if repository.startswith('-'):
+    raise ConfigError(f'--repository is {repository!r}; it must be an address such as https://HOST/OWNER/NAME.git.')
   if re.match(r'[a-z+]+://[^/@]*:[^/@]*@', repository):
     raise ConfigError('--repository holds a password, which would be written into files: take an address without one.')
   top, digits = git('rev-parse', '--show-toplevel'), git('rev-parse', '--verify', '--quiet', f'{commit or "HEAD"}^{{commit}}')
@@ -99,8 +101,18 @@ def check(sweep: Sweep) -> None:
     raise ConfigError(f'--hosts is {sweep.hosts}, but there are only {sweep.cells} cells to share: take at most {sweep.cells}.')
 
 
-def need_mirror(sweep: Sweep) -> None:
-  """Clouds: the disk of a machine goes with it."""
+def check_cloud(sweep: Sweep) -> None:
+  """What is wrong where hosts share no disk with this machine and theirs go when they go.
+
+  Raises:
+    ConfigError: no mirror, or code that lies on this machine.
+  """
   if not sweep.mirror:
-    kind = 'a spot machine may vanish at any moment' if sweep.spot else 'a machine of a cloud is deleted'
+    kind = 'a spot machine may vanish at any moment' if sweep.spot else 'a machine of a cloud is deleted in the end'
     raise ConfigError(f'{kind}, and its disk with it: add --mirror=gs://BUCKET/FOLDER, where results are kept.')
+  if sweep.mirror.partition('://')[0] in ('file', 'local', 'memory'):
+    raise ConfigError(
+      f'--mirror is {sweep.mirror!r}, which other machines do not see: take an address such as gs://bucket/folder.'
+    )
+  if not re.match(r'(?!file:)[a-z+]+://|[\w.-]+@[\w.-]+:', sweep.repository):
+    raise ConfigError(f'--repository is {sweep.repository!r}, which lies on this machine: take an address that hosts reach.')

@@ -4,7 +4,7 @@ import shlex
 
 from dynamics.schema import ConfigError
 from experiments.launch import accelerators, shell
-from experiments.launch.sweep import Launch, Sweep, need_mirror
+from experiments.launch.sweep import Launch, Sweep, check_cloud
 
 ALONE = """
 export TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=2,2,1 TPU_VISIBLE_CHIPS=0,1,2,3  # each host of the slice by itself
@@ -103,7 +103,7 @@ def _launch(sweep: Sweep, queued: bool) -> Launch:
     raise ConfigError(f'--hosts is {sweep.hosts}, but {sweep.accelerator} has {tpu.hosts} hosts a slice: take a multiple of it.')
   if not sweep.zone:
     raise ConfigError('a TPU lies in a zone: add --zone=ZONE, such as us-west4-a.')
-  need_mirror(sweep)
+  check_cloud(sweep)
   files = {
     'startup.sh': _startup(sweep, tpu),
     'start.sh': _commands(sweep, tpu, queued, ABOUT, _create(sweep, tpu, queued) + START),
