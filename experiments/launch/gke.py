@@ -1,4 +1,4 @@
-"""Google Kubernetes Engine with KubeRay: an image that holds the lab, and a RayJob whose workers share the cells."""
+"""Google Kubernetes Engine with KubeRay: an image that holds the lab, and a RayJob that hands the shares to its workers."""
 
 import json
 import re
@@ -11,9 +11,27 @@ from experiments.launch.sweep import Launch, Sweep, check_cloud
 POOLS = {'v4': 'tpu-v4-podslice', 'v5litepod': 'tpu-v5-lite-podslice', 'v5p': 'tpu-v5p-slice', 'v6e': 'tpu-v6e-slice'}
 GRACE = 60  # seconds in which a pod saves
 
+DRIVER = """import os
+import subprocess
+import sys
+
+import ray
+
+
+def share(number):
+  return subprocess.call(['bash', '/share.sh'], env={{**os.environ, 'SHARE': f'{{number}}/{hosts}'}})
+
+
+ray.init(address='auto')
+task = ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy='SPREAD'{device})(share)
+statuses = ray.get([task.remote(number) for number in range(1, {hosts} + 1)])  # of a lost pod: another one does it again
+print('exit status of each share:', *statuses)
+sys.exit(max(statuses))
+"""
+
 
 def launch(sweep: Sweep) -> Launch:
-  """Dockerfile, the command of the job, manifest, and the commands that build, push and submit.
+  """Dockerfile, what the job and a worker run, manifest, and the commands that build, push and submit.
 
   Raises:
     ConfigError: no image, or an accelerator that the cluster cannot give to one pod.
@@ -25,7 +43,8 @@ def launch(sweep: Sweep) -> Launch:
   return Launch(
     {
       'Dockerfile': _dockerfile(sweep),
-      'sweep.sh': _job(sweep),
+      'share.sh': _share(sweep),
+      'driver.py': _driver(sweep, resources),
       'rayjob.yaml': manifest.dump(_rayjob(sweep, selector, resources)),
       'start.sh': f"""{shell.HEAD}set -euo pipefail
 cd "$(dirname "$0")"
@@ -71,19 +90,22 @@ def _dockerfile(sweep: Sweep) -> str:
     shlex.join([*pip, *shell.packages(sweep, 'mirror,sweep')]),
   ]
   lines = ''.join(f'RUN {json.dumps(["bash", "-c", command])}\n' for command in commands)
-  return f'FROM python:3.11-slim\nWORKDIR /lab\n{lines}COPY sweep.sh /sweep.sh\n'
+  return f'FROM python:3.11-slim\nWORKDIR /lab\n{lines}COPY share.sh driver.py /\n'
 
 
-def _job(sweep: Sweep) -> str:
-  words = ['--launcher=ray', f'--workers={sweep.hosts}', f'--mirror={sweep.mirror}']
-  lines = [f'again {shlex.join(["python", "-m", "experiments.sweep", *run, *words])}\n' for run in sweep.runs]
-  return f"""{shell.HEAD}# What the job runs on the head; Ray hands the cells to the workers.
+def _share(sweep: Sweep) -> str:
+  return f"""{shell.HEAD}# What a worker does for its share.
 set -euo pipefail
 cd /lab
-RETRIES={sweep.retries}
-{shell.AGAIN}
-{''.join(lines)}exit "$result"
+{shell.share(sweep)}
+exit "$result"
 """
+
+
+def _driver(sweep: Sweep, devices: dict[str, str]) -> str:
+  """Hands a share to every worker, each of which has one set of devices; the head has none."""
+  words = {'google.com/tpu': ", resources={{'TPU': {0}}}", 'nvidia.com/gpu': ', num_gpus={0}'}
+  return DRIVER.format(hosts=sweep.hosts, device=''.join(words[name].format(number) for name, number in devices.items()))
 
 
 def _rayjob(sweep: Sweep, selector: dict[str, str], devices: dict[str, str]) -> dict:
@@ -118,7 +140,7 @@ def _rayjob(sweep: Sweep, selector: dict[str, str], devices: dict[str, str]) -> 
     'kind': 'RayJob',
     'metadata': {'name': sweep.name},
     'spec': {
-      'entrypoint': 'bash /sweep.sh',
+      'entrypoint': 'python /driver.py',
       'backoffLimit': sweep.retries,
       'shutdownAfterJobFinishes': True,
       'ttlSecondsAfterFinished': 600,

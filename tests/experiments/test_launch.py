@@ -19,6 +19,7 @@ import yaml
 
 from experiments.launch import __main__ as command
 from experiments.launch import accelerators, shell, sweep
+from tests.experiments.stand_ins import GCLOUD, PYTHON, RAY, stand_in
 
 ODD = 'gs://b/it\'s $HOME `id` "x" & ü'
 SEEDS = '--config.seeds=(0, 1)'
@@ -29,33 +30,6 @@ TARGETS = {
   'skypilot': ['--spot', '--accelerator=v5litepod-8', '--hosts=3', '--zone=us-west4-a'],
   'slurm': ['--hosts=3', '--time=1-00:00:00', '--accelerator=gpu:a100:1', '--partition=a,b'],
 }
-PYTHON = r"""#!/usr/bin/env bash
-case "$1 $2" in
-  '-c '*) exit 0 ;;
-  '-m venv') mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-  '-m pip') printf '%s\n' "$@" >>"$LOG.pip" ;;
-  *)
-    printf '%s\n' "$PWD" "$@" >>"$LOG"
-    status=$(head -1 "$LOG.next" 2>/dev/null)
-    sed -i 1d "$LOG.next" 2>/dev/null
-    if [ "$status" = wait ]; then
-      trap 'exit 130' TERM
-      touch "$LOG.waits"
-      while true; do sleep 0.01; done
-    fi
-    exit "${status:-0}" ;;
-esac
-"""
-GCLOUD = r"""#!/usr/bin/env bash
-printf '%q ' gcloud "$@" >>"$LOG"
-echo >>"$LOG"
-case "$4" in
-  create) if [ -e no-capacity ]; then exit 1; fi; echo "$UP" >"$5.state" ;;
-  describe) cat "$5.state" 2>/dev/null ;;
-  delete) rm "$5.state" ;;
-  ssh) cat "$5.outcomes" ;;
-esac
-"""
 
 
 @pytest.fixture(scope='module')
@@ -88,17 +62,6 @@ def written(target, *more, **changed) -> dict[str, str]:
   return {path.name: path.read_text() for path in pathlib.Path('out').iterdir()}
 
 
-def stand_in(folder: pathlib.Path, **programs: str) -> dict[str, str]:
-  """An environment whose programs of these names are other ones, which log to $LOG."""
-  (folder / 'bin').mkdir(exist_ok=True)
-  for name, text in programs.items():
-    path = folder / 'bin' / name.replace('_', '.')
-    path.write_text(text)
-    path.chmod(0o755)
-  path = f'{folder / "bin"}:{os.environ["PATH"]}'
-  return {**os.environ, 'PATH': path, 'LOG': str(folder / 'log'), 'SWEEPS': str(folder / 'sweeps'), 'PAUSE': '0'}
-
-
 def process(*words: str, **options) -> subprocess.CompletedProcess:
   return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, **options)
 
@@ -114,6 +77,8 @@ def test_files_are_shell_and_yaml_and_go_into_an_empty_folder_only(lab, target, 
   for name, text in files.items():
     if name.endswith('.yaml'):
       assert yaml.safe_load(text)
+    elif name.endswith('.py'):
+      compile(text, name, 'exec')
     elif name != 'Dockerfile':
       assert process('bash', '-n', f'out/{name}').returncode == 0
   assert written(target, SEEDS) == files  # the same again is no mistake
@@ -295,7 +260,7 @@ def test_nodes_are_made_once_again_when_preempted_and_deleted_when_done(lab, tmp
   assert not list(pathlib.Path('out').glob('*.state'))
 
 
-def test_an_image_carries_odd_values_and_the_job_runs_a_script_in_it(lab, tmp_path):
+def test_an_image_carries_odd_values_and_its_job_hands_a_share_to_every_worker(lab, tmp_path):
   files = written('gke', SEEDS, "--setup=echo 'a \\' \\", mirror=ODD, repository='https://h/it s.git')
   lines = [json.loads(line.removeprefix('RUN ')) for line in files['Dockerfile'].splitlines() if line.startswith('RUN ')]
   assert all(line[:2] == ['bash', '-c'] for line in lines)
@@ -304,13 +269,17 @@ def test_an_image_carries_odd_values_and_the_job_runs_a_script_in_it(lab, tmp_pa
   assert shlex.split(lines[3][2])[-2:] == ['--editable=.[mirror,sweep]', 'jax[tpu]']
   job = yaml.safe_load(files['rayjob.yaml'])['spec']
   group = job['rayClusterSpec']['workerGroupSpecs'][0]
-  assert (job['entrypoint'], group['replicas']) == ('bash /sweep.sh', 2)
+  assert (job['entrypoint'], group['replicas']) == ('python /driver.py', 2)
   assert group['template']['spec']['nodeSelector']['cloud.google.com/gke-tpu-topology'] == '2x4'
   assert group['template']['spec']['containers'][0]['resources']['limits']['google.com/tpu'] == '8'
-  pathlib.Path('sweep.sh').write_text(files['sweep.sh'].replace('cd /lab', ''))
-  assert bash('sweep.sh', stand_in(tmp_path, python=PYTHON)).returncode == 0
-  expected = ['-m', 'experiments.sweep', '--config=configs/A_b.py', SEEDS, '--launcher=ray', '--workers=2', f'--mirror={ODD}']
-  assert (tmp_path / 'log').read_text().splitlines()[1:] == expected
+  pathlib.Path('share.sh').write_text(files['share.sh'].replace('cd /lab', ''))
+  pathlib.Path('driver.py').write_text(files['driver.py'].replace('/share.sh', 'share.sh'))
+  pathlib.Path('ray.py').write_text(RAY)
+  (tmp_path / 'log.next').write_text('0\n2\n')
+  done = process(sys.executable, 'driver.py', env=stand_in(tmp_path, python=PYTHON))
+  assert (done.returncode, done.stdout.splitlines()[-1]) == (2, 'exit status of each share: 0 2')
+  log = [line for line in (tmp_path / 'log').read_text().splitlines() if line.startswith(('--mirror', '--cells', '--config.'))]
+  assert log == [SEEDS, f'--mirror={ODD}', '--cells=1/2', SEEDS, f'--mirror={ODD}', '--cells=2/2']
 
 
 def test_skypilot_starts_a_job_for_every_share(lab, tmp_path):
