@@ -63,7 +63,8 @@ def folder(flag: str, text: str) -> pathlib.Path:
   if not text:
     raise ConfigError(f'{flag} needs a value: {flag}=DIR.')
   if '://' in text:
-    raise ConfigError(f'{flag} is {text!r}; it must be a folder of this machine, because runs are locked and synced there.')
+    way = f'; to keep them at an address too, say --out=results --mirror={text}' if flag == '--out' else ''
+    raise ConfigError(f'{flag} is {text!r}; it must be a folder of this machine, because runs are locked and synced there{way}.')
   try:
     return pathlib.Path(text).expanduser()
   except RuntimeError as error:

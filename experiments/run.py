@@ -5,6 +5,7 @@
   --save_every S     seconds between checkpoints (default: 60)
   --at checkpoints   read the probes at the checkpoints of finished runs, without training
   --log KINDS        mirrors single readings to tensorboard, wandb (offline) or both, with a comma; pip install -e '.[log]'
+  --mirror ADDRESS   keeps all runs at gs://, s3:// or another address too, and goes on from there; pip install -e '.[mirror]'
   --help             this text
 
 The same command goes on where it was stopped, and only reports what is done. A probe that is added, changed or read at other
@@ -25,7 +26,7 @@ from experiments import command, cores, log
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
-FLAGS = ('--config', '--out', '--dry_run', '--save_every', '--at', '--log', '--help')
+FLAGS = ('--config', '--out', '--dry_run', '--save_every', '--at', '--log', '--mirror', '--help')
 
 
 class Options(NamedTuple):
@@ -34,11 +35,15 @@ class Options(NamedTuple):
   save_every: float = 60.0
   at_checkpoints: bool = False
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
+  mirror: str = ''  # an address
   command: str = ''  # for run.json; by default the words that started this process
 
 
 def main(argv: Sequence[str]) -> int:
-  """Exit status: 0 done, 2 a mistake in the command, the config or the disk, 130 stopped and resumable."""
+  """Exit status: 0 done, 2 a mistake in the command, the config or the disk, 130 stopped and resumable.
+
+  3 says that all is done here, and the mirror lacks some of it.
+  """
   if any(word in ('--help', '-h') for word in argv):
     print(__doc__)
     return 0
@@ -63,9 +68,13 @@ def main(argv: Sequence[str]) -> int:
   except KeyboardInterrupt:
     print('stopped before anything was written', flush=True)
     return 130
+  if outcome.unsent:
+    text = f'{outcome.unsent} runs are not, or not wholly, at {options.mirror}, and all that was made is in {options.out}'
+    print(f'error: {text}: send it with the same command, {again}.', file=sys.stderr)
   if not outcome.finished:
     print(f'go on with: {again}', flush=True)
-  return 0 if outcome.finished else 130
+    return 130
+  return 3 if outcome.unsent else 0
 
 
 def check(cells, options: Options, screen: progress.Screen) -> None:
@@ -122,6 +131,12 @@ def parse(words: Sequence[str]) -> Options:
   return options
 
 
+def _address(text: str) -> str:
+  from experiments import remote  # with fsspec, which nothing else needs
+
+  return remote.opened(text, 0).address
+
+
 def _moment(text: str) -> bool:
   if text != 'checkpoints':
     raise ConfigError(f"--at is {text!r}; it must be 'checkpoints'.")
@@ -138,7 +153,13 @@ def _seconds(text: str) -> float:
   return seconds
 
 
-READERS = {'--out': lambda text: command.folder('--out', text), '--save_every': _seconds, '--at': _moment, '--log': log.parse}
+READERS = {
+  '--out': lambda text: command.folder('--out', text),
+  '--save_every': _seconds,
+  '--at': _moment,
+  '--log': log.parse,
+  '--mirror': _address,
+}
 
 
 def run_cells(cells, options: Options, say: Callable[[str], None] | None = None):
@@ -152,20 +173,33 @@ def run_cells(cells, options: Options, say: Callable[[str], None] | None = None)
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
     say = say or screen.say
     words = options.command or shlex.join(sys.argv)
-    context = Context(options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
+    mirror = _mirror(options, say)
+    told = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log, mirror)
+    context, outcome = Context(*told), Outcome(True, 0)
     try:
       for number, cell in enumerate(cells):
         if stop.heard:
           say(f'stopped before cell {number + 1} of {len(cells)}')
-          return Outcome(False, diverged)
+          outcome = Outcome(False, diverged)
+          break
         outcome = run_cell(cell, f'cell {number + 1}/{len(cells)}', context)
         diverged += outcome.diverged
         if not outcome.finished:
-          return outcome
+          break
     except KeyboardInterrupt:
       say('stopped at once; what was saved before is whole')
-      return Outcome(False, diverged)
-  return Outcome(True, diverged)
+      outcome = Outcome(False, diverged)
+    if mirror and mirror.lacking and outcome.finished:
+      mirror.complete(options.out)
+  return outcome._replace(diverged=diverged, unsent=len(mirror.lacking) if mirror else 0)
+
+
+def _mirror(options: Options, say: Callable[[str], None]):
+  if not options.mirror:
+    return None
+  from experiments.mirror import Mirror
+
+  return Mirror(options.mirror, say)
 
 
 def plan_lines(cells, out: pathlib.Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The work on one cell: its source run first, then its training, then the tables that are missing."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ class Outcome(NamedTuple):
 
   finished: bool
   diverged: int  # members
+  unsent: int = 0  # runs of which the mirror lacks something
 
 
 class Context(NamedTuple):
@@ -38,6 +40,7 @@ class Context(NamedTuple):
   screen: progress.Screen
   stop: Any  # from experiments.signals
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
+  mirror: Any = None  # an `experiments.mirror.Mirror`
 
 
 class Job(NamedTuple):
@@ -63,6 +66,7 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
   """Makes what is missing of a cell, up to its end or to the next checkpoint after a signal."""
   name = plan.identity(cell)
   folder = context.out / name
+  link = context.mirror and context.mirror.run(folder, cell.milestones)
   if context.at_checkpoints and not store.is_done(folder):
     raise ConfigError(f'--at=checkpoints reads finished runs, and {folder} is not one: leave it out, and train first.')
   if cell.source is not None:
@@ -78,8 +82,11 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
   if store.is_done(folder) and record.is_there(folder) and not look.missing(names) and not _lost_milestones(cell, look):
     done = store.read_done(folder)
     context.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
+    if link:
+      link.finish()
     return Outcome(True, len(done['diverged']))
-  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run:
+  mirrored = link.working(context.stop) if link else contextlib.nullcontext()
+  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run, mirrored:
     study = build(cell)
     members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, context.out))
     job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', context)
