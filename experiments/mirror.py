@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from dynamics import plan
 from experiments import remote, states, store
 from experiments.disk import StoreError, reason
 from experiments.lease import PACE, Lease, Lost, Pace
@@ -259,8 +258,3 @@ def fetch(address: str, runs: Iterable[str], out: pathlib.Path, say: Callable[[s
         states.take(place, run, newest, folder, here, say)
     except RemoteError as error:
       raise StoreError(f'--mirror={address} cannot be read ({error}): mend it, or leave --mirror out.') from error
-
-
-def fetch_cells(address: str, cells: Iterable[plan.Cell], out: pathlib.Path, say: Callable[[str], None]) -> None:
-  """The same for the runs of cells."""
-  fetch(address, [plan.identity(cell) for cell in cells], out, say)
