@@ -6,6 +6,7 @@ The only module that knows fsspec. Nothing here trusts a listing, and every faul
 import contextlib
 import hashlib
 import importlib
+import os
 import pathlib
 import queue
 import threading
@@ -18,6 +19,7 @@ from experiments.disk import Damage, reason
 THREADS = 8  # objects that go up or down at a time
 SLOWEST = 100_000  # bytes a second; a store that is slower does not answer
 FOLDERS = ('file', 'local', 'sftp', 'ssh', 'smb', 'hdfs')  # protocols where a folder must be there before its files
+DISKS = ('file', 'local')  # protocols of this machine's own files, where a write is not there at once
 EXCLUSIVE = ('memory', 's3', 's3a', 'gs', 'gcs')  # protocols where an object is created by one writer alone
 PACKAGES = {'gs': 'gcsfs', 'gcs': 'gcsfs', 's3': 's3fs', 's3a': 's3fs'}  # those of the extra [mirror]
 
@@ -49,7 +51,10 @@ class Remote(NamedTuple):
   def create(self, name: str, content: bytes) -> None:
     """The same, where there is no such object; else it is left. Stores beyond `EXCLUSIVE` may let two writers pass."""
     try:
-      self._placed(name, lambda path: self.store.pipe_file(path, content, mode='create'))
+      if _protocol(self.store) not in DISKS:
+        self._placed(name, lambda path: self.store.pipe_file(path, content, mode='create'))
+      elif self.read(name) is None:
+        self.write(name, content)
     except RemoteError:
       if self.read(name) is None:  # it was no second writer that the store refused
         raise
@@ -90,9 +95,15 @@ class Remote(NamedTuple):
     """Writes to a path, whose folder is made first where the store has folders."""
 
     def do():
+      path = self._path(name)
       if _protocol(self.store) in FOLDERS:
-        self.store.makedirs(self._path(name).rpartition('/')[0], exist_ok=True)
-      write(self._path(name))
+        self.store.makedirs(path.rpartition('/')[0], exist_ok=True)
+      if _protocol(self.store) not in DISKS:
+        write(path)
+        return
+      temporary = f'{path}.{os.getpid()}-{threading.get_ident()}.tmp'  # a reader must not see a part of it
+      write(temporary)
+      os.replace(temporary, path)
 
     try:
       self._asked(do, length)
