@@ -24,7 +24,7 @@ class Mirror:
 
   def __init__(self, address: str, say: Callable[[str], None], pace: Pace = PACE):
     self.remote, self.say, self.pace = remote.opened(address, pace.answer), say, pace
-    self.lacking: set[str] = set()  # runs of which the mirror lacks something
+    self.lacking: dict[str, Sequence[int]] = {}  # runs of which the mirror lacks something -> their milestones
     self.proven = False  # whether something could be written there in this command
 
   def run(self, folder: pathlib.Path, milestones: Sequence[int]) -> 'Link':
@@ -34,10 +34,10 @@ class Mirror:
       StoreError: it does not answer, and nothing could be written there before; or the disk or another process is in the way.
     """
     link = Link(self, folder, milestones)
-    link.there = self.reached(link.begin, folder.name)
+    link.there = self.reached(link.begin, link)
     return link
 
-  def reached(self, attempt: Callable[[], Any], run: str) -> bool:
+  def reached(self, attempt: Callable[[], Any], link: 'Link') -> bool:
     """Whether `attempt` succeeds, tried again with growing pauses.
 
     Raises:
@@ -57,20 +57,20 @@ class Mirror:
         if not self.proven:
           text = f'--mirror={self.remote.address} cannot be used ({error})'
           raise StoreError(f'{text}: mend it, or leave --mirror out and give it later.') from error
-        self.say(f'  the mirror fails ({error}): {run} goes on from what is on this disk, and is sent later')
-        self.lacking.add(run)
+        self.say(f'  the mirror fails ({error}): {link.folder.name} goes on from what is on this disk, and is sent later')
+        self.lacking[link.folder.name] = link.milestones
         return False
 
   def complete(self, out: pathlib.Path) -> None:
     """Sends what could not be sent before, once more; `lacking` is then what the mirror still lacks."""
-    for name in sorted(self.lacking):
+    for name, milestones in sorted(self.lacking.items()):
       try:
-        Link(self, out / name, ()).complete()
+        Link(self, out / name, milestones).complete()
       except (StoreError, Lost):  # another machine or process works on it
         continue
       except RemoteError:
         return
-      self.lacking.discard(name)
+      del self.lacking[name]
 
 
 class Link:
@@ -120,7 +120,7 @@ class Link:
         self.complete()
     except (Lost, StoreError, RemoteError) as error:
       self._say(f'  {self._run} is not sent to the mirror: {error}')
-      self.mirror.lacking.add(self._run)
+      self.mirror.lacking[self._run] = self.milestones
 
   @contextlib.contextmanager
   def working(self, stop) -> Iterator[None]:
@@ -129,7 +129,7 @@ class Link:
     Raises:
       StoreError: another machine works on the run, or nothing can be written to the mirror.
     """
-    if not (self.there and self.mirror.reached(lambda: self._lease.take(self._say), self._run)):
+    if not (self.there and self.mirror.reached(lambda: self._lease.take(self._say), self)):
       yield
       return
     self.mirror.proven = True
@@ -141,7 +141,7 @@ class Link:
     threads[0].start()
     hurry = False
     try:
-      if self.mirror.reached(self._newest_state, self._run):
+      if self.mirror.reached(self._newest_state, self):
         threads[1].start()
       yield
     except KeyboardInterrupt:
@@ -156,7 +156,7 @@ class Link:
         threads[1].join(0.5 if hurry else self.mirror.pace.stopping if stop.heard else self.mirror.pace.patience)
       over.set()
       if not complete.is_set():
-        self.mirror.lacking.add(self._run)
+        self.mirror.lacking[self._run] = self.milestones
       if not lost.is_set():
         with contextlib.suppress(RemoteError):
           self._lease.release()

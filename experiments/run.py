@@ -69,8 +69,8 @@ def main(argv: Sequence[str]) -> int:
     print('stopped before anything was written', flush=True)
     return 130
   if outcome.unsent:
-    text = f'{outcome.unsent} runs are not, or not wholly, at {options.mirror}, and all that was made is in {options.out}'
-    print(f'error: {text}: send it with the same command, {again}.', file=sys.stderr)
+    text = f'{options.mirror} lacks something of {outcome.unsent} runs, all of which is in {options.out}'
+    print(f'error: {text}: give {again} again to send it.', file=sys.stderr)
   if not outcome.finished:
     print(f'go on with: {again}', flush=True)
     return 130

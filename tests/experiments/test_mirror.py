@@ -205,7 +205,7 @@ def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes
   assert run.main(words) == 3
   said = capsys.readouterr()
   assert is_sentence(said.err)
-  assert f'1 runs are not, or not wholly, at {address}' in said.err
+  assert f'{address} lacks something of 1 runs' in said.err
   assert 'the mirror fails (no route to the store): training goes on here' in said.out
   same(only(tmp_path / 'out'), whole)
   assert not states.read(remote.opened(address, 5.0), whole.name)[0].done
