@@ -188,7 +188,12 @@ class Link:
     new = {sha: path for path, sha in files.items() if sha not in there}
 
     def bring(item):
-      self._remote.put(self.folder / item[1], states.object_name(self._run, item[0]))
+      try:
+        self._remote.put(self.folder / item[1], states.object_name(self._run, item[0]))
+      except RemoteError as error:
+        if not (self.folder / item[1]).is_file():
+          raise FileNotFoundError(item[1]) from error  # the folder has gone on
+        raise
       self._arrived.add(item[0])
 
     remote.each(bring, new.items())

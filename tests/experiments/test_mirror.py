@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from experiments import lease, load, mirror, remote, run, states, store
 from experiments.disk import StoreError
 
-FAST = lease.Pace(beat=0.1, stale=0.6, settle=0.05, pause=0.02, longest=0.1, patience=8.0, answer=3.0, stopping=2.0)
+FAST = lease.Pace(beat=0.1, stale=3.0, settle=0.05, pause=0.02, longest=0.1, patience=8.0, answer=3.0, stopping=2.0)
 
 
 class Faults:
@@ -283,11 +283,11 @@ def test_a_lease_without_a_heartbeat_is_taken_over_whatever_clocks_say(address, 
 @pytest.mark.parametrize('exclusive', [True, False])
 def test_of_many_who_see_a_run_free_at_once_one_gets_it(address, exclusive):
   place = remote.opened(address, 5.0)._replace(exclusive=exclusive)
-  if not exclusive:
-    place = place._replace(store=types.SimpleNamespace(
-      protocol='faulty', cat_file=place.store.cat_file, rm_file=place.store.rm_file,
-      pipe_file=lambda path, value, mode=None: place.store.pipe_file(path, value),
-    ))  # fmt: skip
+  if not exclusive:  # a store that lets two writers pass
+    there = place.store
+    words = {name: getattr(there, name) for name in ('protocol', 'cat_file', 'rm_file')}
+    pipe = lambda path, value, mode=None: there.pipe_file(path, value)
+    place = place._replace(store=types.SimpleNamespace(**words, pipe_file=pipe))
   leases = [lease.Lease(place, 'run', FAST._replace(settle=0.3)) for _ in range(8)]
   holders, barrier, over = [], threading.Barrier(8), threading.Event()
 
