@@ -23,7 +23,7 @@ class StoreError(RuntimeError):
 class Held(StoreError):
   """Another process works on a run; `holder` says which."""
 
-  def __init__(self, folder: pathlib.Path, holder: str):
+  def __init__(self, folder: pathlib.Path | str, holder: str):
     super().__init__(f'{folder} is being worked on by another process ({holder}): wait for it or stop it.')
     self.holder = holder
 

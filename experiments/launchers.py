@@ -36,6 +36,7 @@ class Reply(NamedTuple):
   lines: tuple[str, ...] = ()  # what was said meanwhile
   made: bool = False  # whether anything was missing
   diverged: int = 0  # members
+  unsent: bool = False  # whether the mirror lacks something of it
 
 
 class Launcher(NamedTuple):
@@ -59,7 +60,8 @@ def attempt(unit: Unit, context) -> Reply:
     return Reply('stopped')
   except Exception as error:  # a mistake of a component, of the code, of a library: the other cells may do without it
     return Reply('failed', f'{type(error).__name__}: {reason(error)}', tuple(traceback.format_exc().splitlines()))
-  return Reply('done' if outcome.finished else 'stopped', made=outcome.made, diverged=outcome.diverged)
+  unsent = bool(context.mirror) and unit.key[0] in context.mirror.lacking
+  return Reply('done' if outcome.finished else 'stopped', made=outcome.made, diverged=outcome.diverged, unsent=unsent)
 
 
 @contextlib.contextmanager

@@ -7,14 +7,15 @@
   --save_every S     seconds between checkpoints (default: 60)
   --at checkpoints   read the probes at the checkpoints of finished runs, without training
   --log KINDS        mirrors single readings to tensorboard, wandb (offline) or both, with a comma; pip install -e '.[log]'
+  --mirror ADDRESS   keeps all runs at gs://, s3:// or another address too, and goes on from there; pip install -e '.[mirror]'
   --help             this text
 
 The same command goes on where it was stopped, and only reports what is done. A probe that is added, changed or read at other
 times makes its own table: the training is replayed for it, to the same bits, and nothing else is made again.
 
 Any number of these processes on one folder share a sweep: each takes the next cell that nobody holds, and what a process that
-died has left. Exit status: 0 all is done, 2 a mistake in the command, the config or the disk, 4 other processes hold what is
-left, 130 stopped by a signal and resumable.
+died has left. Exit status: 0 all is done, 2 a mistake in the command, the config or the disk, 3 all is done here and the mirror
+lacks some of it, 4 other processes hold what is left, 130 stopped by a signal and resumable.
 """
 
 import contextlib
@@ -32,8 +33,8 @@ from experiments import command, cores, log, share
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
-FLAGS = ('--config', '--out', '--cells', '--wait', '--dry_run', '--save_every', '--at', '--log', '--help')
-HELD = 4  # the exit status where others hold what is left
+FLAGS = ('--config', '--out', '--cells', '--wait', '--dry_run', '--save_every', '--at', '--log', '--mirror', '--help')
+UNSENT, HELD = 3, 4  # exit statuses: the mirror lacks something; others hold what is left
 
 
 class Options(NamedTuple):
@@ -44,6 +45,7 @@ class Options(NamedTuple):
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
   cells: tuple[int, int] = (1, 1)  # the i-th of n shares
   wait: bool = False  # for what others hold
+  mirror: str = ''  # an address
   command: str = ''  # for run.json; by default the words that started this process
 
 
@@ -73,9 +75,16 @@ def main(argv: Sequence[str]) -> int:
   except KeyboardInterrupt:
     print('stopped before anything was written', flush=True)
     return 130
+  if shared.unsent:
+    tell_unsent(shared.unsent, options)
   if shared.stopped:
     print(f'go on with: {again}', flush=True)
-  return 0 if shared.finished else 130 if shared.stopped else HELD
+  return 130 if shared.stopped else HELD if not shared.finished else UNSENT if shared.unsent else 0
+
+
+def tell_unsent(runs: int, options: Options) -> None:
+  text = f'{options.mirror} lacks something of {runs} runs, all of which is in {options.out}'
+  print(f'error: {text}: give {options.command} again to send it.', file=sys.stderr)
 
 
 def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen) -> None:
@@ -109,6 +118,12 @@ def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
   return options
 
 
+def _address(text: str) -> str:
+  from experiments import remote  # with fsspec, which nothing else needs
+
+  return remote.opened(text, 0).address
+
+
 def _moment(text: str) -> bool:
   if text != 'checkpoints':
     raise ConfigError(f"--at is {text!r}; it must be 'checkpoints'.")
@@ -131,6 +146,7 @@ READERS = {
   '--save_every': _seconds,
   '--at': _moment,
   '--log': log.parse,
+  '--mirror': _address,
 }
 
 
@@ -143,7 +159,9 @@ def run_cells(cells, options: Options, say: Callable[[str], None] | None = None)
     shared = share.share(units, done, run, context.say, context.stop, options.wait)
     for line in share.lines(units, shared):
       context.say(line)
-  return shared
+    if context.mirror and shared.finished:
+      context.mirror.complete(options.out)
+  return shared._replace(unsent=len(context.mirror.lacking) if context.mirror else 0)
 
 
 @contextlib.contextmanager
@@ -156,7 +174,17 @@ def opened(options: Options, say: Callable[[str], None] | None = None) -> Iterat
     # Where compiled programs cannot be kept they are made again: no reason to talk.
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
     words = options.command or shlex.join(sys.argv)
-    yield Context(options.out, options.save_every, words, options.at_checkpoints, say or screen.say, screen, stop, options.log)
+    say = say or screen.say
+    told = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
+    yield Context(*told, _mirror(options, say))
+
+
+def _mirror(options: Options, say: Callable[[str], None]):
+  if not options.mirror:
+    return None
+  from experiments.mirror import Mirror
+
+  return Mirror(options.mirror, say)
 
 
 def run_unit(unit: share.Unit, context):

@@ -37,6 +37,7 @@ class Shared(NamedTuple):
   left: list[Hashable]  # not begun: they wait for a source, or a signal came first
   diverged: int  # members
   stopped: bool  # by a signal
+  unsent: int = 0  # runs of which the mirror lacks something
 
   @property
   def finished(self) -> bool:

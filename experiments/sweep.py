@@ -8,12 +8,13 @@
   --out DIR          where results go (default: results); a cluster needs a folder that all its machines share
   --save_every S     seconds between checkpoints (default: 60)
   --log KINDS        as of experiments.run
+  --mirror ADDRESS   as of experiments.run
   --dry_run          print the plan and run nothing
   --help             this text
 
 The same command goes on where it was stopped. A cell that fails keeps no other back: it is told at the end. Cells that other
-processes hold are waited for. Exit status: 0 all is done, 2 a mistake in what was asked, 3 some cells failed, 130 stopped by a
-signal and resumable.
+processes hold are waited for. Exit status: 0 all is done, 2 a mistake in what was asked, 3 some cells failed or are not in the
+mirror, 130 stopped by a signal and resumable.
 """
 
 import concurrent.futures
@@ -29,9 +30,9 @@ from experiments import command, cores, run, share
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
-FLAGS = ('--config', '--launcher', '--workers', '--address', '--out', '--save_every', '--log', '--dry_run', '--help')
+FLAGS = ('--config', '--launcher', '--workers', '--address', '--out', '--save_every', '--log', '--mirror', '--dry_run', '--help')
 KINDS = ('inline', 'process', 'ray')
-FAILED = 3  # the exit status where some cells failed
+FAILED = 3  # the exit status where some cells failed, or the mirror lacks some
 TICK = 0.2  # seconds between looks at what is under way
 LOOK = 2.0  # seconds between looks at the disk
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
       units = share.units(cells, commands=commands)
       _leave_devices(engine)
       run.check(units, options, screen)
-    replies, stopped = work(units, options, engine)
+    replies, stopped, unsent = work(units, options, engine)
   except (ConfigError, StoreError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
     return 2
@@ -73,10 +74,12 @@ def main(argv: Sequence[str]) -> int:
     return 130
   for line in lines(units, replies):
     print(line, flush=True)
+  if unsent:
+    run.tell_unsent(unsent, options)
   if stopped:
     print(f'go on with: {again}', flush=True)
     return 130
-  return 0 if all(reply.state == 'done' for reply in replies.values()) else FAILED
+  return 0 if all(reply.state == 'done' for reply in replies.values()) and not unsent else FAILED
 
 
 def read(argv: Sequence[str]) -> tuple[list, list[str], list[str]]:
@@ -121,8 +124,8 @@ def _leave_devices(engine: Engine) -> None:
     jax.config.update('jax_platforms', 'cpu')
 
 
-def work(units: Sequence[share.Unit], options: run.Options, engine: Engine) -> tuple[dict, bool]:
-  """Replies by the keys of units, and whether a signal stopped the sweep."""
+def work(units: Sequence[share.Unit], options: run.Options, engine: Engine) -> tuple[dict, bool, int]:
+  """Replies by the keys of units, whether a signal stopped the sweep, and how many runs the mirror lacks."""
   from experiments import launchers
 
   more = {'address': engine.address} if engine.launcher == 'ray' else {}
@@ -148,7 +151,18 @@ def work(units: Sequence[share.Unit], options: run.Options, engine: Engine) -> t
         time.sleep(TICK)
       for unit in [unit for unit in units if unit.key in flying and flying[unit.key].done()]:
         take(unit, _reply(flying.pop(unit.key)))
-    return replies, context.stop.heard
+    return replies, context.stop.heard, _complete(units, replies, context)
+
+
+def _complete(units, replies, context) -> int:
+  """Sends what workers could not send, once more; gives the number of runs that the mirror still lacks."""
+  if not context.mirror:
+    return 0
+  unsent = {unit.key[0]: unit.cell.milestones for unit in units if unit.key in replies and replies[unit.key].unsent}
+  context.mirror.lacking.update(unsent)
+  if not context.stop.heard:
+    context.mirror.complete(context.out)
+  return len(context.mirror.lacking)
 
 
 def _taker(launcher, context, replies, tries, pause):

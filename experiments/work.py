@@ -1,5 +1,6 @@
 """The work on one cell, whose source run is done: its training, then the tables that are missing."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ class Context(NamedTuple):
   screen: progress.Screen
   stop: Any  # from experiments.signals
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
+  mirror: Any = None  # an `experiments.mirror.Mirror`
 
 
 class Job(NamedTuple):
@@ -68,6 +70,7 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
   """
   name = plan.identity(cell)
   folder = context.out / name
+  link = context.mirror and context.mirror.run(folder, cell.milestones)
   if context.at_checkpoints and not store.is_done(folder):
     raise ConfigError(f'--at=checkpoints reads finished runs, and {folder} is not one: leave it out, and train first.')
   context.screen.show('loading')
@@ -79,8 +82,11 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
   if _is_whole(cell, look, names):
     done = store.read_done(folder)
     context.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
+    if link:
+      link.finish()
     return Outcome(True, len(done['diverged']), made=False)
-  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run:
+  mirrored = link.working(context.stop) if link else contextlib.nullcontext()
+  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run, mirrored:
     if _is_whole(cell, run, names):  # between the look and the lock
       context.say(f'{title} {name}: done by another process')
       return Outcome(True, len(store.read_done(folder)['diverged']), made=False)
