@@ -42,7 +42,11 @@ VARIANTS = {
   'mnist': {'data.source': 'mnist', 'seeds': FRESH},
   'tanh': {'model.activation': 'tanh', 'seeds': FRESH},
 }
-PIXELS_VARIANTS = {'': {}, 'mnist': {'data.source': 'mnist', 'model.strides': (2, 2, 2), 'seeds': FRESH}}
+PIXELS_VARIANTS = {
+  '': {},
+  'mnist': {'data.source': 'mnist', 'model.strides': (2, 2, 2), 'seeds': FRESH},
+  'tanh': {'model.activation': 'tanh', 'seeds': FRESH},
+}
 LABELS_VARIANTS = {
   '': {},
   'narrow': {'model.widths': (50,), 'seeds': FRESH},

@@ -20,4 +20,10 @@ MLP = dict(
   own_data=True,
   layout='map',
 )
+FRESH = {'seeds': (200, 201, 202, 203, 204)}
+OTHERS = {  # operations, on smaller tables
+  'subtraction': {**FRESH, 'data.operation': 'subtract', 'data.p': 61},
+  'multiplication': {**FRESH, 'data.operation': 'multiply', 'data.p': 67},
+  'quadratic': {**FRESH, 'data.operation': 'quadratic', 'data.p': 71},
+}
 STABLEMAX = {'loss': dict(name='stablemax', dtype='float64')}

@@ -24,11 +24,9 @@ ARMS = {
   'LB + LR + GBN + RA': (LARGE, SMALL, 1.0, scaled(LARGE, SMALL), UPDATES, UPDATES / 2),
   'LB + RA': (LARGE, 0, 0.0, RATE, UPDATES, UPDATES / 2),
 }
-
-
-CLAIMED = ('SB', 'LB', 'LB + LR + GBN + RA')
-FEW = {'seeds': tuple(range(200, 220)), 'sweep': ((FIELDS, tuple(ARMS[name] for name in CLAIMED)), ('hyper.label_noise', (0.0,)))}
-VARIANTS = {'': {}, 'mnist': {**FEW, 'data.source': 'mnist'}, 'narrow': {**FEW, 'model.widths': (32, 32)}}
+CLAIMED = tuple(ARMS[name] for name in ('SB', 'LB', 'LB + LR + GBN + RA'))
+SCOPE = {'seeds': tuple(range(200, 220)), 'sweep': ((FIELDS, CLAIMED), ('hyper.label_noise', (0.0,)))}
+VARIANTS = {'': {}, 'mnist': {**SCOPE, 'data.source': 'mnist'}, 'narrow': {**SCOPE, 'model.widths': (32, 32)}}
 
 
 def get_config(variant=''):

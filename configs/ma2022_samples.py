@@ -12,15 +12,14 @@ from configs._merge import merge
 
 MEASUREMENTS = (60, 70, 80, 90, 100, 110, 120, 130, 140, 160, 180, 200, 240)
 ALPHAS, COLUMNS = (1e-4, 1e-2), (2.0, 4.0, 8.0, 20.0)
-
-
+SCOPE = {  # from the small start alone
+  'seeds': tuple(range(200, 250)),
+  'sweep': (('data.train', MEASUREMENTS), ('hyper.init_scale', ALPHAS[:1]), ('hyper.factor_rank', COLUMNS)),
+}
 VARIANTS = {
   '': {},
-  'uneven': {  # singular values of M; from the small start alone
-    'data.singular': (1.0, 0.5),
-    'seeds': tuple(range(200, 250)),
-    'sweep': (('data.train', MEASUREMENTS), ('hyper.init_scale', ALPHAS[:1]), ('hyper.factor_rank', COLUMNS)),
-  },
+  'uneven': {**SCOPE, 'data.singular': (1.0, 0.5)},
+  'rarer': {**SCOPE, 'hyper.outlier_share': 0.05},
 }
 
 

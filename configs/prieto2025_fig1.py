@@ -12,15 +12,10 @@ Variants, without the arm with weight decay: other operations, on smaller tables
 """
 
 from configs._merge import merge
-from configs._prieto2025 import ARM, ARMS, EVERY_PROBE, MLP
+from configs._prieto2025 import ARM, ARMS, EVERY_PROBE, MLP, OTHERS
 
-OTHERS = {'seeds': (200, 201, 202, 203, 204), 'sweep': ((ARM, (ARMS[0], ARMS[2])),)}
-VARIANTS = {
-  '': {},
-  'subtraction': {**OTHERS, 'data.operation': 'subtract', 'data.p': 61},
-  'multiplication': {**OTHERS, 'data.operation': 'multiply', 'data.p': 67},
-  'quadratic': {**OTHERS, 'data.operation': 'quadratic', 'data.p': 71},
-}
+SWEEP = {'sweep': ((ARM, (ARMS[0], ARMS[2])),)}
+VARIANTS = {'': {}} | {name: {**changes, **SWEEP} for name, changes in OTHERS.items()}
 
 
 def get_config(variant=''):

@@ -5,15 +5,17 @@ Run time: 14 minutes on two cores.
 Expected: examples with exactly zero loss appear first in float16, later in float32, not at all in float64.
 
 The authors take lr 0.0005 and 20,000 steps; lr 0.01, as in their figure 1, brings collapse within 4,000.
+Variants: other operations, on smaller tables.
 """
 
 from configs._merge import merge
-from configs._prieto2025 import MLP
+from configs._prieto2025 import MLP, OTHERS
 
 DTYPES = ('float16', 'float32', 'float64')
+VARIANTS = {'': {}} | OTHERS
 
 
-def get_config():
+def get_config(variant=''):
   return merge(
     MLP,
     {
@@ -22,4 +24,5 @@ def get_config():
       'probes': dict(performance={}, collapse={}, alignment=dict(schedule=dict(linear_points=10)), norms={}),
       'sweep': (('loss.dtype', DTYPES),),
     },
+    VARIANTS[variant],
   )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.claims import Claim, at_least, at_most, between
 from analysis.fits import GROWTH, growth, line
-from analysis.series import arms, at, each_seed, last, select, setting
+from analysis.series import at, each_seed, last, select, setting
 from analysis.statistics import fold, mean_and_errors
 from configs import hoffer2017_table
 from configs._hoffer2017 import NOISES, RATE, scaled
@@ -86,16 +86,10 @@ def apart_with_rule(get: Get, noise: float) -> np.ndarray:
   return spread(get, noise, lambda size: scaled(size, SMALL)) / spread(get, noise, lambda size: RATE)
 
 
-def accuracies(get: Get, noise: float) -> dict[str, np.ndarray]:
-  """(seed,) the last test accuracy of each arm, in percent."""
-  table = select(get(TABLE, 'performance'), label_noise=noise)
-  return {name: 100 * last(rows, 'test_accuracy') for name, rows in arms(table, ARMS).items()}
-
-
 def tested(get: Get, noise: float, *names: str) -> tuple[np.ndarray, ...]:
-  """(seed,) the last test accuracy of each of these arms."""
-  every = accuracies(get, noise)
-  return tuple(every[name] for name in names)
+  """(seed,) the last test accuracy of each of these arms, in percent."""
+  table = select(get(TABLE, 'performance'), label_noise=noise)
+  return tuple(100 * last(select(table, **ARMS[name]), 'test_accuracy') for name in names)
 
 
 def gap(small: np.ndarray, large: np.ndarray) -> float:
@@ -243,7 +237,7 @@ def batches(get: Get) -> Figure:
 def table(get: Get) -> Figure:
   figure, axes = plots.canvas(2, height=3.5)
   for ax, noise in zip(axes[0], NOISES, strict=True):
-    samples = accuracies(get, noise)
+    samples = dict(zip(ARMS, tested(get, noise, *ARMS), strict=True))
     plots.arms(ax, samples, 'a seed', color='lightgray', markersize=3)
     small, large = {'SB': samples.pop('SB')}, samples
     plots.intervals(ax, small, mean_and_errors, 'small batch', color='C0')
