@@ -208,8 +208,8 @@ def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes
   assert f'{address} lacks something of 1 runs' in said.err
   assert 'the mirror fails (no route to the store): training goes on here' in said.out
   same(only(tmp_path / 'out'), whole)
-  assert not states.read(remote.opened(address, 5.0), whole.name)[0].done
   FAULTS.heal()
+  assert not states.read(remote.opened(address, 5.0), whole.name)[0].done
   time.sleep(FAST.stale)
   assert run.main(words) == 0
   assert capsys.readouterr().err == ''
