@@ -107,8 +107,8 @@ class Lease:
       self._remote.remove(self._name)
 
   def _claim(self, fresh: bool) -> bool:
-    self._remote.create(self._name, self._text())
-    if not (fresh and self._remote.exclusive):
+    alone = self._remote.create(self._name, self._text())
+    if not (fresh and alone):
       time.sleep(self._pace.settle)
     return _field(self._remote.read(self._name) or b'', 'owner') == self._owner
 

@@ -4,6 +4,7 @@ The only module that knows fsspec. Nothing here trusts a listing, and every faul
 """
 
 import contextlib
+import errno
 import hashlib
 import importlib
 import os
@@ -34,7 +35,6 @@ class Remote(NamedTuple):
   address: str
   store: Any  # a filesystem of fsspec
   root: str
-  exclusive: bool  # whether the store itself refuses a second writer who creates
   limit: float  # seconds for an answer, beside the time of its bytes
 
   def read(self, name: str) -> bytes | None:
@@ -48,16 +48,20 @@ class Remote(NamedTuple):
     """Replaces an object by these bytes."""
     self._placed(name, lambda path: self.store.pipe_file(path, content))
 
-  def create(self, name: str, content: bytes) -> None:
-    """The same, where there is no such object; else it is left. Stores beyond `EXCLUSIVE` may let two writers pass."""
+  def create(self, name: str, content: bytes) -> bool:
+    """The same, where there is no such object; else it is left. Gives whether the store lets one writer alone pass."""
+    alone = _protocol(self.store) in EXCLUSIVE
     try:
-      if _protocol(self.store) not in DISKS:
+      if alone:
         self._placed(name, lambda path: self.store.pipe_file(path, content, mode='create'))
-      elif self.read(name) is None:
-        self.write(name, content)
-    except RemoteError:
-      if self.read(name) is None:  # it was no second writer that the store refused
+        return True
+    except RemoteError as error:
+      alone = not _is_unknown(error.__cause__)  # some servers of S3 do not know the condition
+      if alone and self.read(name) is None:  # it was no second writer that the store refused
         raise
+    if not alone and self.read(name) is None:
+      self.write(name, content)
+    return alone
 
   def put(self, path: pathlib.Path, name: str) -> None:
     """Sends a file, and sees that the store has all of its bytes."""
@@ -165,7 +169,7 @@ def opened(address: str, limit: float) -> Remote:
     raise ConfigError(f'--mirror is {address!r}, and fsspec knows no such address ({reason(error)}).') from error
   except Exception as error:  # as many kinds as there are stores: credentials, options
     raise ConfigError(f'--mirror={address} cannot be used ({reason(error)}).') from error
-  return Remote(address.rstrip('/'), store, root.rstrip('/'), protocol in EXCLUSIVE, limit)
+  return Remote(address.rstrip('/'), store, root.rstrip('/'), limit)
 
 
 def each(work: Callable[[Any], None], items: Iterable[Any]) -> None:
@@ -190,6 +194,11 @@ def each(work: Callable[[Any], None], items: Iterable[Any]) -> None:
     thread.join()
   if errors:
     raise errors[0]
+
+
+def _is_unknown(error: BaseException | None) -> bool:
+  """Whether a store does not know what it was asked for."""
+  return isinstance(error, NotImplementedError) or getattr(error, 'errno', None) == errno.ENOSYS
 
 
 def _protocol(store: Any) -> str:
