@@ -159,15 +159,15 @@ def rebuild(name: str, paper, options) -> int:
   for figure in paper.FIGURES:
     if not set(figure.configs) <= available:
       continue
-    made_of = output.inputs(figure, cells_of, options.out)
+    made_of = output.inputs(figure.configs, cells_of, options.out)
     if not options.gallery and output.up_to_date(figure, made_of, options.to):
       print(f'figure: {options.to / figure.name}.png is as it would be drawn')
       continue
     print(f'drawing {figure.name} ...', flush=True)
     print(f'figure: {output.figure(figure, get, cells_of, options.to, GALLERY if options.gallery else None, made_of)}')
-  print('judging ...', flush=True)
-  verdicts = [output.verdict(claim, get, cells_of, available.__contains__) for claim in paper.CLAIMS]
-  print(output.table(name, verdicts))
+  of = [config for config in asked if config in available]
+  verdicts = output.judged(name, paper, get, cells_of, of, options.to, output.inputs(of, cells_of, options.out))
+  print(output.table(verdicts))
   history = registration.history(name, paper, cells_of, options.out)
   print(f'ledger: {output.ledger(name, paper, verdicts, options.to, history)}')
   if options.gallery:

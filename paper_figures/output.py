@@ -15,6 +15,7 @@ import matplotlib
 import matplotlib.style
 import numpy
 import pandas
+import scipy
 from matplotlib.figure import Figure
 
 from analysis import claims
@@ -69,12 +70,12 @@ def figure(
   return to / f'{spec.name}.png'
 
 
-def inputs(spec: PaperFigure, cells_of: Callable, out: pathlib.Path) -> str:
-  """A digest of all that a figure is made of: our code, the versions of what draws, and the tables of its runs."""
+def inputs(configs: Sequence[str], cells_of: Callable, out: pathlib.Path) -> str:
+  """A digest of all that is drawn and judged from these configs: our code, the versions of libraries, the tables of runs."""
   code = [path for folder in CODE for path in sorted((ROOT / folder).glob('*.py'))]
-  folders = [out / identity(cell) for config in spec.configs for cell in cells_of(config)]
+  folders = [out / identity(cell) for config in configs for cell in cells_of(config)]
   stored = [path for folder in folders for path in (folder / 'done.json', *sorted(folder.glob('tables/*/done.json')))]
-  digest = hashlib.sha256(repr([(m.__name__, m.__version__) for m in (matplotlib, numpy, pandas)]).encode())
+  digest = hashlib.sha256(repr([(m.__name__, m.__version__) for m in (matplotlib, numpy, pandas, scipy)]).encode())
   for path in (*code, pathlib.Path(STYLE), *stored):
     digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
   return digest.hexdigest()
@@ -88,6 +89,31 @@ def up_to_date(spec: PaperFigure, made_of: str, to: pathlib.Path) -> bool:
     return about['made_of'] == made_of and all((to / name).is_file() for name in files)
   except (OSError, ValueError, KeyError, TypeError):
     return False
+
+
+def judged(name: str, paper, get: Callable, cells_of: Callable, available: Sequence[str], to: pathlib.Path, made_of: str) -> list:
+  """The ledger's rows of a paper's claims; those of the last time, where they were made of the same.
+
+  Args:
+    name: of the paper's file.
+    paper: its module.
+    get: (config, probe) -> table.
+    cells_of: config -> its cells.
+    available: the configs whose runs are there.
+    to: the folder of figures.
+    made_of: from `inputs`.
+  """
+  file = to / f'{name}_verdicts.json'
+  made_of = hashlib.sha256(repr((made_of, sorted(available))).encode()).hexdigest()
+  with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    about = json.loads(file.read_text())
+    if about['made_of'] == made_of:
+      return about['rows']
+  print('judging ...', flush=True)
+  rows = [claims.row(name, verdict(claim, get, cells_of, set(available).__contains__)) for claim in paper.CLAIMS]
+  to.mkdir(parents=True, exist_ok=True)
+  _write(file, json.dumps({'made_of': made_of, 'rows': rows}, indent=1))
+  return rows
 
 
 def verdict(claim: claims.Claim, get: Callable, cells_of: Callable, available: Callable[[str], bool]) -> claims.Verdict:
@@ -116,32 +142,30 @@ def variant(config: str, argument: str) -> str:
   return f'{config.partition(":")[0]}:{argument}'
 
 
-def table(name: str, verdicts: Sequence[claims.Verdict]) -> str:
-  """Verdicts as lines for a terminal."""
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+  """Rows of the ledger as lines for a terminal."""
   lines = []
-  for v in verdicts:
-    row = claims.row(name, v)
+  for row in rows:
     lines.append(f'{row["verdict"]:>9}  {row["claim"]}  {row["sentence"]}.')
     lines.append(f'{"":>9}  {row["expected"]}; measured {row["measured"] or "nothing"} {row["note"]}'.rstrip())
     lines += [f'{"":>9}  carries {row["carries"]}; {row["scope"]}'.rstrip('; ')] if row['carries'] else []
   return '\n'.join(lines)
 
 
-def ledger(name: str, paper, verdicts: Sequence[claims.Verdict], folder: pathlib.Path, history: Mapping) -> pathlib.Path:
+def ledger(name: str, paper, judged: Sequence[Mapping[str, str]], folder: pathlib.Path, history: Mapping) -> pathlib.Path:
   """Writes ledger.csv and ledger.md, in which this paper's rows take the place of its old ones, under a lock and whole.
 
   Args:
     name: of the paper's file.
     paper: its module.
-    verdicts: of all its claims.
+    judged: the rows of all its claims.
     folder: where the ledger lies.
     history: claim -> columns `stated` and `judged`, see `paper_figures.registration`.
   """
   title = ' '.join(paper.__doc__.splitlines()[0].split())
   with _alone(folder):
     rows = [row for row in read_ledger(folder) if not row['claim'].startswith(f'{name}/')]
-    said = [{**claims.row(name, v), **history.get(f'{name}/{v.claim.name}', {})} for v in verdicts]
-    rows += [{**dict.fromkeys(COLUMNS, ''), 'paper': title, **row} for row in said]
+    rows += [{**dict.fromkeys(COLUMNS, ''), 'paper': title, **row, **history.get(row['claim'], {})} for row in judged]
     rows.sort(key=lambda row: (row['claim'].partition('/')[0], row['paper'], row['claim']))
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')

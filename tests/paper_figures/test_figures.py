@@ -105,12 +105,18 @@ def test_every_law_is_of_a_claim(paper):
   assert set(laws_of(paper)) == {claim.name for claim in importlib.import_module(f'paper_figures.{paper}').CLAIMS}
 
 
+def not_run(name):
+  """Rows of the demo's claims, under another name."""
+  module = importlib.import_module('paper_figures.demo')
+  return [claims.row(name, output.verdict(claim, synthetic, cells_of, lambda config: False)) for claim in module.CLAIMS]
+
+
 def test_ledger_replaces_the_rows_of_a_paper_and_keeps_the_others(tmp_path):
   module = importlib.import_module('paper_figures.demo')
-  first = [output.verdict(claim, synthetic, cells_of, lambda config: False) for claim in module.CLAIMS]
-  output.ledger('demo', module, first, tmp_path, {})
-  output.ledger('other', module, [v for v in first if v.claim.name == '1a'], tmp_path, {})
-  second = [output.verdict(claim, synthetic, cells_of, lambda config: True) for claim in module.CLAIMS]
+  output.ledger('demo', module, not_run('demo'), tmp_path, {})
+  output.ledger('other', module, [row for row in not_run('other') if row['claim'] == 'other/1a'], tmp_path, {})
+  verdicts = [output.verdict(claim, synthetic, cells_of, lambda config: True) for claim in module.CLAIMS]
+  second = [claims.row('demo', verdict) for verdict in verdicts]
   path = output.ledger('demo', module, second, tmp_path, {})
   rows = pd.read_csv(path.with_suffix('.csv'), keep_default_na=False)
   assert list(rows['claim']).count('other/1a') == 1
@@ -122,9 +128,9 @@ def test_ledger_replaces_the_rows_of_a_paper_and_keeps_the_others(tmp_path):
 
 def write_rows(folder, name):
   module = importlib.import_module('paper_figures.demo')
-  verdicts = [output.verdict(claim, synthetic, cells_of, lambda config: False) for claim in module.CLAIMS]
+  rows = not_run(name)
   for _ in range(20):
-    output.ledger(name, module, verdicts, folder, {})
+    output.ledger(name, module, rows, folder, {})
 
 
 def test_two_writers_lose_no_row_of_each_other(tmp_path):
@@ -178,14 +184,33 @@ def test_a_figure_is_drawn_again_only_where_what_it_is_made_of_changes(tmp_path)
     (folder / 'tables' / 'x').mkdir(parents=True)
     (folder / 'done.json').write_text('1')
     (folder / 'tables' / 'x' / 'done.json').write_text('1')
-  made_of = output.inputs(spec, cells_of, out)
+  made_of = output.inputs(spec.configs, cells_of, out)
   assert not output.up_to_date(spec, made_of, to)
   output.figure(spec, synthetic, cells_of, to, None, made_of)
-  assert output.up_to_date(spec, output.inputs(spec, cells_of, out), to)
+  assert output.up_to_date(spec, output.inputs(spec.configs, cells_of, out), to)
   (folders[-1] / 'tables' / 'x' / 'done.json').write_text('2')
-  assert not output.up_to_date(spec, output.inputs(spec, cells_of, out), to)
+  assert not output.up_to_date(spec, output.inputs(spec.configs, cells_of, out), to)
   next(to.glob('*.csv')).unlink()
   assert not output.up_to_date(spec, made_of, to)
+
+
+def test_claims_are_judged_again_only_where_what_they_are_made_of_changes(tmp_path, capsys):
+  module, asked = importlib.import_module('paper_figures.demo'), []
+  configs = [config for claim in module.CLAIMS for config in claim.of]
+
+  def judged(available, made_of):
+    return output.judged('demo', module, lambda *of: asked.append(of) or synthetic(*of), cells_of, available, tmp_path, made_of)
+
+  rows = judged(configs, 'these tables')
+  assert len(rows) == len(module.CLAIMS)
+  asked.clear()
+  assert judged(configs, 'these tables') == rows
+  assert not asked
+  assert {row['verdict'] for row in judged([], 'these tables')} == {'not run'}
+  assert judged(configs, 'other tables') == rows
+  assert asked
+  (tmp_path / 'demo_verdicts.json').write_text('cut sho')
+  assert judged(configs, 'other tables') == rows
 
 
 def test_a_selection_without_rows_is_an_error():
