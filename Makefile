@@ -13,7 +13,7 @@ test: .venv/test
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 # The slow tier too, all of it compiled as users compile it.
-test-slow: .venv/test
+test-slow: .venv/slow
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN) -m pytest -n 2 --dist loadfile
 
 lint: .venv/test
@@ -35,6 +35,10 @@ figures: .venv/lab
 
 .venv/test: .venv/lab
 	$(INSTALL) --editable .[test]
+	@touch $@
+
+.venv/slow: .venv/test
+	$(INSTALL) --editable .[test,sweep,mirror]
 	@touch $@
 
 .venv/bench: .venv/lab

@@ -4,6 +4,7 @@
   --format csv        or parquet (default: csv)
   --to FILE           where to write (default: standard output)
   --out DIR           where results lie (default: results)
+  --mirror ADDRESS    from where runs are brought first that are not there, or are further at gs://, s3:// or another address
 
 One row a member and time; seed, hyper values and swept fields as columns. The runs are found by the content of the config.
 """
@@ -26,6 +27,7 @@ def main(argv: Sequence[str]) -> int:
     print(__doc__)
     return 0
   from experiments import command, config  # a command line: the only place here that may resolve a config
+  from experiments.disk import StoreError
 
   try:
     cells, rest = config.read(argv)
@@ -33,8 +35,10 @@ def main(argv: Sequence[str]) -> int:
     about = [word for word in argv if word not in rest]
     elsewhere = [f'--out={options.out}'] if options.out != 'results' else []
     make = 'python -m experiments.run ' + shlex.join([*about, *elsewhere])
-    write(tables.load(cells, options.probe, command.folder('--out', options.out), make), options)
-  except (ConfigError, tables.Missing) as error:
+    out = command.folder('--out', options.out)
+    command.fetch(options.mirror, cells, out)
+    write(tables.load(cells, options.probe, out, make), options)
+  except (ConfigError, StoreError, tables.Missing) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
     return 2
   except (OSError, duckdb.Error) as error:
@@ -64,9 +68,10 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
   parser.add_argument('--format', choices=('csv', 'parquet'), default='csv')
   parser.add_argument('--to', default='')
   parser.add_argument('--out', default='results')
+  parser.add_argument('--mirror', default='')
   options, unknown = parser.parse_known_args(list(words))
   if unknown:
-    raise ConfigError(f'{unknown[0]} is no argument here; there are --config, --probe, --format, --to and --out.')
+    raise ConfigError(f'{unknown[0]} is no argument here; there are --config, --probe, --format, --to, --out and --mirror.')
   return options
 
 

@@ -4,7 +4,7 @@ import errno
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dynamics.schema import ConfigError
 
@@ -63,8 +63,22 @@ def folder(flag: str, text: str) -> pathlib.Path:
   if not text:
     raise ConfigError(f'{flag} needs a value: {flag}=DIR.')
   if '://' in text:
-    raise ConfigError(f'{flag} is {text!r}; it must be a folder of this machine, because runs are locked and synced there.')
+    way = f'; to keep them at an address too, say --out=results --mirror={text}' if flag == '--out' else ''
+    raise ConfigError(f'{flag} is {text!r}; it must be a folder of this machine, because runs are locked and synced there{way}.')
   try:
     return pathlib.Path(text).expanduser()
   except RuntimeError as error:
     raise ConfigError(f'{flag} is {text!r}, and there is no such user.') from error
+
+
+def fetch(address: str, cells: Iterable, out: pathlib.Path) -> None:
+  """Brings the runs of cells from a mirror into a folder of results; nothing where no address is given.
+
+  Raises:
+    ConfigError, StoreError: an address that cannot be used, or a mirror that does not answer.
+  """
+  if address:
+    from dynamics.plan import identity
+    from experiments import mirror  # with orbax, which takes seconds
+
+    mirror.fetch(address, map(identity, cells), out, lambda text: print(text, file=sys.stderr))

@@ -20,7 +20,17 @@ def read(argv: Sequence[str]) -> tuple[list[plan.Cell], list[str]]:
   Raises:
     ConfigError: one sentence on the file, field or value that is wrong.
   """
-  path, changes, rest = None, [], []
+  paths, texts, rest = split(argv)
+  return cells(paths[-1], values(texts)), rest
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+  """The paths of configs, fields with the texts of their values, and the arguments that are not about configs.
+
+  Raises:
+    ConfigError: no path, or no value.
+  """
+  paths, texts, rest = [], [], []
   words = list(argv)
   while words:
     word = words.pop(0)
@@ -31,14 +41,19 @@ def read(argv: Sequence[str]) -> tuple[list[plan.Cell], list[str]]:
           raise ConfigError(f'{flag} needs a value: {flag}=VALUE.')
         value = words.pop(0)
       if flag == '--config':
-        path = value
+        paths.append(value)
       else:
-        changes.append((flag.removeprefix('--config.'), files.plain(literal(value), flag)))
+        texts.append((flag.removeprefix('--config.'), value))
     else:
       rest.append(word)
-  if path is None:
+  if not paths:
     raise ConfigError(f'no config is named: add {USAGE}.')
-  return cells(path, changes), rest
+  return paths, texts, rest
+
+
+def values(texts: Sequence[tuple[str, str]]) -> list[tuple[str, object]]:
+  """Fields with their values."""
+  return [(field, files.plain(literal(text), f'--config.{field}')) for field, text in texts]
 
 
 def cells(path: str, changes: Sequence[tuple[str, object]] = ()) -> list[plan.Cell]:

@@ -20,6 +20,14 @@ class StoreError(RuntimeError):
   """A sentence about the disk, the lock or a stored run."""
 
 
+class Held(StoreError):
+  """Another process works on a run; `holder` says which."""
+
+  def __init__(self, folder: pathlib.Path | str, holder: str):
+    super().__init__(f'{folder} is being worked on by another process ({holder}): wait for it or stop it.')
+    self.holder = holder
+
+
 class Damage(Exception):
   """A stored file whose bytes are not those that were saved."""
 

@@ -26,10 +26,10 @@ def load(path: str) -> Config:
     ConfigError: a file that is not there, does not run, or gives no config.
   """
   file, argument = pathlib.Path(path), ()
-  if ':' in path and not _is_file(file):
+  if ':' in path and not is_file(file):
     name, _, word = path.rpartition(':')
     file, argument = pathlib.Path(name), (word,)
-  if not _is_file(file):
+  if not is_file(file):
     near = sorted(str(p) for p in pathlib.Path('configs').glob('[!_]*.py'))
     raise ConfigError(f'{_short(path)} is no file; there are: {", ".join(near) or "no configs in this folder"}.')
   names = {'__name__': f'config_{file.stem}', '__file__': str(file)}
@@ -107,9 +107,10 @@ def _check_argument(path: str, get_config: Callable, argument: tuple[str, ...]) 
     raise ConfigError(f'{path}: get_config() {takes}.') from error
 
 
-def _is_file(file: pathlib.Path) -> bool:
+def is_file(path: str | pathlib.Path) -> bool:
+  """Whether there is such a file."""
   try:
-    return file.is_file()
+    return pathlib.Path(path).is_file()
   except OSError:  # a name too long for a file
     return False
 

@@ -10,7 +10,7 @@ from analysis import tables
 from dynamics import frames, plan
 from dynamics.plan import Cell, Config
 from dynamics.types import Variables
-from experiments import checkpoints, config, files, store
+from experiments import checkpoints, config, files, mirror, store
 from experiments.disk import StoreError, faults, read_json, reason
 from experiments.resolve import resolve_config
 
@@ -39,11 +39,16 @@ class Loaded(NamedTuple):
     return row({**self.variables, 'initial': self.initial['params'], 'frozen': self.frozen})
 
 
-def load(source, step: int | None, out: str | pathlib.Path, changes: Mapping[str, Any]) -> Loaded | tuple[Loaded, ...]:
+def load(source, step: int | None, out: str | pathlib.Path, changes: Mapping[str, Any], address: str = '') -> Any:
   """See `experiments.load`."""
+  if address and isinstance(source, (str, pathlib.Path)) and not files.is_file(source):
+    folder = pathlib.Path(source).expanduser()
+    mirror.fetch(address, [folder.name], folder.parent, print)
   if isinstance(source, (str, pathlib.Path)) and pathlib.Path(source).expanduser().is_dir():
     return load_run(pathlib.Path(source).expanduser(), step)
   cells, out = _cells(source, changes), pathlib.Path(out).expanduser()
+  if address:
+    mirror.fetch(address, map(plan.identity, cells), out, print)
   absent = [cell for cell in cells if not (out / plan.identity(cell) / 'run.json').is_file()]
   if absent:
     named = source if isinstance(source, (str, pathlib.Path)) else 'FILE'

@@ -1,16 +1,24 @@
 """Runs all cells of a config: python -m experiments.run --config=configs/NAME.py [--config.FIELD=VALUE ...]
 
   --out DIR          where results go (default: results)
+  --cells I/N        only the I-th of N shares of the cells, such as 1/3, without a look at what others do
+  --wait             wait for cells that other processes hold, and take over those of processes that die
   --dry_run          print the plan (sources, cells, members, programs to compile, bytes) and run nothing
   --save_every S     seconds between checkpoints (default: 60)
   --at checkpoints   read the probes at the checkpoints of finished runs, without training
   --log KINDS        mirrors single readings to tensorboard, wandb (offline) or both, with a comma; pip install -e '.[log]'
+  --mirror ADDRESS   keeps all runs at gs://, s3:// or another address too, and goes on from there; pip install -e '.[mirror]'
   --help             this text
 
 The same command goes on where it was stopped, and only reports what is done. A probe that is added, changed or read at other
 times makes its own table: the training is replayed for it, to the same bits, and nothing else is made again.
+
+Any number of these processes on one folder share a sweep: each takes the next cell that nobody holds, and what a process that
+died has left. Exit status: 0 all is done, 2 a mistake in the command, the config or the disk, 3 all is done here and the mirror
+lacks some of it, 4 other processes hold what is left, 130 stopped by a signal and resumable.
 """
 
+import contextlib
 import difflib
 import pathlib
 import shlex
@@ -21,11 +29,12 @@ from typing import NamedTuple
 
 from dynamics import progress
 from dynamics.schema import ConfigError
-from experiments import command, cores, log
+from experiments import command, cores, log, share
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
-FLAGS = ('--config', '--out', '--dry_run', '--save_every', '--at', '--log', '--help')
+FLAGS = ('--config', '--out', '--cells', '--wait', '--dry_run', '--save_every', '--at', '--log', '--mirror', '--help')
+UNSENT, HELD = 3, 4  # exit statuses: the mirror lacks something; others hold what is left
 
 
 class Options(NamedTuple):
@@ -34,11 +43,14 @@ class Options(NamedTuple):
   save_every: float = 60.0
   at_checkpoints: bool = False
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
+  cells: tuple[int, int] = (1, 1)  # the i-th of n shares
+  wait: bool = False  # for what others hold
+  mirror: str = ''  # an address
   command: str = ''  # for run.json; by default the words that started this process
 
 
 def main(argv: Sequence[str]) -> int:
-  """Exit status: 0 done, 2 a mistake in the command, the config or the disk, 130 stopped and resumable."""
+  """Exit status: see above."""
   if any(word in ('--help', '-h') for word in argv):
     print(__doc__)
     return 0
@@ -52,28 +64,35 @@ def main(argv: Sequence[str]) -> int:
         cells, rest = config.read(argv)
         options = parse(rest)._replace(command=again)
         if options.dry_run:
-          for line in plan_lines(cells, options.out):
+          for line in plan_lines(cells, options):
             screen.say(line)
           return 0
-        check(cells, options, screen)
-      outcome = run_cells(cells, options)
+        check(share.units(cells, options.cells), options, screen)
+      shared = run_cells(cells, options)
   except (ConfigError, StoreError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     print('stopped before anything was written', flush=True)
     return 130
-  if not outcome.finished:
+  if shared.unsent:
+    tell_unsent(shared.unsent, options)
+  if shared.stopped:
     print(f'go on with: {again}', flush=True)
-  return 0 if outcome.finished else 130
+  return 130 if shared.stopped else HELD if not shared.finished else UNSENT if shared.unsent else 0
 
 
-def check(cells, options: Options, screen: progress.Screen) -> None:
-  """Traces all cells in which something is to be made, their sources first, before anything is written."""
+def tell_unsent(runs: int, options: Options) -> None:
+  text = f'{options.mirror} lacks something of {runs} runs, all of which is in {options.out}'
+  print(f'error: {text}: give {options.command} again to send it.', file=sys.stderr)
+
+
+def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen) -> None:
+  """Traces all cells in which something is to be made, before anything is written."""
   from experiments.check import check_cell
   from experiments.sizes import check_sizes
 
-  runs = [run for run in chain(cells) if status(run, options.out) != 'done']
+  runs = [unit.cell for unit in units if share.status(unit.cell, options.out) != 'done']
   for number, cell in enumerate(runs):
     screen.show(f'checking cell {number + 1} of {len(runs)}')
     log.check(options.log, cell.members)
@@ -81,45 +100,28 @@ def check(cells, options: Options, screen: progress.Screen) -> None:
     check_sizes(cell, study, shapes, options.out)
 
 
-def chain(cells) -> list:
-  """All runs that a command is about, each after its source, and each once."""
-  from dynamics.plan import identity
-
-  runs = {}
-  for cell in cells:
-    before = chain([cell.source.cell]) if cell.source else []
-    for run in [*before, cell]:
-      runs.setdefault((identity(run), run.milestones, repr(run.probes)), run)
-  return list(runs.values())
-
-
-def status(cell, out: pathlib.Path) -> str:
-  """'to run', 'to read' where the training is done and a table is not, or 'done'. Files are not read."""
-  from dynamics import plan
-
-  folder = out / plan.identity(cell)
-  tables = [folder / 'tables' / plan.table_identity(cell, probe) for probe in cell.probes]
-  if not (folder / 'done.json').is_file():
-    return 'to run'
-  return 'done' if all((table / 'done.json').is_file() for table in tables) else 'to read'
-
-
-def parse(words: Sequence[str]) -> Options:
-  """The arguments that are not about the config."""
+def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
+  """The arguments that are not about the config; `flags` are those that there are."""
   options, words = Options(), list(words)
   while words:
     flag, equals, value = words.pop(0).partition('=')
-    if flag == '--dry_run' and not equals:
-      options = options._replace(dry_run=True)
-    elif flag in READERS:
+    if flag in flags and flag in ('--dry_run', '--wait') and not equals:
+      options = options._replace(**{flag[2:]: True})
+    elif flag in flags and flag in READERS:
       value = value if equals or not words else words.pop(0)
       options = options._replace(**{'at_checkpoints' if flag == '--at' else flag[2:]: READERS[flag](value)})
-    elif flag in FLAGS:
+    elif flag in flags:
       raise ConfigError(f'{flag} takes no value, but is given {value!r}.')
     else:
-      near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, FLAGS, n=1)]
-      raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(FLAGS)}.')
+      near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, flags, n=1)]
+      raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(flags)}.')
   return options
+
+
+def _address(text: str) -> str:
+  from experiments import remote  # with fsspec, which nothing else needs
+
+  return remote.opened(text, 0).address
 
 
 def _moment(text: str) -> bool:
@@ -138,50 +140,75 @@ def _seconds(text: str) -> float:
   return seconds
 
 
-READERS = {'--out': lambda text: command.folder('--out', text), '--save_every': _seconds, '--at': _moment, '--log': log.parse}
+READERS = {
+  '--out': lambda text: command.folder('--out', text),
+  '--cells': share.parse,
+  '--save_every': _seconds,
+  '--at': _moment,
+  '--log': log.parse,
+  '--mirror': _address,
+}
 
 
-def run_cells(cells, options: Options, say: Callable[[str], None] | None = None):
-  """Runs what is missing of all cells, one after the other."""
-  from experiments.work import Context, Outcome, run_cell  # after the config, a mistake in which must not wait for orbax
+def run_cells(cells, options: Options, say: Callable[[str], None] | None = None) -> share.Shared:
+  """Runs what is missing of all cells and nobody else works on, one after the other, each after its source."""
+  units = share.units(cells, options.cells)
+  with opened(options, say) as context:
+    run = lambda unit: run_unit(unit, context)
+    done = {unit.key for unit in units if share.status(unit.cell, options.out) == 'done'}
+    shared = share.share(units, done, run, context.say, context.stop, options.wait)
+    for line in share.lines(units, shared):
+      context.say(line)
+    if context.mirror and shared.finished:
+      context.mirror.complete(options.out)
+  return shared._replace(unsent=len(context.mirror.lacking) if context.mirror else 0)
 
-  diverged = 0
+
+@contextlib.contextmanager
+def opened(options: Options, say: Callable[[str], None] | None = None) -> Iterator['Context']:  # noqa: F821
+  """What the work on cells needs around it: signals, a screen, a place for programs."""
+  from experiments.work import Context  # after the config, a mistake in which must not wait for orbax
+
   cache(options.out)
   with stop_flag() as stop, progress.opened() as screen, warnings.catch_warnings():
     # Where compiled programs cannot be kept they are made again: no reason to talk.
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
-    say = say or screen.say
     words = options.command or shlex.join(sys.argv)
-    context = Context(options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
-    try:
-      for number, cell in enumerate(cells):
-        if stop.heard:
-          say(f'stopped before cell {number + 1} of {len(cells)}')
-          return Outcome(False, diverged)
-        outcome = run_cell(cell, f'cell {number + 1}/{len(cells)}', context)
-        diverged += outcome.diverged
-        if not outcome.finished:
-          return outcome
-    except KeyboardInterrupt:
-      say('stopped at once; what was saved before is whole')
-      return Outcome(False, diverged)
-  return Outcome(True, diverged)
+    say = say or screen.say
+    told = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
+    yield Context(*told, _mirror(options, say))
 
 
-def plan_lines(cells, out: pathlib.Path) -> Iterator[str]:
+def _mirror(options: Options, say: Callable[[str], None]):
+  if not options.mirror:
+    return None
+  from experiments.mirror import Mirror
+
+  return Mirror(options.mirror, say)
+
+
+def run_unit(unit: share.Unit, context):
+  """Makes what is missing of a unit, whose source is done."""
+  from experiments.work import run_cell
+
+  context = context._replace(command=unit.command or context.command)
+  return run_cell(unit.cell, unit.title, context._replace(at_checkpoints=context.at_checkpoints and not unit.is_source))
+
+
+def plan_lines(cells, options: Options) -> Iterator[str]:
   """What a run would do, from shapes alone: a line a run, sources first, and the sum."""
   from experiments.check import check_cell
   from experiments.sizes import check_sizes
 
-  asked, runs, total, compiled = {id(cell) for cell in cells}, chain(cells), 0, 0
-  for cell in runs:
-    study, shapes = check_cell(cell)
-    check_sizes(cell, study, shapes, out)
-    line, bytes_, programs = _line(cell, study, shapes, out)
+  units, out, total, compiled = share.units(cells, options.cells), options.out, 0, 0
+  for unit in units:
+    study, shapes = check_cell(unit.cell)
+    check_sizes(unit.cell, study, shapes, out)
+    line, bytes_, programs = _line(unit.cell, study, shapes, out)
     total, compiled = total + bytes_, compiled + programs
-    swept = ', '.join(f'{k}={v}' for k, v in cell.swept.items())
-    yield f'{line}  [{swept or ("the only cell" if id(cell) in asked else "source")}]'
-  text = f'{len(runs)} cells, {sum(cell.members for cell in runs)} members, {compiled} programs to compile'
+    swept = ', '.join(f'{k}={v}' for k, v in unit.cell.swept.items())
+    yield f'{line}  [{swept or ("source" if unit.is_source else "the only cell")}]'
+  text = f'{len(units)} cells, {sum(unit.cell.members for unit in units)} members, {compiled} programs to compile'
   yield f'{text}, about {progress.size(total)} of results in {out}'
 
 
@@ -195,7 +222,7 @@ def _line(cell, study, shapes, out: pathlib.Path) -> tuple[str, int, int]:
   bytes_ = sum(sizes.disk(cell, study, shapes).values())
   programs = PROGRAMS + len(study.schedule) + len(study.interventions)
   line = (
-    f'{plan.identity(cell)}  {status(cell, out)}  {cell.members} members x {study.steps} steps  '
+    f'{plan.identity(cell)}  {share.status(cell, out)}  {cell.members} members x {study.steps} steps  '
     f'{sizes.parameters(shapes):,} parameters a member  {programs} programs  '
     f'{len(due(study.schedule, study.steps))} probe times  {progress.size(bytes_)}'
   )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def stop_flag() -> Iterator[types.SimpleNamespace]:
-  """Hears Ctrl-C and SIGTERM: `heard` says that one has come.
+  """Hears Ctrl-C, SIGTERM and SIGHUP, of a terminal that closes: `heard` says that one has come. `nohup` is left alone.
 
   While `patient` is False there is nothing to save, and the signal raises KeyboardInterrupt; so does a second Ctrl-C.
   """
@@ -21,12 +21,15 @@ def stop_flag() -> Iterator[types.SimpleNamespace]:
     if not stop.patient or (number == signal.SIGINT and not first):
       raise KeyboardInterrupt
     if first:
-      os.write(2, b'\nsaving before stopping ...\n')  # print may be what the signal has interrupted
+      with contextlib.suppress(OSError):  # the terminal may be gone
+        os.write(2, b'\nsaving before stopping ...\n')  # print may be what the signal has interrupted
 
   if threading.current_thread() is not threading.main_thread():
     yield stop  # signals go to the main thread
     return
-  before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+  heard = [signal.SIGINT, signal.SIGTERM]
+  heard += [signal.SIGHUP] * (signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)
+  before = {number: signal.signal(number, hear) for number in heard}
   try:
     yield stop
   finally:

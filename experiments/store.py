@@ -8,21 +8,23 @@ results/<identity>/
   tables/<probe>-<id>/  Parquet parts of one probe with its fields and schedule, and a done.json of its own
   replay/               checkpoints of a replay that makes missing tables; gone when they are made
   damaged/              checkpoints that could not be used, kept for a look
-  lock                  held by the process that works on the run
+  lock                  held by the process that works on the run, 'pid 12 on host'; empty when it has ended in order
 """
 
 import contextlib
 import fcntl
 import os
 import pathlib
+import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynamics.types import Frozen, State
 from experiments import checkpoints, tables
-from experiments.disk import Damage, StoreError, check_space, faults, read_json, reason, write_json
+from experiments.disk import Damage, Held, StoreError, check_space, faults, read_json, reason, write_json
 
 
 class Pass:
@@ -216,37 +218,51 @@ def opened(folder: pathlib.Path, milestones: tuple[int, ...], say) -> Iterator[R
   """The run in `folder`, locked against other processes. The system drops the lock of a process that dies.
 
   Raises:
-    StoreError: another process works on it, or the disk refuses.
+    Held: another process works on it.
+    StoreError: the disk refuses.
   """
   with faults(folder):
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / 'lock', os.O_RDWR | os.O_CREAT, 0o644)
   try:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      holder = os.read(lock, 100).decode() or 'unknown'
-      raise StoreError(f'{folder} is being worked on by another process ({holder}): wait for it or stop it.') from error
     with faults(folder):
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError as error:
+        raise Held(folder, _text(lock) or 'a process that has just begun') from error
+      before = _text(lock)
       os.ftruncate(lock, 0)
-      os.write(lock, f'pid {os.getpid()}'.encode())
+      os.pwrite(lock, f'pid {os.getpid()} on {socket.gethostname()}'.encode(), 0)
+    if ' on ' in before:  # who ends in order leaves it empty
+      say(f'  {folder.name} was held by {before}, which has died: taken over')
     run = Run(folder, milestones, say)
     try:
       yield run
     finally:
       run.close()
+      with contextlib.suppress(OSError):
+        os.ftruncate(lock, 0)
   finally:
     os.close(lock)
 
 
+def _text(lock: int) -> str:
+  return os.pread(lock, 300, 0).decode(errors='replace')
+
+
 def holder(folder: pathlib.Path) -> int | None:
-  """The process that works on a run; None where none does. The lock itself is left alone, so that nobody is kept out."""
+  """The process that works on a run; None where none does. The lock itself is left alone, so that nobody is kept out.
+
+  Whether a process of another host lives cannot be seen from here: it counts until somebody takes the run over.
+  """
   try:
-    number = (folder / 'lock').read_text().removeprefix('pid ')
+    number, host = re.fullmatch(r'pid (\d+)(?: on (.*))?', (folder / 'lock').read_text()).groups()
+    if host not in (None, socket.gethostname()):
+      return int(number)
     os.kill(int(number), 0)
   except PermissionError:  # it lives, and is another user's
     return int(number)
-  except (OSError, ValueError):
+  except (OSError, ValueError, AttributeError):
     return None
   files = pathlib.Path('/proc', number, 'fd')
   try:  # another process may have got the number of one that is gone

@@ -1,5 +1,6 @@
-"""The work on one cell: its source run first, then its training, then the tables that are missing."""
+"""The work on one cell, whose source run is done: its training, then the tables that are missing."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,10 +22,11 @@ PROGRAMS = 3  # data, start and advance; and one an intervention and a probe
 
 
 class Outcome(NamedTuple):
-  """How a command ended."""
+  """How the work on a cell ended."""
 
   finished: bool
   diverged: int  # members
+  made: bool = True  # here; False where nothing was missing
 
 
 class Context(NamedTuple):
@@ -38,6 +40,7 @@ class Context(NamedTuple):
   screen: progress.Screen
   stop: Any  # from experiments.signals
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
+  mirror: Any = None  # an `experiments.mirror.Mirror`
 
 
 class Job(NamedTuple):
@@ -60,26 +63,33 @@ class Job(NamedTuple):
 
 
 def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
-  """Makes what is missing of a cell, up to its end or to the next checkpoint after a signal."""
+  """Makes what is missing of a cell, up to its end or to the next checkpoint after a signal.
+
+  Raises:
+    Held: another process works on it.
+  """
   name = plan.identity(cell)
   folder = context.out / name
+  link = context.mirror and context.mirror.run(folder, cell.milestones)
   if context.at_checkpoints and not store.is_done(folder):
     raise ConfigError(f'--at=checkpoints reads finished runs, and {folder} is not one: leave it out, and train first.')
-  if cell.source is not None:
-    outcome = run_cell(cell.source.cell, f'{title}, its source', context._replace(at_checkpoints=False))
-    if not outcome.finished:
-      return outcome
   context.screen.show('loading')
   context.stop.patient = False
   look = store.Run(folder, cell.milestones, context.say)  # without its lock: what is done may lie where nothing can be written
   if context.at_checkpoints:
     cell = _read_at_checkpoints(cell, look)
   names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
-  if store.is_done(folder) and record.is_there(folder) and not look.missing(names) and not _lost_milestones(cell, look):
+  if _is_whole(cell, look, names):
     done = store.read_done(folder)
     context.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
-    return Outcome(True, len(done['diverged']))
-  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run:
+    if link:
+      link.finish()
+    return Outcome(True, len(done['diverged']), made=False)
+  mirrored = link.working(context.stop) if link else contextlib.nullcontext()
+  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run, mirrored:
+    if _is_whole(cell, run, names):  # between the look and the lock
+      context.say(f'{title} {name}: done by another process')
+      return Outcome(True, len(store.read_done(folder)['diverged']), made=False)
     study = build(cell)
     members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, context.out))
     job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', context)
@@ -90,6 +100,12 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
     if (missing or _lost_milestones(cell, run)) and not _replay(job, missing):
       return Outcome(False, 0)
     return Outcome(True, len(store.read_done(folder)['diverged']))
+
+
+def _is_whole(cell: Cell, run: store.Run, names: Mapping[str, str]) -> bool:
+  """Whether nothing of a cell is missing."""
+  there = store.is_done(run.folder) and record.is_there(run.folder)
+  return there and not run.missing(names) and not _lost_milestones(cell, run)
 
 
 def _train(job: Job, names: Mapping[str, str]) -> bool:

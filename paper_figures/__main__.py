@@ -9,6 +9,7 @@
   --gallery        also write the ledger and thumbnails of the figures into docs/gallery
   --seeds 0,1      these seeds instead of the configs' own: to try a figure before its claims are judged
   --out DIR        where results lie (default: results)
+  --mirror ADDRESS from where runs are brought first that are not there (gs://, s3:// or another address)
   --to DIR         where figures go (default: figures)
 
 Missing runs are made first. Each figure is written as PDF and PNG, with the CSV behind it and the hashes of its runs.
@@ -134,7 +135,9 @@ def run_time(config: str) -> str:
 def rebuild(name: str, paper, options) -> int:
   """Makes what is missing, draws, judges and writes."""
   from analysis import tables
+  from experiments import command
 
+  command.fetch(options.mirror, [cell for config in wanted(paper) for cell in options.cells(config)], options.out)
   status = make(paper, options)
   if status:
     return status
@@ -218,6 +221,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(flag, action='store_true')
   parser.add_argument('--seeds', type=lambda text: tuple(int(word) for word in text.split(',')))
   parser.add_argument('--out', default='results')
+  parser.add_argument('--mirror', default='')
   parser.add_argument('--to', default='figures')
   options = parser.parse_args(list(argv))
   options.out, options.to = command.folder('--out', options.out), command.folder('--to', options.to)

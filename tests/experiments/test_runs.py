@@ -166,7 +166,7 @@ def test_a_stop_while_a_cell_is_finished_ends_before_the_next(go, folders, monke
   monkeypatch.setattr(store.Run, 'finish', finish)
   said = go(CELLS, status=130)
   assert [store.is_done(folder) for folder in folders(CELLS)] == [True, False]
-  assert 'stopped before cell 2 of 2' in said.out
+  assert 'stopped before cell 2/2' in said.out
   assert 'go on with: python -m experiments.run' in said.out
 
 

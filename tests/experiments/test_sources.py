@@ -100,7 +100,7 @@ def test_going_on_equals_an_unbroken_run_to_the_bit(write, go, folder, table, le
   words = (f'--config={more}', '--config.probes.distance.on=True', '--config.milestones=(3, 12)')
   go(*words)  # the replay begins where the source ends, too
   assert (folder(more) / 'checkpoints' / '12').is_dir()
-  assert 'done before' in go(*words).out.splitlines()[-1]
+  assert go(*words).out.splitlines()[-1] == '2 cells, sources included: 2 found done'
 
 
 def test_a_source_at_a_step_is_kept_there(write, go, folder, leaves):
