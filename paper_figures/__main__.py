@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     print(__doc__)
     return 0
   from analysis.tables import Missing  # after --help, which needs no tables
+  from dynamics.sealed import SealError
   from experiments.disk import StoreError
 
   try:
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
       print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
       return 0
     statuses = [rebuild(name, paper, options) for name, paper in papers.items()]
-  except (ConfigError, Missing, StoreError, OSError) as error:
+  except (ConfigError, Missing, StoreError, SealError, OSError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
     return 2
   return max(statuses)

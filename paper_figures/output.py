@@ -18,12 +18,14 @@ from matplotlib.figure import Figure
 
 from analysis import claims
 from analysis.statistics import Estimate
+from dynamics import sealed
 from dynamics.plan import identity
 from paper_figures import pages
 from paper_figures.paper import STYLE, PaperFigure
 
 ROOT = pathlib.Path(__file__).parents[1]
 CODE = ('paper_figures', 'analysis', 'configs', 'dynamics/theory')  # what figures are computed with
+SEAL = 'ledger.json'  # beside ledger.csv
 LIBRARIES = ('matplotlib', 'numpy', 'pandas', 'scipy')
 THUMBNAIL = 150_000  # bytes at most
 COLUMNS = (
@@ -170,16 +172,36 @@ def ledger(name: str, paper, judged: Sequence[Mapping[str, str]], folder: pathli
     writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
+    _seal(folder, text.getvalue())
     _write(folder / 'ledger.csv', text.getvalue())
     _write(folder / 'ledger.md', '\n'.join(['# Ledger', '', *pages.summary(rows), *pages.ledger(rows)]))
   return folder / 'ledger.md'
 
 
 def read_ledger(folder: pathlib.Path) -> list[dict[str, str]]:
-  """The rows of ledger.csv; none where there is no file."""
+  """The rows of ledger.csv; none where there is no file.
+
+  Raises:
+    SealError: it is not as it was written.
+  """
+  path, seal = folder / 'ledger.csv', folder / SEAL
+  if not path.is_file():
+    return []
+  text = path.read_text(encoding='utf-8', errors='replace')
+  if seal.is_file() and _digest(text) not in sealed.read(seal)['ledger.csv']:
+    raise sealed.SealError(f'{path} is not as it was written: remove it and {seal.name}, and give the same command again')
+  return [{name: row.get(name, '') for name in COLUMNS} for row in csv.DictReader(io.StringIO(text))]
+
+
+def _seal(folder: pathlib.Path, text: str) -> None:
+  """Writes the digests that ledger.csv may have: the new one and, until that is written, the old one."""
   path = folder / 'ledger.csv'
-  rows = csv.DictReader(io.StringIO(path.read_text())) if path.is_file() else ()
-  return [{name: row.get(name, '') for name in COLUMNS} for row in rows]
+  old = [_digest(path.read_text())] if path.is_file() else []
+  _write(folder / SEAL, sealed.sealed({'ledger.csv': [_digest(text), *old]}))
+
+
+def _digest(text: str) -> str:
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def gallery(papers: Sequence, folder: pathlib.Path) -> pathlib.Path:

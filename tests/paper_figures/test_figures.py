@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import claims, series
+from dynamics import sealed
 from dynamics.plan import identity
 from dynamics.schema import ConfigError
 from paper_figures import __main__ as command
@@ -140,7 +141,19 @@ def test_two_writers_lose_no_row_of_each_other(tmp_path):
   rows = output.read_ledger(tmp_path)
   each = len(importlib.import_module('paper_figures.demo').CLAIMS)
   assert {name: sum(row['claim'].startswith(f'{name}/') for row in rows) for name in names} == dict.fromkeys(names, each)
-  assert {path.name for path in tmp_path.iterdir()} == {'ledger.csv', 'ledger.md'}
+  assert {path.name for path in tmp_path.iterdir()} == {'ledger.csv', 'ledger.json', 'ledger.md'}
+
+
+@pytest.mark.parametrize('harm', ['row removed', 'edited', 'seal edited', 'cut'])
+def test_a_ledger_that_was_changed_is_refused_and_not_written_over(harm, tmp_path):
+  write_rows(tmp_path, 'alpha')
+  file = tmp_path / ('ledger.json' if harm == 'seal edited' else 'ledger.csv')
+  text = file.read_text()
+  harmed = {'row removed': text[: text[:-1].rindex('\n') + 1], 'edited': text.replace('not run', 'holds'), 'cut': text[:-9]}
+  file.write_text(harmed.get(harm, text.replace('"ledger.csv": [', '"ledger.csv": ["", ')))
+  with pytest.raises(sealed.SealError, match='is not as it was written'):
+    write_rows(tmp_path, 'beta')
+  assert 'beta/' not in (tmp_path / 'ledger.csv').read_text()
 
 
 def test_a_ledger_that_cannot_be_written_keeps_the_old_one(tmp_path, monkeypatch):
@@ -155,7 +168,7 @@ def test_a_ledger_that_cannot_be_written_keeps_the_old_one(tmp_path, monkeypatch
   with pytest.raises(OSError, match='No space left'):
     write_rows(tmp_path, 'beta')
   assert (tmp_path / 'ledger.csv').read_bytes() == before
-  assert {path.name for path in tmp_path.iterdir()} == {'ledger.csv', 'ledger.md'}
+  assert {path.name for path in tmp_path.iterdir()} == {'ledger.csv', 'ledger.json', 'ledger.md'}
 
 
 def test_the_gallery_opens_with_a_line_a_paper(tmp_path):
