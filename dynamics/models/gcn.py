@@ -41,7 +41,7 @@ class GCN(nn.Module):
 
 def propagation(adjacency_nvv: Array) -> Array:
   """D^(-1/2) (A + I) D^(-1/2) with D the degrees of A + I, (n, v, v). Source: 1609.02907, equation 2."""
-  looped = adjacency_nvv + jnp.eye(adjacency_nvv.shape[-1], dtype=adjacency_nvv.dtype)
+  looped = adjacency_nvv + jnp.eye(adjacency_nvv.shape[-1], dtype=adjacency_nvv.dtype)[None]
   scale_nv = jax.lax.rsqrt(jnp.sum(looped, axis=-1))
   return scale_nv[:, :, None] * looped * scale_nv[:, None, :]
 

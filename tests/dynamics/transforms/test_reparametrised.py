@@ -64,16 +64,18 @@ def seen(name, params, leaves):
     scale = lambda path: np.asarray(flat[f'gain/{path}'], np.float64)
     values = {p: scale(p) * by_hand(name, np.asarray(v, np.float64), inside[p]) if p in inside else v for p, v in base.items()}
     params = params['direction']
-  return jax.tree.unflatten(jax.tree.structure(params), [jnp.asarray(values[path], jnp.float32) for path in trees.by_path(params)])
+  return jax.tree.unflatten(
+    jax.tree.structure(params), [jnp.asarray(values[path], jnp.float32) for path in trees.by_path(params)]
+  )
 
 
 @pytest.mark.parametrize('name', MAKE)
-@pytest.mark.parametrize('module', ['mlp', 'stacked', pytest.param('conv', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('module', ['mlp', *(pytest.param(name, marks=pytest.mark.slow) for name in ('stacked', 'conv'))])
 def test_the_network_sees_the_closed_form_and_the_gradient_is_that_of_finite_differences(module, name):
   plain, x = plain_of(module)
   model = MAKE[name](plain)
-  params = model.init(KEY, None)['params']
-  params = jax.tree.map(lambda w: w + 0.05 * jax.random.normal(KEY, w.shape), params)
+  noisy = lambda key: jax.tree.map(lambda w: w + 0.05 * jax.random.normal(key, w.shape), model.init(key, None)['params'])
+  params = jax.jit(noisy)(KEY)
   apply = jax.jit(lambda p: plain.apply({'params': p}, x))
   value = jax.jit(lambda p: model.apply({'params': p}, x))
   np.testing.assert_allclose(value(params), apply(seen(name, params, plain.leaves())), rtol=1e-4, atol=1e-5)
@@ -146,7 +148,7 @@ def test_leaves_follow_the_trained_tree_and_units_of_zeros_have_finite_gradients
   plain, x = plain_of('mlp')
   model = transforms.mup(base=2)(plain)
   model = MAKE[name](model)
-  variables = model.init(KEY, None)
+  variables = jax.jit(lambda key: model.init(key, None))(KEY)
   named = trees.by_path(variables['params'])
   described = {leaf.name: leaf.shape for leaf in jax.tree.leaves(model.leaves(), is_leaf=lambda leaf: hasattr(leaf, 'fan_in'))}
   assert described == {path: value.shape for path, value in named.items()}
