@@ -12,7 +12,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from experiments import lease, load, mirror, remote, run, states, store
+from experiments import lease, load, mirror, remote, run, states, store, sweep
 from experiments.disk import StoreError
 
 FAST = lease.Pace(beat=0.1, stale=3.0, settle=0.05, pause=0.02, longest=0.1, patience=8.0, answer=3.0, stopping=2.0)
@@ -189,8 +189,9 @@ def test_faults_of_a_store_delay_what_is_sent_and_nothing_else(kinds, address, w
   same(only(tmp_path / 'out'), whole)
 
 
+@pytest.mark.parametrize('main', [run.main, sweep.main], ids=['run', 'sweep'])
 def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes_it(
-  address, whole, tmp_path, tiny, only, same, capsys, monkeypatch, is_sentence
+  main, address, whole, tmp_path, tiny, only, same, capsys, monkeypatch, is_sentence
 ):
   monkeypatch.setattr(mirror.Mirror.__init__, '__defaults__', (FAST._replace(patience=0.5),))
   real = store.Pass.append
@@ -201,7 +202,7 @@ def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes
 
   monkeypatch.setattr(store.Pass, 'append', append)
   words = [tiny, f'--out={tmp_path / "out"}', f'--mirror={address}', '--save_every=0']
-  assert run.main(words) == 3
+  assert main(words) == 3
   said = capsys.readouterr()
   assert is_sentence(said.err)
   assert f'{address} lacks something of 1 runs' in said.err
@@ -210,7 +211,7 @@ def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes
   FAULTS.heal()
   assert not states.read(remote.opened(address, 5.0), whole.name)[0].done
   time.sleep(FAST.stale)
-  assert run.main(words) == 0
+  assert main(words) == 0
   assert capsys.readouterr().err == ''
   assert states.read(remote.opened(address, 5.0), whole.name)[0].done
 
