@@ -8,6 +8,7 @@ import contextlib
 import pathlib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,6 +28,21 @@ class Mirror:
     self.lacking: dict[str, Sequence[int]] = {}  # runs of which the mirror lacks something -> their milestones
     self.proven = False  # whether something could be written there in this command
 
+  def prove(self) -> None:
+    """Writes something there and removes it, before anything is written here.
+
+    Raises:
+      StoreError: that is refused, or the mirror does not answer.
+    """
+    name = f'proof-{uuid.uuid4().hex}'
+
+    def attempt():
+      self.remote.write(name, b'1')
+      self.remote.remove(name)
+
+    self.reached(attempt, None)
+    self.proven = True
+
   def run(self, folder: pathlib.Path, milestones: Sequence[int]) -> 'Link':
     """The mirror of one run; what lies there of a run that is done is brought here.
 
@@ -37,7 +53,7 @@ class Mirror:
     link.there = self.reached(link.begin, link)
     return link
 
-  def reached(self, attempt: Callable[[], Any], link: 'Link') -> bool:
+  def reached(self, attempt: Callable[[], Any], link: 'Link | None') -> bool:
     """Whether `attempt` succeeds, tried again with growing pauses.
 
     Raises:

@@ -184,7 +184,9 @@ def _mirror(options: Options, say: Callable[[str], None]):
     return None
   from experiments.mirror import Mirror
 
-  return Mirror(options.mirror, say)
+  mirror = Mirror(options.mirror, say)
+  mirror.prove()
+  return mirror
 
 
 def run_unit(unit: share.Unit, context):
