@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
     grid = parallel.mesh(cell.members)
     programs = train.compile_programs(study, grid)
     members = train.join(cell.seeds, cell.hyper)
-    like_state, like_frozen = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
+    like_state, like_frozen = programs.shapes(members)
     passing = stored.training({probe: plan.table_identity(cell, probe) for probe in cell.probes})
     marks['build'] = time.time()
     restored = passing.restore(like_state)

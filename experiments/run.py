@@ -198,16 +198,18 @@ def run_unit(unit: share.Unit, context):
 def plan_lines(cells, options: Options) -> Iterator[str]:
   """What a run would do, from shapes alone: a line a run, sources first, and the sum."""
   from experiments.check import check_cell
-  from experiments.sizes import check_sizes
+  from experiments.sizes import check_sizes, turns_text
 
   units, out, total, compiled = share.units(cells, options.cells), options.out, 0, 0
   for unit in units:
     study, shapes = check_cell(unit.cell)
-    check_sizes(unit.cell, study, shapes, out)
+    most = check_sizes(unit.cell, study, shapes, out)
     line, bytes_, programs = _line(unit.cell, study, shapes, out)
     total, compiled = total + bytes_, compiled + programs
     swept = ', '.join(f'{k}={v}' for k, v in unit.cell.swept.items())
     yield f'{line}  [{swept or ("source" if unit.is_source else "the only cell")}]'
+    if most < unit.cell.members:
+      yield f'  {turns_text(unit.cell, most)}'
   text = f'{len(units)} cells, {sum(unit.cell.members for unit in units)} members, {compiled} programs to compile'
   yield f'{text}, about {progress.size(total)} of results in {out}'
 

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import parallel, plan, progress, train
+from dynamics import parallel, plan, progress, train, turns
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study, due
 from dynamics.types import State
-from experiments import log, record, start_from, store
+from experiments import log, record, sizes, start_from, store
 from experiments.build import build
 from experiments.resolve import needs_x64
 
@@ -55,11 +55,13 @@ class Job(NamedTuple):
   context: Context
 
   def programs(self, study: Study) -> train.Programs:
-    return train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
-
-  def like(self, programs: train.Programs):
-    """Shapes and dtypes of (state, frozen)."""
-    return jax.eval_shape(programs.start, self.members, jax.eval_shape(programs.data, self.members))
+    """Those of all members; where memory does not hold them at once, of some after the others, which is said."""
+    programs = train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
+    most = sizes.at_once(self.cell, sizes.of_programs(self.cell, programs, self.members))
+    if most >= self.cell.members:
+      return programs
+    self.context.say(f'{self.title}: {sizes.turns_text(self.cell, most)}')
+    return turns.in_turn(programs, most, study.own_data)
 
 
 def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
@@ -116,7 +118,7 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
   study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in under_way})
   programs, passing = job.programs(study), run.training(under_way)
   try:
-    like_state, like_frozen = job.like(programs)
+    like_state, like_frozen = programs.shapes(job.members)
     resume = _resumed(job, programs, passing.restore(like_state), like_frozen) or _origin(job, like_state)
     count = PROGRAMS + len(study.interventions) + len(study.schedule)
     begun = f'going on from step {resume[0]}' if resume else f'compiling {count} programs'
@@ -152,7 +154,7 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
   programs = job.programs(study)
   training, passing = run.archive(), run.replay(missing)
   try:
-    like_state, like_frozen = job.like(programs)
+    like_state, like_frozen = programs.shapes(job.members)
     origin = _origin(job, like_state)
     moments = sorted(t for t in {*due(study.schedule, study.steps), *lost} if origin is None or t > origin[0])
     newest = passing.newest()
@@ -265,7 +267,7 @@ def _frozen(job: Job, programs: train.Programs, like):
   """What was saved at the start, or drawn again where that is damaged."""
   frozen = job.run.read_start(like)
   if frozen is None:
-    frozen = programs.start(parallel.place(job.members, job.grid, split=True), programs.data(job.members))[1]
+    frozen = programs.start(programs.place(job.members), programs.data(job.members))[1]
   return frozen
 
 
