@@ -10,7 +10,6 @@ from collections.abc import Sequence
 def main(argv: Sequence[str]) -> None:
   """argv: a name ('paper' or 'small'), the folder of the run and its programs, and when the process was started."""
   name, out, begun = argv[0], pathlib.Path(argv[1]), float(argv[2])
-  import jax
 
   from benchmarks import problems
   from dynamics import parallel, plan, train

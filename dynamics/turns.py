@@ -15,7 +15,7 @@ from dynamics.train import Programs
 
 
 def sizes(members: int, most: int, rows: int = 1) -> list[int]:
-  """The numbers of members in each turn: of at most `most`, multiples of `rows` (which divides `members`), and as equal as can be.
+  """The numbers of members in each turn: at most `most`, multiples of `rows` (which divides `members`), and about equal.
 
   Raises:
     ValueError: not even `rows` members may go at once.
