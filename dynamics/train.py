@@ -188,7 +188,7 @@ def _held(before: State, after: State) -> State:
 class Programs(NamedTuple):
   """The compiled programs of a study, over members and devices."""
 
-  data: Callable[[Members], Data]
+  data: Callable[..., Data]  # of members; where they share it, of (members, data_seed), by default the study's
   start: Callable[[Members, Data], tuple[State, Frozen]]
   advance: Callable[[State, Frozen, Members, Data, int, int], State]
   intervene: Mapping[str, Callable[[State, Frozen, Members, Data, int], State]]
@@ -214,11 +214,11 @@ def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend:
   data_of_members = over(lambda member: draw(member, member.keys), (0,))
   common = jax.jit(draw)
 
-  def data(members):
+  def data(members, seed=study.data_seed):
     if study.own_data:
       return data_of_members(members)
     first = jax.tree.map(lambda x: x[0], members)
-    return parallel.place(common(first, seed_key(study.data_seed)), grid, split=False)
+    return parallel.place(common(first, seed_key(seed)), grid, split=False)
 
   def numbered(program):
     return lambda state, frozen, members, data, *steps: program(state, frozen, members, data, *map(np.int32, steps))

@@ -73,7 +73,7 @@ def in_turn(programs: Programs, most: int, own_data: bool) -> Programs:
     return measure
 
   return programs._replace(
-    data=lambda members: each(programs.data, members) if own_data else programs.data(members),
+    data=(lambda members, *seed: each(programs.data, members)) if own_data else programs.data,
     start=start,
     advance=advance,
     intervene={name: intervened(program) for name, program in programs.intervene.items()},

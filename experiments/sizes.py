@@ -98,8 +98,9 @@ def turns_text(cell: Cell, most: int) -> str:
   """A line on a cell whose members do not fit at once."""
   rows = parallel.mesh(cell.members, cell.config['data_parallel']).shape[parallel.MEMBER]
   numbers = turns.sizes(cell.members, most, rows)
+  exact = '' if cell.config['layout'] == 'map' else "; the results are those of one go to rounding, with layout='map' to the bit"
   text = f'{size(device_memory(cell))} of memory do not hold {cell.members} members at once'
-  return f'{text}: {len(numbers)} turns, the first of members 1 to {numbers[0]}; the results are the same'
+  return f'{text}: {len(numbers)} turns, the first of members 1 to {numbers[0]}{exact}'
 
 
 def of_programs(cell: Cell, programs: train.Programs, members: train.Members) -> Shapes:

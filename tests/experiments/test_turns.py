@@ -39,13 +39,13 @@ def pretend(monkeypatch):
   return call
 
 
-WORDS = ('--config.seeds=(0,1,2,3,4,5,6,7)', '--save_every=0')
+WORDS = ('--config.seeds=(0,1,2,3,4,5,6,7)', '--config.layout=map', '--save_every=0')
 
 
-@pytest.mark.parametrize(('own_data', 'layout'), [(True, 'map'), pytest.param(False, 'vmap', marks=pytest.mark.slow)])
-def test_turns_make_the_bits_of_one_go(own_data, layout, tiny, tmp_path, go, same, only, pretend):
+@pytest.mark.parametrize('own_data', [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_turns_make_the_bits_of_one_go(own_data, tiny, tmp_path, go, same, only, pretend):
   """Readings, checkpoints, identity and a table that is made later: nothing tells how much memory there was."""
-  words = (*WORDS, f'--config.own_data={own_data}', f'--config.layout={layout}')
+  words = (*WORDS, f'--config.own_data={own_data}')
   go(*words, f'--out={tmp_path / "whole"}')
   pretend(4)
   assert 'of memory do not hold 8 members at once: 2 turns, the first of members 1 to 4' in go(*words, '--dry_run').out
