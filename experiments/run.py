@@ -27,7 +27,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from dynamics import progress
+from dynamics import plan, progress
 from dynamics.schema import ConfigError
 from experiments import command, cores, log, share
 from experiments.disk import StoreError
@@ -89,15 +89,17 @@ def tell_unsent(runs: int, options: Options) -> None:
 
 def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen) -> None:
   """Traces all cells in which something is to be made, before anything is written."""
-  from experiments.check import check_cell
+  from experiments.check import check_cell, reads_values
   from experiments.sizes import check_sizes
 
-  runs = [unit.cell for unit in units if share.status(unit.cell, options.out) != 'done']
+  runs, traced = [unit.cell for unit in units if share.status(unit.cell, options.out) != 'done'], {}
   for number, cell in enumerate(runs):
     screen.show(f'checking cell {number + 1} of {len(runs)}')
     log.check(options.log, cell.members)
-    study, shapes = check_cell(cell)
-    check_sizes(cell, study, shapes, options.out)
+    key = plan.alike(cell)
+    if key not in traced or reads_values(cell):
+      traced[key] = check_cell(cell)
+    check_sizes(cell, *traced[key], options.out)
 
 
 def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
@@ -176,7 +178,7 @@ def opened(options: Options, say: Callable[[str], None] | None = None) -> Iterat
     words = options.command or shlex.join(sys.argv)
     say = say or screen.say
     told = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
-    yield Context(*told, _mirror(options, say))
+    yield Context(*told, _mirror(options, say), {})
 
 
 def _mirror(options: Options, say: Callable[[str], None]):
@@ -200,23 +202,24 @@ def run_unit(unit: share.Unit, context):
 def plan_lines(cells, options: Options) -> Iterator[str]:
   """What a run would do, from shapes alone: a line a run, sources first, and the sum."""
   from experiments.check import check_cell
-  from experiments.sizes import check_sizes
+  from experiments.sizes import check_sizes, turns_text
 
   units, out, total, compiled = share.units(cells, options.cells), options.out, 0, 0
   for unit in units:
     study, shapes = check_cell(unit.cell)
-    check_sizes(unit.cell, study, shapes, out)
+    most = check_sizes(unit.cell, study, shapes, out)
     line, bytes_, programs = _line(unit.cell, study, shapes, out)
     total, compiled = total + bytes_, compiled + programs
     swept = ', '.join(f'{k}={v}' for k, v in unit.cell.swept.items())
     yield f'{line}  [{swept or ("source" if unit.is_source else "the only cell")}]'
+    if most < unit.cell.members:
+      yield f'  {turns_text(unit.cell, most)}'
   text = f'{len(units)} cells, {sum(unit.cell.members for unit in units)} members, {compiled} programs to compile'
   yield f'{text}, about {progress.size(total)} of results in {out}'
 
 
 def _line(cell, study, shapes, out: pathlib.Path) -> tuple[str, int, int]:
   """What a cell would do; bytes of its results; programs to compile."""
-  from dynamics import plan
   from dynamics.study import due
   from experiments import sizes
   from experiments.work import PROGRAMS

@@ -9,15 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import parallel, plan, progress, train
+from dynamics import parallel, plan, progress, train, turns
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study, due
 from dynamics.types import State
-from experiments import log, record, start_from, store
+from experiments import log, record, sizes, start_from, store
 from experiments.build import build
 from experiments.resolve import needs_x64
 
+SHARED = 8  # studies and programs that are kept from cell to cell
 PROGRAMS = 3  # data, start and advance; and one an intervention and a probe
 
 
@@ -41,6 +42,7 @@ class Context(NamedTuple):
   stop: Any  # from experiments.signals
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
   mirror: Any = None  # an `experiments.mirror.Mirror`
+  shared: Any = None  # a dict for what cells of one shape have in common
 
 
 class Job(NamedTuple):
@@ -55,11 +57,32 @@ class Job(NamedTuple):
   context: Context
 
   def programs(self, study: Study) -> train.Programs:
-    return train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
+    """Those of all members; where memory does not hold them at once, of some after the others, which is said."""
 
-  def like(self, programs: train.Programs):
-    """Shapes and dtypes of (state, frozen)."""
-    return jax.eval_shape(programs.start, self.members, jax.eval_shape(programs.data, self.members))
+    def make():
+      programs = train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
+      most = sizes.at_once(self.cell, sizes.of_programs(self.cell, programs, self.members))
+      return most, programs if most >= self.cell.members else turns.in_turn(programs, most, study.own_data)
+
+    most, programs = _shared(self.context, self.key(study), make)
+    if most < self.cell.members:
+      self.context.say(f'{self.title}: {sizes.turns_text(self.cell, most)}')
+    return programs._replace(data=lambda members: programs.data(members, self.cell.config['data_seed']))
+
+  def key(self, study: Study) -> str:
+    """The same for cells that have the same programs."""
+    return f'{plan.alike(self.cell)} {list(study.schedule)}'
+
+
+def _shared(context: Context, key: str, make: Callable[[], Any]) -> Any:
+  """What `make` gives, or gave for an earlier cell with this key: the newest few are kept."""
+  if context.shared is None:
+    return make()
+  if key not in context.shared:
+    for old in list(context.shared)[: 1 - SHARED]:
+      del context.shared[old]
+    context.shared[key] = make()
+  return context.shared[key]
 
 
 def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
@@ -90,7 +113,7 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
     if _is_whole(cell, run, names):  # between the look and the lock
       context.say(f'{title} {name}: done by another process')
       return Outcome(True, len(store.read_done(folder)['diverged']), made=False)
-    study = build(cell)
+    study = _shared(context, plan.alike(cell), lambda: build(cell))._replace(data_seed=cell.config['data_seed'])
     members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, context.out))
     job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', context)
     record.note(folder, cell, record.surroundings(job.grid), context.command, context.say)
@@ -114,14 +137,21 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
   newest = run.training({}).newest()
   under_way = run.missing(names) if newest is None else {p: n for p, n in names.items() if newest[1].get(p) == n}
   study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in under_way})
+  at_hand = job.key(study) in (context.shared or ())
   programs, passing = job.programs(study), run.training(under_way)
   try:
-    like_state, like_frozen = job.like(programs)
+    like_state, like_frozen = programs.shapes(job.members)
     resume = _resumed(job, programs, passing.restore(like_state), like_frozen) or _origin(job, like_state)
     count = PROGRAMS + len(study.interventions) + len(study.schedule)
-    begun = f'going on from step {resume[0]}' if resume else f'compiling {count} programs'
+    begun = (
+      f'going on from step {resume[0]}'
+      if resume
+      else 'with the programs of a cell before'
+      if at_hand
+      else f'compiling {count} programs'
+    )
     context.say(f'{job.title}: {job.cell.members} members x {study.steps} steps; {begun}')
-    context.screen.show(f'compiling {count} programs')
+    context.screen.show('starting' if at_hand else f'compiling {count} programs')
     spent, event = {}, None
     training = train.events(study, job.members, programs, resume=resume, stops=job.cell.milestones)
     for event in _heard(job, training, resume and resume[0]):
@@ -152,7 +182,7 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
   programs = job.programs(study)
   training, passing = run.archive(), run.replay(missing)
   try:
-    like_state, like_frozen = job.like(programs)
+    like_state, like_frozen = programs.shapes(job.members)
     origin = _origin(job, like_state)
     moments = sorted(t for t in {*due(study.schedule, study.steps), *lost} if origin is None or t > origin[0])
     newest = passing.newest()
@@ -265,7 +295,7 @@ def _frozen(job: Job, programs: train.Programs, like):
   """What was saved at the start, or drawn again where that is damaged."""
   frozen = job.run.read_start(like)
   if frozen is None:
-    frozen = programs.start(parallel.place(job.members, job.grid, split=True), programs.data(job.members))[1]
+    frozen = programs.start(programs.place(job.members), programs.data(job.members))[1]
   return frozen
 
 
