@@ -74,7 +74,7 @@ def check_sizes(cell: Cell, study: Study, shapes: Shapes, out: pathlib.Path) -> 
 def device_memory(cell: Cell) -> int:
   """Bytes of the devices over which the members are spread; those of a CPU share the host's."""
   grid = parallel.mesh(cell.members, cell.config['data_parallel'])
-  statistics = grid.devices.flat[0].memory_stats() or {}
+  statistics = grid.local_devices[0].memory_stats() or {}
   if 'bytes_limit' in statistics:
     return statistics['bytes_limit'] * grid.devices.size
   limit = CGROUP.read_text().strip() if CGROUP.is_file() else 'max'
