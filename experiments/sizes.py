@@ -73,7 +73,10 @@ def check_sizes(cell: Cell, study: Study, shapes: Shapes, out: pathlib.Path) -> 
 
 def device_memory(cell: Cell) -> int:
   """Bytes of the devices over which the members are spread; those of a CPU share the host's."""
-  grid = parallel.mesh(cell.members, cell.config['data_parallel'])
+  try:
+    grid = parallel.mesh(cell.members, cell.config['data_parallel'])
+  except ValueError as error:  # of several processes
+    raise ConfigError(f'{error}, or seeds and hyper values that make another number of members.') from error
   statistics = grid.local_devices[0].memory_stats() or {}
   if 'bytes_limit' in statistics:
     return statistics['bytes_limit'] * grid.devices.size
