@@ -14,6 +14,7 @@ import pathlib
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ class Group:
     self.index, self.count = index, count
     self._client, self._rounds = client, 0
     self._deciding = False  # what the first process decides may ask for decisions itself
-    self._ending = threading.Event()
+    self._ending, self.status = threading.Event(), LOST
 
   @property
   def first(self) -> bool:
@@ -120,6 +121,7 @@ class Group:
     """Ends this process before its time, and lets the others know why."""
     if self.count == 1:
       return
+    self.status = status
     self._ending.set()
     with contextlib.suppress(Exception):
       self._client.key_value_set(f'lab-ended/{self.index}', why)
@@ -131,10 +133,12 @@ class Group:
     sys.stdout.flush()
     os._exit(status)
 
-  def interrupted(self) -> None:
-    """After an error that may come of another process's death: waits as long as it takes to hear of that."""
+  def failed(self, error: Exception) -> None:
+    """Ends this process after an error that may come of another one's death: it waits as long as it takes to hear of that."""
     if self.count > 1:
       time.sleep(HEARTBEAT + 2 * GRACE)
+      traceback.print_exception(error)
+      self.leave(1, 'an error')
 
   def end(self) -> None:
     """The end in order. The first process, which holds the store, waits for the others."""
@@ -200,6 +204,7 @@ def joined(argv: Sequence[str]) -> Group:
   where = {} if asked == 'auto' else dict(zip(('process_id', 'num_processes', 'coordinator_address'), asked, strict=True))
   if where:
     where['cluster_detection_method'] = 'deactivate'
+  group = ALONE
   try:
     with _told_of_the_first(lambda: group):
       jax.distributed.initialize(**where, initialization_timeout=JOINING, heartbeat_timeout_seconds=HEARTBEAT)
@@ -278,7 +283,7 @@ def _told_of_the_first(group: Callable[[], Group]):
 
   def gone(*_):
     group()._fall(_name(0, group().count))
-    os._exit(LOST)
+    os._exit(group().status)
 
   class Library:
     def __getattr__(self, name):

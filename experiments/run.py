@@ -79,8 +79,8 @@ def main(argv: Sequence[str]) -> int:
     return 130
   try:
     status, why = _run(argv, group)
-  except Exception:
-    group.interrupted()
+  except Exception as error:
+    group.failed(error)
     raise
   if status in (0, UNSENT, HELD) or why == '':
     group.end()

@@ -268,6 +268,8 @@ def _heard(job: Job, events, after: int | None = None) -> Iterator[train.Event]:
         mirror(event)
         yield event
   except ValueError as error:  # data that no network can learn from, which only their values tell
+    if 'Gloo' in str(error):  # another process is gone
+      raise
     raise ConfigError(f'data: {str(error).splitlines()[0]}.') from error
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
