@@ -36,7 +36,7 @@ class Event(NamedTuple):
 
   step: int
   state: State
-  readings: Mapping[str, Reading]
+  readings: Mapping[str, Reading]  # of the members `parallel.rows`
   seconds: Mapping[str, float]  # since the last event, by 'train', interventions and probes
   frozen: Frozen
 
@@ -301,7 +301,7 @@ def events(
         step = last = target
       if last > step:
         state = jax.block_until_ready(programs.advance(state, frozen, members, data, step, last))
-        seconds['train'] = lap()
+        seconds['train'] = parallel.agreed(lap())
         if last - step == length or seconds['train'] > stretch:
           factor = 0.5 if seconds['train'] > stretch else 2 if seconds['train'] < stretch / 2 else 1
           length = max(1, int(length * factor))
@@ -313,7 +313,7 @@ def events(
       for name in readings_at.get(step, ()) if step >= unread else ():
         reading, probe = programs.measure[name](state, frozen, members, data, step)
         state = state._replace(probes={**state.probes, name: probe})
-        readings[name] = jax.tree.map(np.asarray, reading)  # cheaper than device_get for a few small leaves
+        readings[name] = jax.tree.map(parallel.local, reading)  # cheaper than device_get for a few small leaves
         seconds[name] = lap()
       yield Event(step, state, readings, seconds, frozen)
       seconds = {}
@@ -324,7 +324,7 @@ def events(
 
 def all_stopped(state: State) -> bool:
   """Whether the stopping rule has held for every member, so that no further step would change anything."""
-  return not isinstance(state.stopped, tuple) and bool(np.all(np.asarray(state.stopped) >= 0))
+  return not isinstance(state.stopped, tuple) and bool(np.all(parallel.whole(state.stopped) >= 0))
 
 
 class Result(NamedTuple):

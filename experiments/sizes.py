@@ -83,6 +83,11 @@ def at_once(cell: Cell, shapes: Shapes) -> int:
   there, needed = device_memory(cell), memory(cell, shapes)
   if sum(needed.values()) <= there:
     return cell.members
+  if jax.process_count() > 1:
+    raise ConfigError(
+      f'{cell.members} members need at least {size(sum(needed.values()))} of memory, and there are {size(there)}; what several '
+      'processes share goes at once: take more processes, or fewer members.'
+    )
   rows, host = parallel.mesh(cell.members, cell.config['data_parallel']).shape[parallel.MEMBER], host_memory()
   held = cell.members * (_bytes(shapes.state) + _bytes(shapes.frozen) + cell.config['own_data'] * _bytes(shapes.data))
   room = min(there, host - held) if has_own_memory() else min(there, host) - held
@@ -114,10 +119,17 @@ def of_programs(cell: Cell, programs: train.Programs, members: train.Members) ->
 
 def device_memory(cell: Cell) -> int:
   """Bytes of the devices over which the members are spread; those of a CPU share the host's."""
+  grid = _mesh(cell)
   if not has_own_memory():
     return host_memory()
-  grid = parallel.mesh(cell.members, cell.config['data_parallel'])
-  return grid.devices.flat[0].memory_stats()['bytes_limit'] * grid.devices.size
+  return grid.local_devices[0].memory_stats()['bytes_limit'] * grid.devices.size
+
+
+def _mesh(cell: Cell):
+  try:
+    return parallel.mesh(cell.members, cell.config['data_parallel'])
+  except ValueError as error:  # of several processes
+    raise ConfigError(f'{error}, or seeds and hyper values that make another number of members.') from error
 
 
 def has_own_memory() -> bool:

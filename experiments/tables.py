@@ -25,9 +25,9 @@ def columns(reading: Tree) -> dict[str, np.dtype]:
   return {name: dtype for path, leaf in leaves for name, dtype in frames.entries(path, leaf.shape, np.dtype(leaf.dtype)).items()}
 
 
-def rows(step: int, reading: Tree) -> dict[str, np.ndarray]:
-  """One reading of all members as columns of m rows."""
-  return frames.rows(step, trees.by_path(reading))
+def rows(step: int, reading: Tree, members: np.ndarray | None = None) -> dict[str, np.ndarray]:
+  """One reading of these members, of all by default, as columns of m rows."""
+  return frames.rows(step, trees.by_path(reading), members)
 
 
 def shapes(reading: Tree) -> dict[str, tuple[int, ...]]:
@@ -42,14 +42,17 @@ def write(
   last: int,
   series: Sequence[Mapping[str, np.ndarray]],
   of: Mapping[str, tuple[int, ...]] = {},
+  share: str = '',
 ) -> pathlib.Path:
   """Stores the rows of steps first..last of one table, and `of`, its `shapes`, as metadata.
+
+  `share` tells the parts of several processes from each other.
 
   The part's name appears only when its bytes are on disk.
   """
   place = folder / name
   place.mkdir(parents=True, exist_ok=True)
-  path = place / f'part-{first:09d}-{last:09d}.parquet'
+  path = place / f'part-{first:09d}-{last:09d}{share}.parquet'
   table = {column: np.concatenate([row[column] for row in series]) for column in series[0]}
   temporary = path.with_suffix('.tmp')
   try:

@@ -1,6 +1,7 @@
 """The work on one cell, whose source run is done: its training, then the tables that are missing."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from dynamics.study import Study, due
 from dynamics.types import State
 from experiments import log, record, sizes, start_from, store
 from experiments.build import build
+from experiments.processes import ALONE, Group
 from experiments.resolve import needs_x64
 
 SHARED = 8  # studies and programs that are kept from cell to cell
@@ -43,6 +45,7 @@ class Context(NamedTuple):
   log: tuple[str, ...] = ()  # mirrors, from `experiments.log`
   mirror: Any = None  # an `experiments.mirror.Mirror`
   shared: Any = None  # a dict for what cells of one shape have in common
+  group: Group = ALONE  # the processes that run this program
 
 
 class Job(NamedTuple):
@@ -55,6 +58,11 @@ class Job(NamedTuple):
   run: store.Run
   title: str
   context: Context
+
+  @property
+  def rows(self) -> np.ndarray:
+    """The members of this process."""
+    return parallel.rows(self.grid, self.cell.members)
 
   def programs(self, study: Study) -> train.Programs:
     """Those of all members; where memory does not hold them at once, of some after the others, which is said."""
@@ -92,43 +100,51 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
     Held: another process works on it.
   """
   name = plan.identity(cell)
-  folder = context.out / name
+  folder, group = context.out / name, context.group
+  is_done = lambda: group.agreed(lambda: store.is_done(folder))
+  diverged = lambda: len(group.agreed(lambda: store.read_done(folder)['diverged']))
   link = context.mirror and context.mirror.run(folder, cell.milestones)
-  if context.at_checkpoints and not store.is_done(folder):
+  if context.at_checkpoints and not is_done():
     raise ConfigError(f'--at=checkpoints reads finished runs, and {folder} is not one: leave it out, and train first.')
   context.screen.show('loading')
   context.stop.patient = False
-  look = store.Run(folder, cell.milestones, context.say)  # without its lock: what is done may lie where nothing can be written
+  look = store.Run(
+    folder, cell.milestones, context.say, group
+  )  # without its lock: what is done may lie where nothing can be written
   if context.at_checkpoints:
     cell = _read_at_checkpoints(cell, look)
   names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
   if _is_whole(cell, look, names):
-    done = store.read_done(folder)
+    done = group.agreed(lambda: store.read_done(folder))
     context.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
     if link:
       link.finish()
     return Outcome(True, len(done['diverged']), made=False)
   mirrored = link.working(context.stop) if link else contextlib.nullcontext()
-  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say) as run, mirrored:
+  with jax.enable_x64(needs_x64(cell)), store.opened(folder, cell.milestones, context.say, group) as run, mirrored:
     if _is_whole(cell, run, names):  # between the look and the lock
       context.say(f'{title} {name}: done by another process')
-      return Outcome(True, len(store.read_done(folder)['diverged']), made=False)
+      return Outcome(True, diverged(), made=False)
     study = _shared(context, plan.alike(cell), lambda: build(cell))._replace(data_seed=cell.config['data_seed'])
     members = train.join(cell.seeds, cell.hyper, start_from.variables(cell, context.out))
     job = Job(cell, study, members, parallel.mesh(cell.members, cell.config['data_parallel']), run, f'{title} {name}', context)
-    record.note(folder, cell, record.surroundings(job.grid), context.command, context.say)
-    if not store.is_done(folder) and not _train(job, names):
+    group.agreed(lambda: record.note(folder, cell, record.surroundings(job.grid), context.command, context.say))
+    if not is_done() and not _train(job, names):
       return Outcome(False, 0)
     missing = run.missing(names)
     if (missing or _lost_milestones(cell, run)) and not _replay(job, missing):
       return Outcome(False, 0)
-    return Outcome(True, len(store.read_done(folder)['diverged']))
+    return Outcome(True, diverged())
 
 
 def _is_whole(cell: Cell, run: store.Run, names: Mapping[str, str]) -> bool:
   """Whether nothing of a cell is missing."""
-  there = store.is_done(run.folder) and record.is_there(run.folder)
-  return there and not run.missing(names) and not _lost_milestones(cell, run)
+
+  def look() -> bool:
+    there = store.is_done(run.folder) and record.is_there(run.folder)
+    return there and not run.missing(names) and not _lost_milestones(cell, run)
+
+  return run.group.agreed(look)
 
 
 def _train(job: Job, names: Mapping[str, str]) -> bool:
@@ -156,7 +172,7 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
     training = train.events(study, job.members, programs, resume=resume, stops=job.cell.milestones)
     for event in _heard(job, training, resume and resume[0]):
       run.save_start(event.frozen)
-      passing.append(event.step, event.readings)
+      passing.append(event.step, event.readings, job.rows)
       for part, seconds in event.seconds.items():
         spent[part] = spent.get(part, 0.0) + seconds
       if event.step < study.steps and not _saved(job, passing, event, event.step in job.cell.milestones):
@@ -165,7 +181,8 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
     passing.finish(event.step, event.state)
   finally:
     passing.close()
-  lost = diverged_members(event.state)
+  own = job.rows[diverged_members(event.state)].tolist()
+  lost = sorted(i for members in context.group.gathered(own) for i in members)
   run.finish(event.step, {'diverged': lost, 'seconds': {k: round(v, 3) for k, v in spent.items()}})
   if lost:
     which = '; '.join(f'{i} ({member_text(job.cell, i)})' for i in lost[:5]) + ('; ...' if len(lost) > 5 else '')
@@ -206,7 +223,7 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
         resume = (begin, state, _frozen(job, programs, like_frozen))
       replayed = train.events(study, job.members, programs, resume=resume, reread=reread, until=last, stops=lost)
       for event in _heard(job, replayed):
-        passing.append(event.step, event.readings)
+        passing.append(event.step, event.readings, job.rows)
         if event.step in lost:
           _keep(training, event)
         if event.step < moments[-1] and not _saved(job, passing, event, False):
@@ -251,12 +268,14 @@ def stretches(moments: Sequence[int], steps: Sequence[int]) -> list[tuple[int | 
 def _saved(job: Job, passing: store.Pass, event: train.Event, now: bool) -> bool:
   """Saves where that is due; False where a signal has come, after saving."""
   context = job.context
-  if context.stop.heard:
+  due = now or time.monotonic() - passing.since >= context.save_every
+  heard, due = context.group.exchange([context.stop.heard, due], lambda all_: [any(heard for heard, _ in all_), all_[0][1]])
+  if heard:
     passing.save(event.step, event.state)
     passing.wait()
     context.say(f'stopped at step {event.step} of {job.study.steps}, all saved')
     return False
-  if now or time.monotonic() - passing.since >= context.save_every:
+  if due:
     passing.save(event.step, event.state)
     passing.since = time.monotonic()
   return True
@@ -279,6 +298,8 @@ def _heard(job: Job, events, after: int | None = None) -> Iterator[train.Event]:
         mirror(event)
         yield event
   except ValueError as error:  # data that no network can learn from, which only their values tell
+    if 'Gloo' in str(error):  # another process is gone
+      raise
     raise ConfigError(f'data: {str(error).splitlines()[0]}.') from error
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
@@ -307,13 +328,12 @@ def _keep(training: store.Pass, event: train.Event) -> None:
 
 def _compare(job: Job, training: store.Pass, event: train.Event) -> None:
   """Says where a replay came to other bits than the training."""
-  now = jax.device_get(event.state._replace(probes={}))
-  state = training.read(event.step, now) if event.step in training.checkpoints.steps() else None
+  now = event.state._replace(probes={})
+  state = training.read(event.step, now) if event.step in job.run.checkpoint_steps() else None
   if state is None:
     return
-  same = all(
-    np.array_equal(a, b, equal_nan=a.dtype.kind == 'f') for a, b in zip(*map(jax.tree.leaves, (state, now)), strict=True)
-  )
+  pairs = [(a[job.rows], parallel.local(b)) for a, b in zip(*map(jax.tree.leaves, (state, now)), strict=True)]
+  same = not job.context.group.any(not all(np.array_equal(a, b, equal_nan=a.dtype.kind == 'f') for a, b in pairs))
   if not same:
     job.context.say('  the replay equals the training only to rounding: versions, device or number of devices have changed')
 
@@ -340,8 +360,9 @@ def _read_at_checkpoints(cell: Cell, run: store.Run) -> Cell:
 
 
 def diverged_members(state) -> list[int]:
-  """Those with a parameter that is no finite number."""
-  finite = [np.isfinite(np.asarray(leaf)).reshape(len(leaf), -1).all(1) for leaf in jax.tree.leaves(state.variables['params'])]
+  """Those of this process, counted in it, with a parameter that is no finite number."""
+  leaves = [parallel.local(leaf) for leaf in jax.tree.leaves(state.variables['params'])]
+  finite = [np.isfinite(leaf).reshape(len(leaf), math.prod(leaf.shape[1:])).all(1) for leaf in leaves]
   return [int(i) for i in np.flatnonzero(~np.all(finite, axis=0))]
 
 
