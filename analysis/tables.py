@@ -103,7 +103,7 @@ def rows_of(series: Sequence[Mapping[pathlib.Path, str]]) -> list[dict[str, np.n
   with database() as connection:
     fetch = lambda query, paths: dict(connection.execute(query, [paths]).fetchall())
     counts = fetch('SELECT file_name, num_rows FROM parquet_file_metadata(?)', patterns)
-    fields = 'list(concat_ws(\' \', name, type, logical_type) ORDER BY name)'
+    fields = "list(concat_ws(' ', name, type, logical_type) ORDER BY name)"
     kinds = fetch(f'SELECT file_name, {fields} FROM parquet_schema(?) GROUP BY file_name', patterns)
     groups: dict[tuple, list[int]] = {}
     for i, parts in enumerate(series):
