@@ -13,7 +13,7 @@ import numpy as np
 from analysis import tables
 from dynamics import progress
 from dynamics.plan import identity
-from experiments import checkpoints, loaded, store
+from experiments import loaded, markers
 from experiments.disk import StoreError, faults, read_json
 
 
@@ -102,9 +102,9 @@ def _told(folder: pathlib.Path, rows: dict[pathlib.Path, Row]) -> Iterator[None]
 
 def glance(folder: pathlib.Path) -> tuple[Row, dict[pathlib.Path, str]]:
   """What a run's files say, without its state and readings; and the part that holds its last readings."""
-  record, done = read_json(folder / 'run.json'), store.is_done(folder)
-  steps = checkpoints.Folder(folder / 'checkpoints', (), print).steps()
-  step = store.read_done(folder)['step'] if done else steps[0] if steps else None
+  record, done = read_json(folder / 'run.json'), markers.is_done(folder)
+  steps = markers.steps(folder / 'checkpoints')
+  step = markers.read_done(folder)['step'] if done else steps[0] if steps else None
   of_probe = {} if step is None else loaded.by_probe(folder, None if done else step)
   of = next((parts for probe, parts in of_probe.items() if probe.partition('-')[0] == 'performance'), {})
   progressed = f'{"-" if step is None else step}/{record["config"]["steps"]}'
