@@ -10,8 +10,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pandas as pd
-import xarray as xr
 
 from dynamics import frames, sealed
 from dynamics.plan import Cell, identity, table_identity
@@ -26,7 +24,7 @@ def done(cells: Sequence[Cell], out: pathlib.Path) -> list[bool]:
   return [(out / identity(cell) / 'done.json').is_file() and not _unmade(cell, cell.probes, out) for cell in cells]
 
 
-def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.DataFrame:
+def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> 'pandas.DataFrame':  # noqa: F821
   """One tidy table of a probe over all cells: a row a (cell, member, step).
 
   Columns: cell (the run's identity), member, seed, every hyper value under its name, every static field that the sweep
@@ -47,6 +45,8 @@ def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.
   absent = [cell for cell in cells if not (out / identity(cell) / 'done.json').is_file() or _unmade(cell, (probe,), out)]
   if absent:
     raise Missing(f'{len(absent)} of {len(cells)} tables of {probe!r} are not in {out}; make them with: {make}')
+  import pandas as pd  # what looks at columns alone does without
+
   parts = [_parts(cell, probe, out, make) for cell in cells]
   try:
     return pd.concat([labelled(cell, columns) for cell, columns in zip(cells, rows_of(parts), strict=True)], ignore_index=True)
@@ -131,7 +131,7 @@ def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
   return row and {name: tuple(shape) for name, shape in json.loads(row[0]).items()}
 
 
-def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> 'pandas.DataFrame':  # noqa: F821
   """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them; swept tuples as their text."""
   swept = {path: str(value) if isinstance(value, (tuple, list)) else value for path, value in cell.swept.items()}
   table = frames.tidy(columns, frames.settings(cell.seeds, cell.hyper, swept))
@@ -139,7 +139,7 @@ def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
   return table
 
 
-def cube(table: pd.DataFrame, along: Sequence[str] = ('seed',)) -> xr.Dataset:
+def cube(table: 'pandas.DataFrame', along: Sequence[str] = ('seed',)) -> 'xarray.Dataset':  # noqa: F821
   """A tidy table as labelled arrays (along..., step): readings of all members at all times of one setting.
 
   Raises:

@@ -16,6 +16,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 from dynamics import parallel, trees
 from dynamics.sealed import seal
 from dynamics.types import Tree
+from experiments import markers
 from experiments.disk import Damage, StoreError, check_space, faults, reason
 from experiments.processes import ALONE, Group
 
@@ -37,7 +38,7 @@ class Folder:
 
   def steps(self) -> list[int]:
     """What lies there, the newest first."""
-    return sorted((int(path.name) for path in self.folder.glob('*') if path.name.isdigit()), reverse=True)
+    return markers.steps(self.folder)
 
   def save(self, step: int, leaves: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> None:
     """Begins to write `leaves`, from `flatten`, and `notes`, plain values that go with them."""
