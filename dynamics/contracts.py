@@ -102,7 +102,7 @@ def values(drawn: Data, outputs: tuple[int, ...], vocabulary: int | None = None)
   """Finite numbers, labels of outputs (n, ..., k), tokens of the vocabulary; arrays may have an axis of members in front."""
   for split, (x, y) in (('train', drawn.train), ('test', drawn.test)):
     for path, leaf in trees.by_path({'x': x, 'y': y}).items():
-      array, name = parallel.local(leaf), f'{split}.{path}'
+      array, name = parallel.seen(leaf), f'{split}.{path}'
       if jnp.issubdtype(array.dtype, jnp.floating):
         wrong = array.size - np.count_nonzero(np.isfinite(array))
         if wrong:

@@ -25,7 +25,7 @@ def rows(step: int, reading: Mapping[str, np.ndarray], members: np.ndarray | Non
   columns = {}
   for name, leaf in reading.items():
     leaf = np.asarray(leaf)
-    flat, names = leaf.reshape(len(leaf), -1), entries(name, leaf.shape[1:], leaf.dtype)
+    flat, names = leaf.reshape(len(leaf), math.prod(leaf.shape[1:])), entries(name, leaf.shape[1:], leaf.dtype)
     columns |= {column: flat[:, i].astype(dtype) for i, (column, dtype) in enumerate(names.items())}
   finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
   members = np.arange(len(finite)) if members is None else members

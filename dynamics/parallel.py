@@ -59,10 +59,17 @@ def pieces(array: jax.Array) -> list[tuple[int, np.ndarray]]:
 
 
 def local(array: jax.Array) -> np.ndarray:
-  """The members `rows` of an array, or all of it where this process has it."""
-  if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
+  """The members `rows` of an array (m, ...)."""
+  if array.is_fully_addressable:
     return np.asarray(array)
   return np.concatenate([piece for _, piece in pieces(array)] or [np.zeros((0, *array.shape[1:]), array.dtype)])
+
+
+def seen(array) -> np.ndarray:
+  """All of an array that this process has, members more than once where several of its devices have them."""
+  if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
+    return np.asarray(array)
+  return np.concatenate([np.asarray(shard.data) for shard in array.addressable_shards])
 
 
 def whole(array: jax.Array | np.ndarray) -> np.ndarray:

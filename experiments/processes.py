@@ -195,7 +195,7 @@ def joined(argv: Sequence[str]) -> Group:
     return ALONE
   text = argv[words[-1]].partition('=')[2] or ''.join(argv[words[-1] + 1 : words[-1] + 2])
   asked = parse(text)
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # what the service says of a death is told in a sentence
+  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # what the service says of a death is told in a sentence
   import jax
   from jax._src import distributed  # whose client has no public name
 

@@ -175,7 +175,6 @@ class Run:
     self.folder, self.milestones, self.say, self.group = folder, milestones, say, group
     self.tables = folder / 'tables'
     self._start = checkpoints.Folder(folder / 'start', (0,), say, group)
-    self._start_saved = False
 
   def training(self, names: Mapping[str, str]) -> Pass:
     """The pass that trains and makes these tables, probe -> name."""
@@ -200,11 +199,10 @@ class Run:
     return {probe: name for probe, name in names.items() if not tables.is_whole(self.tables / name)}
 
   def save_start(self, frozen: Frozen) -> None:
-    if not self._start_saved and not self.group.agreed(self._start.steps):
+    if not self.group.agreed(self._start.steps):
       with faults(self.folder):
         self._start.save(0, checkpoints.flatten(frozen), {})
         self._start.wait()
-    self._start_saved = True
 
   def read_start(self, like: Frozen) -> Frozen | None:
     """What was saved at the start; None where there is nothing that can be read."""

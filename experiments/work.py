@@ -294,7 +294,8 @@ def _heard(job: Job, events, after: int | None = None) -> Iterator[train.Event]:
     with log.opened(job.context.log, job.run.folder, members, after) as mirror:
       for event in events:
         job.context.stop.patient = True  # from here on there is something to save
-        show(event)
+        if len(job.rows):  # a process may have readings of no member
+          show(event)
         mirror(event)
         yield event
   except ValueError as error:  # data that no network can learn from, which only their values tell

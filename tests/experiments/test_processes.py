@@ -203,6 +203,14 @@ def test_processes_make_the_bits_of_one_with_as_many_devices(tiny, tmp_path, gro
 
 
 @pytest.mark.slow
+def test_processes_that_share_a_batch_make_the_bits_of_one_with_two_devices(tiny, tmp_path, group):
+  words = (tiny, '--config.seeds=(0,)', '--config.data_parallel=2', '--config.batch.size=4', '--save_every=0')
+  good(group(1, *words, '--out', tmp_path / 'one', devices=2))
+  good(group(2, *words, '--out', tmp_path / 'all'))
+  equal(only(tmp_path / 'all'), only(tmp_path / 'one'))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('victim', [0, 1])
 def test_a_killed_process_ends_the_other_in_a_sentence_and_the_run_resumes(tiny, tmp_path, group, victim, is_sentence):
   words = (tiny, FOUR, *LONG, '--save_every=0')
