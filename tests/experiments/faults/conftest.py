@@ -23,6 +23,17 @@ def halved():
 """
 INTERVENTIONS = "interventions={'half': {'name': 'halved_weights:halved', 'schedule': {'at': (4, 8, 12, 16, 20)}}},"
 SOURCE = "init=dict(name='source'), source=dict(config={!r}),"
+# The same command, but a lease without a sign of life is taken over after 3 s instead of a minute.
+SOON = """
+import sys
+from experiments import cores
+
+cores.spread()
+from experiments import command, lease, mirror, run
+
+mirror.Mirror.__init__.__defaults__ = (lease.Pace(beat=0.5, stale=3.0, settle=0.2),)
+sys.exit(command.run(run.main, sys.argv[1:]))
+"""
 KINDS = ('alone', 'with a mirror', 'with interventions', 'from a source')
 
 
@@ -81,12 +92,13 @@ def begin(environment, tmp_path):
   """Starts `python -m experiments.run`. A process that is left over when a test ends is killed."""
   begun = []
 
-  def launch(*words, module='experiments.run'):
+  def launch(*words):
     place = tmp_path / f'process-{len(begun)}'
     place.mkdir()
     variables = {**environment, 'PYTHONPATH': str(tmp_path)}
     with (place / 'out.txt').open('w') as out, (place / 'err.txt').open('w') as err:
-      words = [sys.executable, '-m', module, *map(str, words)]
+      how = ('-c', SOON) if any('--mirror' in str(word) for word in words) else ('-m', 'experiments.run')
+      words = [sys.executable, *how, *map(str, words)]
       begun.append(Process(subprocess.Popen(words, cwd=ROOT, env=variables, stdout=out, stderr=err), place))
     return begun[-1]
 

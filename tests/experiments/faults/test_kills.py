@@ -54,7 +54,7 @@ def test_signalled_at_random_moments(name, chain, tmp_path, begin, lone, equal, 
     if name == 'SIGSTOP':
       process.strike(signal.SIGCONT)
     status, said, err = process.ended()
-    assert 'Traceback' not in err
+    assert 'Traceback' not in err or status == -number  # python's own, before any line of ours
     assert status in ((0,) if name == 'SIGSTOP' else (0, 130, -number)), (said, err)
     status, said, err = begin(*words, '--out', out).ended()
     assert (status, err) == (0, ''), said
