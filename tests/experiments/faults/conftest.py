@@ -51,10 +51,10 @@ def tally(record_property):
 
     def __exit__(self, kind, *_):
       times, right = counts[self.fault]
-      counts[self.fault] = (times, right + (kind is None))
+      counts[self.fault] = (times, right + (kind is None)) if kind is not KeyboardInterrupt else (times - 1, right)
 
   yield Tally
-  for fault, (times, right) in counts.items():
+  for fault, (times, right) in ((fault, count) for fault, count in counts.items() if count[0]):
     record_property('fault', f'{times} {right} {fault}')
 
 

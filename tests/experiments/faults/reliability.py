@@ -10,8 +10,13 @@ PAGE = pathlib.Path(__file__).parents[3] / 'docs' / 'reliability.md'
 HEAD = """# Reliability
 
 Written by `make faults`: what was done to runs, how many times, and how many of them came out right. A run came out right where,
-after the same command was given again, its parameters and its tables equal those of a run that was left alone, to the bit; where
-the fault leaves nothing to go on from, the command must say so in one sentence, and what it says stands in the row.
+after the same command was given again, its parameters and its tables equal those of a run that was left alone, to the bit. Where
+a harmed file leaves nothing to go on from, one sentence that says so is right too; a traceback or another number never is.
+
+Random moments are drawn with a seed, uniformly in the processor time that a whole command takes, from the first instruction of
+the process on. Kills come five in a row: each command goes on where the one before was killed, and the sixth ends. A command
+that ends before its moment comes is not counted. The counts are those of the last time that the checks were run, or a part of
+them: what has no row was not run then.
 
 | what was done | times | right |
 |---|---|---|

@@ -99,7 +99,7 @@ def harm(state, place, share, whole, tiny, tmp_path, same, is_sentence, capsys, 
     shutil.rmtree(out)
 
 
-@pytest.mark.parametrize('share', [23, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.faults])])
+@pytest.mark.parametrize('share', [47, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.faults])])
 def test_a_harmed_file_of_a_finished_run(share, whole, tiny, tmp_path, same, is_sentence, capsys, tally):
   harm('finished', whole, share, whole, tiny, tmp_path, same, is_sentence, capsys, tally)
 
