@@ -198,6 +198,20 @@ class Run:
     """Those of the tables, probe -> name, that are not done and whole."""
     return {probe: name for probe, name in names.items() if not tables.is_whole(self.tables / name)}
 
+  def holes(self, names: Mapping[str, str]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Probe -> part -> (first, last) of the parts that are lost in tables that are whole but for them."""
+    with faults(self.folder):
+      return {probe: lost for probe, name in names.items() if (lost := tables.holes(self.tables / name))}
+
+  def fill(self, name: str, part: str, steps: Mapping[int, Any]) -> bool:
+    """Writes a lost part again, step -> reading. Whether it has the bytes that it had: with others the table is not whole."""
+    first, last = tables.steps(part)
+    with faults(self.folder):
+      series = [tables.rows(step, reading) for step, reading in steps.items()]
+      check_space(self.folder, [column for row in series for column in row.values()])
+      tables.write(self.tables, name, first, last, series, tables.shapes(next(iter(steps.values()))))
+      return part not in tables.holes(self.tables / name)
+
   def save_start(self, frozen: Frozen) -> None:
     if not self.group.agreed(self._start.steps):
       with faults(self.folder):

@@ -90,6 +90,22 @@ def is_whole(folder: pathlib.Path) -> bool:
     return False
 
 
+def holes(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
+  """Part -> (first, last) of those that a done table has lost; none where it is whole, or has nothing left to keep."""
+  try:
+    parts = read_json(folder / 'done.json')['parts']
+  except StoreError:
+    return {}
+  lost = [path.name for path in damaged(folder, parts)]
+  return {name: steps(name) for name in lost if len(lost) < len(parts)}
+
+
+def steps(part: str) -> tuple[int, int]:
+  """The first and the last step of a part, from its name."""
+  first, last = part.removesuffix('.parquet').split('-')[1:]
+  return int(first), int(last)
+
+
 def keep_only(folder: pathlib.Path, name: str, parts: Iterable[str]) -> None:
   """Removes every other file of a table."""
   keep = {folder / part for part in parts}

@@ -131,6 +131,9 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
     group.agreed(lambda: record.note(folder, cell, record.surroundings(job.grid), context.command, context.say))
     if not is_done() and not _train(job, names):
       return Outcome(False, 0)
+    for probe, lost in run.holes(names).items():
+      if not _fill(job, probe, names[probe], lost):
+        return Outcome(False, 0)
     missing = run.missing(names)
     if (missing or _lost_milestones(cell, run)) and not _replay(job, missing):
       return Outcome(False, 0)
@@ -240,6 +243,44 @@ def _replay(job: Job, missing: Mapping[str, str]) -> bool:
     passing.close()
   run.end_replay()
   context.say(f'  done: {run.folder}')
+  return True
+
+
+def _fill(job: Job, probe: str, name: str, lost: Mapping[str, tuple[int, int]]) -> bool:
+  """Makes the lost parts of a table again, from the checkpoints before them; False where a signal came first.
+
+  A part that then has other bytes, by other versions or devices, fills no hole: the whole table is made again.
+  """
+  run, context = job.run, job.context
+  study = job.study._replace(schedule={probe: job.study.schedule[probe]})
+  programs, training = job.programs(study), run.archive()
+  within = lambda t, span: span[0] <= t <= span[1]
+  try:
+    like_state, like_frozen = job.like(programs)
+    moments = [t for t in due(study.schedule, study.steps) if any(within(t, span) for span in lost.values())]
+    parts = stretches(moments, _starts(job, study, like_state))
+    count = sum(last - (begin or 0) for begin, last in parts)
+    context.say(f'{job.title}: {len(lost)} damaged parts of {probe} are made again; {count} steps again')
+    readings: dict[int, Any] = {}
+    for begin, last in parts:
+      resume = _origin(job, like_state)
+      if begin is not None:
+        state = training.read(begin, like_state)
+        if state is None:  # and now lies in damaged/
+          return _fill(job, probe, name, lost)
+        resume = (begin, state, _frozen(job, programs, like_frozen))
+      replayed = train.events(study, job.members, programs, resume=resume, reread=begin is not None, until=last)
+      for event in _heard(job, replayed):
+        if probe in event.readings and event.step in moments:
+          readings[event.step] = event.readings[probe]
+        if context.stop.heard:
+          context.say(f'stopped at step {event.step} of {study.steps}, all saved')
+          return False
+  finally:
+    training.close()
+  same = [run.fill(name, part, {t: r for t, r in readings.items() if within(t, span)}) for part, span in lost.items()]
+  if not all(same):
+    context.say(f'  {probe}: parts that are made again have other bytes; the table is made again')
   return True
 
 

@@ -140,16 +140,37 @@ def test_a_table_that_is_read_at_no_step_is_done(copy, go, table):
   assert 'done before' in go(*words).out
 
 
-def test_one_flipped_bit_in_a_part_makes_that_table_again_and_no_other(copy, go, whole, same, stamps, flip, advances):
+@pytest.mark.parametrize(('probe', 'part', 'steps'), [('performance', 3, 6), ('performance', -1, 0), ('meters', -1, 24)])
+def test_one_flipped_bit_in_a_part_makes_that_part_again_and_no_other(
+  copy, go, whole, same, stamps, flip, advances, probe, part, steps
+):
+  """From the checkpoint before it; from the start where the probe listens to every step."""
   before = stamps(copy)
-  part = sorted((copy / 'tables').glob('performance-*/part-*'))[3]
-  flip(part)
-  assert 'reading performance' in go().out
+  path = sorted((copy / 'tables').glob(f'{probe}-*/part-*'))[part]
+  flip(path)
+  said = go().out
+  assert f'1 damaged parts of {probe} are made again; {steps} steps again' in said
   same(copy, whole)
   after = stamps(copy)
-  others = {path: stamp for path, stamp in before.items() if path.parent != part.parent}
-  assert {path: after[path] for path in others} == others
+  assert after.keys() == before.keys()
+  assert [other for other in before if after[other] != before[other]] == [path]
+  assert after[path][0] == before[path][0] or after[path][1] != before[path][1]
   assert not (copy / 'damaged').exists()
+
+
+def test_a_part_that_comes_back_with_other_bytes_makes_its_table_again(copy, go, whole, same, flip, monkeypatch):
+  flip(sorted((copy / 'tables').glob('performance-*/part-*'))[3])
+  real, calls = store.tables.write, []
+
+  def write(folder, name, first, last, series, of):
+    calls.append((first, last))
+    of = {'other': ()} if len(calls) == 1 else of
+    return real(folder, name, first, last, series, of)
+
+  monkeypatch.setattr(store.tables, 'write', write)
+  assert 'have other bytes; the table is made again' in go().out
+  assert calls[0] == (5, 6)
+  same(copy, whole)
 
 
 def test_a_flipped_bit_while_a_run_is_under_way_leaves_its_checkpoint_in_use(go, tmp_path, only, whole, same, flip, monkeypatch):
