@@ -73,7 +73,9 @@ def cells(options: Options) -> Table:
     config = folder / 'cells.py'
     for count in numbers:
       config.write_text(CONFIG.format(cells=count))
-      spent['alone', count], _ = _spent([[sys.executable, '-c', ALONE, f'--config={config}', f'--out={folder / "alone"}']])
+      spent['alone', count], _ = _spent(
+        [[sys.executable, '-c', ALONE, f'--config={config}', f'--out={folder / f"alone-{count}"}']]
+      )
       alone = spent['alone', count]
       for kind, commands in _workers(config).items():
         place = folder / f'{kind}-{count}'
