@@ -58,9 +58,9 @@ def pieces(array: jax.Array) -> list[tuple[int, np.ndarray]]:
   return sorted(((shard.index[0].start or 0, np.asarray(shard.data)) for shard in shards), key=lambda piece: piece[0])
 
 
-def local(array: jax.Array) -> np.ndarray:
+def local(array: jax.Array | np.ndarray) -> np.ndarray:
   """The members `rows` of an array (m, ...)."""
-  if array.is_fully_addressable:
+  if not isinstance(array, jax.Array) or array.is_fully_addressable:
     return np.asarray(array)
   return np.concatenate([piece for _, piece in pieces(array)] or [np.zeros((0, *array.shape[1:]), array.dtype)])
 

@@ -199,7 +199,12 @@ class Run:
     return {probe: name for probe, name in names.items() if not tables.is_whole(self.tables / name)}
 
   def holes(self, names: Mapping[str, str]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Probe -> part -> (first, last) of the parts that are lost in tables that are whole but for them."""
+    """Probe -> part -> (first, last) of the parts that are lost in tables that are whole but for them.
+
+    None where processes share the members: there the whole table is made again.
+    """
+    if self.group.count > 1:
+      return {}
     with faults(self.folder):
       return {probe: lost for probe, name in names.items() if (lost := tables.holes(self.tables / name))}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynamics import train
-from experiments import run, store, work
+from experiments import replay, run, store
 
 LATER = {
   'of a probe without state': 'probes.distance.on=True',
@@ -89,8 +89,8 @@ def test_at_checkpoints_is_refused_where_nothing_is_finished(go, tmp_path):
 def test_an_interrupted_replay_goes_on(copy, go, at_once, same_rows, monkeypatch, advances):
   real, calls = store.Pass.append, []
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     calls.append(step)
     if len(calls) == 5:
       signal.raise_signal(signal.SIGTERM)
@@ -111,8 +111,8 @@ def test_an_interrupted_replay_goes_on(copy, go, at_once, same_rows, monkeypatch
 def test_a_replay_that_is_left_for_another_begins_again(copy, go, monkeypatch):
   real = store.Pass.append
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     if step == 8:
       signal.raise_signal(signal.SIGTERM)
 
@@ -176,8 +176,8 @@ def test_a_part_that_comes_back_with_other_bytes_makes_its_table_again(copy, go,
 def test_a_flipped_bit_while_a_run_is_under_way_leaves_its_checkpoint_in_use(go, tmp_path, only, whole, same, flip, monkeypatch):
   real = store.Pass.append
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     if step == 12:
       signal.raise_signal(signal.SIGTERM)
 
@@ -219,7 +219,7 @@ def test_a_lost_start_is_drawn_again(copy, go, flip):
   ],
 )
 def test_stretches_begin_at_the_nearest_checkpoint(moments, steps, pairs):
-  assert work.stretches(moments, steps) == pairs
+  assert replay.stretches(moments, steps) == pairs
 
 
 def test_the_record_names_every_command(copy, go):

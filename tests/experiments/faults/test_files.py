@@ -37,8 +37,8 @@ def files(folder):
 def stop_after(step, monkeypatch):
   real = store.Pass.append
 
-  def append(self, at, readings):
-    real(self, at, readings)
+  def append(self, at, *rest):
+    real(self, at, *rest)
     if at == step:
       signal.raise_signal(signal.SIGTERM)
 

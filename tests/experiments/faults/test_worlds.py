@@ -46,8 +46,8 @@ MOVES = {'removed': shutil.rmtree, 'moved': away, 'moved, with a symlink in its 
 def test_the_folder_goes_while_a_run_is_under_way(move, tiny, tmp_path, whole, same, only, said, is_sentence, monkeypatch, tally):
   out, real = tmp_path / 'out', store.Pass.append
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     if step == 12:
       self.wait()
       MOVES[move](out)
