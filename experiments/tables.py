@@ -102,7 +102,7 @@ def holes(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
 
 def steps(part: str) -> tuple[int, int]:
   """The first and the last step of a part, from its name."""
-  first, last = part.removesuffix('.parquet').split('-')[1:]
+  first, last = part.removesuffix('.parquet').split('-')[1:3]  # one of several processes has its number behind
   return int(first), int(last)
 
 

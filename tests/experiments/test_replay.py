@@ -162,10 +162,10 @@ def test_a_part_that_comes_back_with_other_bytes_makes_its_table_again(copy, go,
   flip(sorted((copy / 'tables').glob('performance-*/part-*'))[3])
   real, calls = store.tables.write, []
 
-  def write(folder, name, first, last, series, of):
+  def write(folder, name, first, last, series, of, *share):
     calls.append((first, last))
     of = {'other': ()} if len(calls) == 1 else of
-    return real(folder, name, first, last, series, of)
+    return real(folder, name, first, last, series, of, *share)
 
   monkeypatch.setattr(store.tables, 'write', write)
   assert 'have other bytes; the table is made again' in go().out
