@@ -210,6 +210,7 @@ def test_the_holder_of_a_lock_is_told_without_taking_it(tmp_path):
   assert store.holder(folder) is None
   with store.opened(folder, (), print):
     assert store.holder(folder) == os.getpid()
+  assert (folder / 'lock').read_text() == ''
   assert store.holder(folder) is None
   (folder / 'lock').write_text(f'pid {os.getpid()} on {socket.gethostname()}')
   assert store.holder(folder) is None  # the process lives, and does not hold it

@@ -196,9 +196,9 @@ def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes
   monkeypatch.setattr(mirror.Mirror.__init__, '__defaults__', (FAST._replace(patience=0.5),))
   real = store.Pass.append
 
-  def append(self, step, readings):
+  def append(self, step, *rest):
     FAULTS.gone = step > 6
-    real(self, step, readings)
+    real(self, step, *rest)
 
   monkeypatch.setattr(store.Pass, 'append', append)
   words = [tiny, f'--out={tmp_path / "out"}', f'--mirror={address}', '--save_every=0']
@@ -316,8 +316,8 @@ def test_of_many_who_see_a_run_free_at_once_one_gets_it(address, exclusive, monk
 def test_a_machine_whose_lease_is_taken_over_saves_and_stops(address, whole, tmp_path, tiny, only, capsys, monkeypatch):
   real = store.Pass.append
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     if step == 6:
       thief = {'owner': 'other', 'by': 'another one', 'beat': 0}
       MemoryFileSystem.pipe_file(Faulty(), f'/bucket/runs/{whole.name}/lease.json', json.dumps(thief).encode())

@@ -220,3 +220,13 @@ def test_the_commit_is_that_of_the_code_and_of_no_repository_around_it(tmp_path,
   monkeypatch.setattr(record, '__file__', str(tmp_path / 'experiments' / 'record.py'))
   (tmp_path / 'experiments').mkdir()
   assert len(record.git_state()) == 12
+
+
+def test_cells_that_share_their_programs_are_what_they_are_alone(go, tmp_path, same):
+  """Programs take the seed of the data as an argument, so that it must come from the cell itself."""
+  common = ('--config.own_data=False', '--config.data.name=parity', '--config.data.train=8', '--config.steps=4')
+  said = go("--config.sweep=(('data_seed',(3,4)),)", *common)
+  assert said.out.count('with the programs of a cell before') == 1
+  go('--config.data_seed=4', *common, f'--out={tmp_path / "alone"}')
+  (alone,) = [path.parent for path in (tmp_path / 'alone').glob('*/done.json')]
+  same(tmp_path / 'out' / alone.name, alone)
