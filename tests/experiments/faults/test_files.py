@@ -64,6 +64,7 @@ def check(harmed, whole, argv, same, is_sentence, capsys):
     assert is_sentence(err)
     return
   assert (status, err) == (0, '')
+  same(harmed, whole)
   read(harmed, whole)
 
 
