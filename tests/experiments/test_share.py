@@ -106,7 +106,7 @@ def test_held_cells_are_left_and_named_and_taken_when_they_are_let_go(go, tiny, 
 def test_a_second_look_under_the_lock(go, copy, monkeypatch):
   """Another process may finish a cell between the look at it and the lock: nothing is made then, and nothing is noted."""
   done, looks = markers.is_done, itertools.count()
-  monkeypatch.setattr(store, 'is_done', lambda folder: next(looks) > 0 and done(folder))
+  monkeypatch.setattr(markers, 'is_done', lambda folder: next(looks) > 0 and done(folder))
   assert 'done by another process' in go().out
   assert sessions(copy) == 1
 
