@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow lint bench figures
+.PHONY: demo test test-slow faults lint bench figures
 
 demo: .venv/lab
 	$(RUN) -m paper_figures demo
@@ -15,6 +15,12 @@ test: .venv/test
 # The slow tier too, all of it compiled as users compile it.
 test-slow: .venv/slow
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN) -m pytest -n 2 --dist loadfile
+
+# Harms runs in every way that docs/reliability.md counts, and writes it; KILLS=10 kills at ten random moments instead of 100.
+faults: .venv/slow
+	rm -f .faults.xml
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN) -m pytest -n 2 -m faults --junitxml=.faults.xml tests/experiments/faults; \
+	status=$$?; $(RUN) -m tests.experiments.faults.reliability .faults.xml && exit $$status
 
 lint: .venv/test
 	$(RUN) -m ruff check .

@@ -10,8 +10,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import pandas as pd
-import xarray as xr
 
 from dynamics import frames, sealed
 from dynamics.plan import Cell, identity, table_identity
@@ -26,7 +24,7 @@ def done(cells: Sequence[Cell], out: pathlib.Path) -> list[bool]:
   return [(out / identity(cell) / 'done.json').is_file() and not _unmade(cell, cell.probes, out) for cell in cells]
 
 
-def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.DataFrame:
+def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> 'pandas.DataFrame':  # noqa: F821
   """One tidy table of a probe over all cells: a row a (cell, member, step).
 
   Columns: cell (the run's identity), member, seed, every hyper value under its name, every static field that the sweep
@@ -47,11 +45,17 @@ def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> pd.
   absent = [cell for cell in cells if not (out / identity(cell) / 'done.json').is_file() or _unmade(cell, (probe,), out)]
   if absent:
     raise Missing(f'{len(absent)} of {len(cells)} tables of {probe!r} are not in {out}; make them with: {make}')
-  return pd.concat([cell_table(cell, probe, out, make) for cell in cells], ignore_index=True)
+  import pandas as pd  # what looks at columns alone does without
+
+  parts = [_parts(cell, probe, out, make) for cell in cells]
+  try:
+    return pd.concat([labelled(cell, columns) for cell, columns in zip(cells, rows_of(parts), strict=True)], ignore_index=True)
+  except Missing as error:
+    raise Missing(f'{error}; make it again with: {make}') from error
 
 
-def cell_table(cell: Cell, probe: str, out: pathlib.Path, make: str) -> pd.DataFrame:
-  """The table of one cell, whose bytes are checked to be those that the run wrote."""
+def _parts(cell: Cell, probe: str, out: pathlib.Path, make: str) -> dict[pathlib.Path, str]:
+  """The parts of the table of one cell, path -> sha256, from files that are as the run wrote them."""
   folder = out / identity(cell)
   for name in ('run.json', 'done.json'):
     _sealed(folder / name, make)
@@ -59,10 +63,7 @@ def cell_table(cell: Cell, probe: str, out: pathlib.Path, make: str) -> pd.DataF
   parts = {place / name: digest for name, digest in sorted(_sealed(place / 'done.json', make)['parts'].items())}
   if not parts:
     raise Missing(f'{probe!r} is read at no step of this run; give it a schedule, and make it with: {make}')
-  try:
-    return labelled(cell, rows(parts))
-  except Missing as error:
-    raise Missing(f'{error}; make it again with: {make}') from error
+  return parts
 
 
 def database() -> duckdb.DuckDBPyConnection:
@@ -81,13 +82,45 @@ def rows(parts: Mapping[pathlib.Path, str]) -> dict[str, np.ndarray]:
   Raises:
     Missing: a part that is missing, or holds other bytes than were written.
   """
-  for path, digest in parts.items():
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-      raise Missing(f'{path} is missing or damaged')
+  _check(parts)
   with database() as connection:
     columns = connection.execute('SELECT * FROM read_parquet(?)', [[_literally(path) for path in parts]]).fetchnumpy()
   # Parquet holds NaN as NULL, which comes back masked.
   return {name: _filled(values) for name, values in columns.items()}
+
+
+def rows_of(series: Sequence[Mapping[pathlib.Path, str]]) -> list[dict[str, np.ndarray]]:
+  """`rows` of many tables: one query for all that have the same columns, which takes a fifth of the time of one a table.
+
+  Raises:
+    Missing: as `rows`.
+  """
+  for parts in series:
+    _check(parts)
+  patterns = [_literally(path) for parts in series for path in parts]
+  if not patterns:
+    return [{} for _ in series]
+  with database() as connection:
+    fetch = lambda query, paths: dict(connection.execute(query, [paths]).fetchall())
+    counts = fetch('SELECT file_name, num_rows FROM parquet_file_metadata(?)', patterns)
+    fields = "list(concat_ws(' ', name, type, logical_type) ORDER BY name)"
+    kinds = fetch(f'SELECT file_name, {fields} FROM parquet_schema(?) GROUP BY file_name', patterns)
+    groups: dict[tuple, list[int]] = {}
+    for i, parts in enumerate(series):
+      groups.setdefault(tuple(sorted({tuple(kinds[str(path)]) for path in parts})), []).append(i)
+    tables: list[dict[str, np.ndarray]] = [{} for _ in series]
+    for kind, members in groups.items():
+      if len(kind) != 1:
+        for i in members:
+          tables[i] = rows(series[i]) if series[i] else {}
+        continue
+      paths = [_literally(path) for i in members for path in series[i]]
+      columns = connection.execute('SELECT * FROM read_parquet(?)', [paths]).fetchnumpy()
+      ends = np.cumsum([sum(counts[str(path)] for path in series[i]) for i in members])[:-1]
+      for name, values in columns.items():
+        for i, of in zip(members, np.split(_filled(values), ends), strict=True):
+          tables[i][name] = of
+  return tables
 
 
 def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
@@ -98,7 +131,7 @@ def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
   return row and {name: tuple(shape) for name, shape in json.loads(row[0]).items()}
 
 
-def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> 'pandas.DataFrame':  # noqa: F821
   """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them; swept tuples as their text."""
   swept = {path: str(value) if isinstance(value, (tuple, list)) else value for path, value in cell.swept.items()}
   table = frames.tidy(columns, frames.settings(cell.seeds, cell.hyper, swept))
@@ -106,7 +139,7 @@ def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
   return table
 
 
-def cube(table: pd.DataFrame, along: Sequence[str] = ('seed',)) -> xr.Dataset:
+def cube(table: 'pandas.DataFrame', along: Sequence[str] = ('seed',)) -> 'xarray.Dataset':  # noqa: F821
   """A tidy table as labelled arrays (along..., step): readings of all members at all times of one setting.
 
   Raises:
@@ -136,6 +169,12 @@ def begun(cell: Cell, out: pathlib.Path) -> Mapping[str, Any] | None:
   """
   record = out / identity(cell) / 'run.json'
   return _sealed(record, 'the command of this config')['sessions'][0] if record.is_file() else None
+
+
+def _check(parts: Mapping[pathlib.Path, str]) -> None:
+  for path, digest in parts.items():
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+      raise Missing(f'{path} is missing or damaged')
 
 
 def _unmade(cell: Cell, probes: Iterable[str], out: pathlib.Path) -> list[str]:

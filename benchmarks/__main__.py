@@ -1,7 +1,7 @@
 """python -m benchmarks [NAME ...] [--OPTION ...]: prints tables and writes nothing.
 
 NAME        of paper, small, ensemble, large, compilation, probing, resume, checkpoints, readings, ntk, ntk_memory,
-            ntk_growth, curvature, language; all of them without a name
+            ntk_growth, curvature, language, cells, looks, growth; all of them without a name
 --markdown  tables for a README
 --rounds N  A B rounds (default: 9)
 --cores N   the first N cores only: one is the steadiest where others share the machine
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks import compilation, curvature, language, ntk, probing, storage, timing, training
+from benchmarks import compilation, curvature, language, ntk, probing, scale, storage, timing, training
 
 BENCHMARKS = {
   'paper': training.paper,
@@ -32,6 +32,9 @@ BENCHMARKS = {
   'ntk_growth': ntk.growth,
   'curvature': curvature.curvature,
   'language': language.language,
+  'cells': scale.cells,
+  'looks': scale.looks,
+  'growth': scale.growth,
 }
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 def main(argv: Sequence[str]) -> None:
   """argv: a name ('paper' or 'small'), the folder of the run and its programs, and when the process was started."""
   name, out, begun = argv[0], pathlib.Path(argv[1]), float(argv[2])
-  import jax
 
   from benchmarks import problems
   from dynamics import parallel, plan, train
@@ -25,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     grid = parallel.mesh(cell.members)
     programs = train.compile_programs(study, grid)
     members = train.join(cell.seeds, cell.hyper)
-    like_state, like_frozen = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
+    like_state, like_frozen = programs.shapes(members)
     passing = stored.training({probe: plan.table_identity(cell, probe) for probe in cell.probes})
     marks['build'] = time.time()
     restored = passing.restore(like_state)

@@ -30,7 +30,7 @@ PIXELS = {
   'data': dict(name='shuffled', flat=False, pixels='kept', train=1437, test=360),
   'batch.size': 64,
   'layout': 'map',
-  'seeds': tuple(range(200, 216)),
+  'seeds': tuple(range(300, 364)),  # 200 to 215 left it undecided
   'steps': 400,
 }
 LABELS = {'model.widths': (100,), 'data.train': 300, 'batch.size': 100, 'steps': 1500}

@@ -1,7 +1,7 @@
 """arXiv 2310.08513: rank against gain, the factor on the initial recurrent weights, on the two-alternative choice.
 
 Command: python -m experiments.run --config=configs/liu2023_gain.py
-Run time: 10 minutes on one core.
+Run time: 3 minutes on one core.
 Expected: at every rank the kernel of the end is more like that of the start where the gain is larger.
 
 Thirty seeds: ten others, 200 to 209, left it undecided at rank 1. They have no say any more.

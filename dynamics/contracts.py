@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import trees
+from dynamics import parallel, trees
 from dynamics.study import Study
 from dynamics.types import Array, Aux, Batch, Data, Frozen, State, Tree
 
@@ -102,7 +102,7 @@ def values(drawn: Data, outputs: tuple[int, ...], vocabulary: int | None = None)
   """Finite numbers, labels of outputs (n, ..., k), tokens of the vocabulary; arrays may have an axis of members in front."""
   for split, (x, y) in (('train', drawn.train), ('test', drawn.test)):
     for path, leaf in trees.by_path({'x': x, 'y': y}).items():
-      array, name = np.asarray(leaf), f'{split}.{path}'
+      array, name = parallel.seen(leaf), f'{split}.{path}'
       if jnp.issubdtype(array.dtype, jnp.floating):
         wrong = array.size - np.count_nonzero(np.isfinite(array))
         if wrong:

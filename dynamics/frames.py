@@ -20,16 +20,16 @@ def entries(name: str, shape: tuple[int, ...], dtype) -> dict[str, np.dtype]:
   return dict.fromkeys(names, np.dtype(np.float32) if half else np.dtype(dtype))
 
 
-def rows(step: int, reading: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """One reading of all members, path -> (m, ...), as columns of m rows."""
+def rows(step: int, reading: Mapping[str, np.ndarray], members: np.ndarray | None = None) -> dict[str, np.ndarray]:
+  """One reading of these members, of all by default, path -> (m, ...), as columns of m rows."""
   columns = {}
   for name, leaf in reading.items():
     leaf = np.asarray(leaf)
-    flat, names = leaf.reshape(len(leaf), -1), entries(name, leaf.shape[1:], leaf.dtype)
+    flat, names = leaf.reshape(len(leaf), math.prod(leaf.shape[1:])), entries(name, leaf.shape[1:], leaf.dtype)
     columns |= {column: flat[:, i].astype(dtype) for i, (column, dtype) in enumerate(names.items())}
   finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
-  members = len(finite)
-  head = {'step': np.full(members, step, np.int64), 'member': np.arange(members, dtype=np.int32), 'finite': finite}
+  members = np.arange(len(finite)) if members is None else members
+  head = {'step': np.full(len(finite), step, np.int64), 'member': members.astype(np.int32), 'finite': finite}
   return {**head, **columns}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -20,20 +21,78 @@ MEMBER, DATA = 'member', 'data'
 def mesh(members: int, data: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
   """The largest mesh (member, data) over which `members` can be split evenly; other devices stay idle.
 
+  Where several processes run one program, all have equally many devices of the mesh: members are spread over them, and a batch
+  over devices of one, as long as these suffice.
+
   Args:
     members: the number of members.
     data: devices over which each batch is split.
     devices: the devices to use; None is all of them.
 
   Raises:
-    ValueError: fewer devices than `data`.
+    ValueError: fewer devices than `data`; a process without a share.
   """
   devices = jax.devices() if devices is None else list(devices)
   if data > len(devices):
     raise ValueError(f'the batch is to be split over {data} devices, but there is {len(devices)} here')
-  rows = max(r for r in range(1, len(devices) // data + 1) if members % r == 0)
-  grid = np.array(devices[: rows * data]).reshape(rows, data)
-  return Mesh(grid, (MEMBER, DATA), axis_types=(AxisType.Auto,) * 2)
+  hosts = [[device for device in devices if device.process_index == i] for i in sorted({d.process_index for d in devices})]
+  for each in range(min(map(len, hosts)), 0, -1):
+    rows, rest = divmod(each * len(hosts), data)
+    if rest == 0 and rows and members % rows == 0:
+      grid = np.array([host[:each] for host in hosts]).reshape(rows, data)
+      return Mesh(grid, (MEMBER, DATA), axis_types=(AxisType.Auto,) * 2)
+  batches = f' with each batch over {data} devices' if data > 1 else ''
+  raise ValueError(f'{members} members{batches} cannot be spread evenly over {len(hosts)} processes: take fewer processes')
+
+
+def check_alone(name: str) -> None:
+  """Refuses what processes cannot do together.
+
+  Raises:
+    ValueError: this is one of several processes that run one program.
+  """
+  if jax.process_count() > 1:
+    text = f'{name} has all members in one process, and {jax.process_count()} processes run this program'
+    raise ValueError(f'{text}: use experiments.run --processes, which spreads them.')
+
+
+def rows(grid: Mesh, members: int) -> np.ndarray:
+  """The members of which this process has the numbers that nobody else has: all where it is alone."""
+  size = members // len(grid.devices)
+  local_rows = [i for i, row in enumerate(grid.devices) if row[0].process_index == jax.process_index()]
+  return np.concatenate([np.arange(i * size, (i + 1) * size) for i in local_rows] or [np.arange(0)])
+
+
+def pieces(array: jax.Array) -> list[tuple[int, np.ndarray]]:
+  """(first member, numbers) of each device of this process, those of `rows` together."""
+  shards = [shard for shard in array.addressable_shards if shard.replica_id == 0]
+  return sorted(((shard.index[0].start or 0, np.asarray(shard.data)) for shard in shards), key=lambda piece: piece[0])
+
+
+def local(array: jax.Array | np.ndarray) -> np.ndarray:
+  """The members `rows` of an array (m, ...)."""
+  if not isinstance(array, jax.Array) or array.is_fully_addressable:
+    return np.asarray(array)
+  return np.concatenate([piece for _, piece in pieces(array)] or [np.zeros((0, *array.shape[1:]), array.dtype)])
+
+
+def seen(array) -> np.ndarray:
+  """All of an array that this process has, members more than once where several of its devices have them."""
+  if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
+    return np.asarray(array)
+  return np.concatenate([np.asarray(shard.data) for shard in array.addressable_shards])
+
+
+def whole(array: jax.Array | np.ndarray) -> np.ndarray:
+  """All of an array, in every process."""
+  if not isinstance(array, jax.Array) or array.is_fully_addressable:
+    return np.asarray(array)
+  return multihost_utils.process_allgather(array, tiled=True)
+
+
+def agreed(number: float) -> float:
+  """What the first process passes, in every process."""
+  return number if jax.process_count() == 1 else float(multihost_utils.broadcast_one_to_all(np.float32(number)))
 
 
 def over_members(function: Callable, axes: Sequence[int | None], layout: str) -> Callable:

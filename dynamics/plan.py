@@ -78,6 +78,11 @@ def canonical(cell: Cell) -> str:
   return json.dumps(content | ({'source': source} if source else {}), sort_keys=True)
 
 
+def alike(cell: Cell) -> str:
+  """The same for cells that differ in what their programs take as arguments: seeds of members and data, milestones."""
+  return repr(cell._replace(config={**cell.config, 'data_seed': 0}, seeds=(len(cell.seeds),), swept={}, milestones=()))
+
+
 def table_identity(cell: Cell, probe: str) -> str:
   """The name of a probe's table under its run: 'distance-1f2e3d4c', a digest of its fields, schedule and revision."""
   return f'{probe}-{_digest(json.dumps(cell.probes[probe], sort_keys=True))[:8]}'

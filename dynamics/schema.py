@@ -5,6 +5,7 @@ No jax here. Every error is one sentence that names the field, the value and wha
 
 import contextlib
 import difflib
+import functools
 import inspect
 import numbers
 import types
@@ -63,6 +64,7 @@ def hyper_values(function: Callable) -> dict[str, inspect.Parameter]:
   return {name: parameter for name, parameter in _keywords(function).items() if _is_traced(parameter)}
 
 
+@functools.cache
 def _keywords(function: Callable) -> dict[str, inspect.Parameter]:
   parameters = inspect.signature(function).parameters.items()
   return {name: parameter for name, parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY}

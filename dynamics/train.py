@@ -36,7 +36,7 @@ class Event(NamedTuple):
 
   step: int
   state: State
-  readings: Mapping[str, Reading]
+  readings: Mapping[str, Reading]  # of the members `parallel.rows`
   seconds: Mapping[str, float]  # since the last event, by 'train', interventions and probes
   frozen: Frozen
 
@@ -188,11 +188,13 @@ def _held(before: State, after: State) -> State:
 class Programs(NamedTuple):
   """The compiled programs of a study, over members and devices."""
 
-  data: Callable[[Members], Data]
+  data: Callable[..., Data]  # of members; where they share it, of (members, data_seed), by default the study's
   start: Callable[[Members, Data], tuple[State, Frozen]]
   advance: Callable[[State, Frozen, Members, Data, int, int], State]
   intervene: Mapping[str, Callable[[State, Frozen, Members, Data, int], State]]
   measure: Mapping[str, Callable[[State, Frozen, Members, Data, int], tuple[Reading, ProbeState]]]
+  shapes: Callable[[Members], tuple[State, Frozen]]  # of all members, from a trace of `start`
+  place: Callable  # moves members, or (state, frozen), to where the programs take them from
   grid: Mesh
 
 
@@ -209,28 +211,26 @@ def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend:
   started = over(start(study), (0, rows))
   advanced = over(advance(study, grid.shape[parallel.DATA]), (0, 0, 0, rows, None, None), donate=(0,))
   at_step = (0, 0, 0, rows, None)
-  intervened = {name: over(intervene(study, name), at_step) for name in study.interventions}
-  measured = {name: over(measure(study, name), at_step) for name in study.schedule}
   data_of_members = over(lambda member: draw(member, member.keys), (0,))
   common = jax.jit(draw)
 
-  def data(members):
+  def data(members, seed=study.data_seed):
     if study.own_data:
       return data_of_members(members)
     first = jax.tree.map(lambda x: x[0], members)
-    return parallel.place(common(first, seed_key(study.data_seed)), grid, split=False)
+    return parallel.place(common(first, seed_key(seed)), grid, split=False)
 
-  def stepwise(program):
-    return lambda state, frozen, members, data, step: program(state, frozen, members, data, np.int32(step))
+  def numbered(program):
+    return lambda state, frozen, members, data, *steps: program(state, frozen, members, data, *map(np.int32, steps))
 
   return Programs(
     data=data,
     start=started,
-    advance=lambda state, frozen, members, data, first, last: advanced(
-      state, frozen, members, data, np.int32(first), np.int32(last)
-    ),
-    intervene={name: stepwise(program) for name, program in intervened.items()},
-    measure={name: stepwise(program) for name, program in measured.items()},
+    advance=numbered(advanced),
+    intervene={name: numbered(over(intervene(study, name), at_step)) for name in study.interventions},
+    measure={name: numbered(over(measure(study, name), at_step)) for name in study.schedule},
+    shapes=lambda members: jax.eval_shape(started, members, jax.eval_shape(data, members)),
+    place=lambda tree: parallel.place(tree, grid, split=True),
     grid=grid,
   )
 
@@ -280,13 +280,13 @@ def events(
   check_common_data(study, members.hyper, members.source)
   end = study.steps if until is None else until
   readings_at, changes_at = due(study.schedule, study.steps), due(study.interventions, study.steps)
-  members = parallel.place(members, programs.grid, split=True)
+  members = programs.place(members)
   data = programs.data(members)
   lap = progress.stopwatch()
   if resume is None:
     step, (state, frozen) = 0, programs.start(members, data)
   else:
-    step, (state, frozen) = resume[0], parallel.place(resume[1:], programs.grid, split=True)
+    step, (state, frozen) = resume[0], programs.place(resume[1:])
   begun = step + (resume is not None)  # the first step whose interventions are still to come
   unread = begun - (resume is not None and reread)  # and whose readings are
   jax.block_until_ready((data, state))
@@ -301,7 +301,7 @@ def events(
         step = last = target
       if last > step:
         state = jax.block_until_ready(programs.advance(state, frozen, members, data, step, last))
-        seconds['train'] = lap()
+        seconds['train'] = parallel.agreed(lap())
         if last - step == length or seconds['train'] > stretch:
           factor = 0.5 if seconds['train'] > stretch else 2 if seconds['train'] < stretch / 2 else 1
           length = max(1, int(length * factor))
@@ -313,7 +313,7 @@ def events(
       for name in readings_at.get(step, ()) if step >= unread else ():
         reading, probe = programs.measure[name](state, frozen, members, data, step)
         state = state._replace(probes={**state.probes, name: probe})
-        readings[name] = jax.tree.map(np.asarray, reading)  # cheaper than device_get for a few small leaves
+        readings[name] = jax.tree.map(parallel.local, reading)  # cheaper than device_get for a few small leaves
         seconds[name] = lap()
       yield Event(step, state, readings, seconds, frozen)
       seconds = {}
@@ -324,7 +324,7 @@ def events(
 
 def all_stopped(state: State) -> bool:
   """Whether the stopping rule has held for every member, so that no further step would change anything."""
-  return not isinstance(state.stopped, tuple) and bool(np.all(np.asarray(state.stopped) >= 0))
+  return not isinstance(state.stopped, tuple) and bool(np.all(parallel.whole(state.stopped) >= 0))
 
 
 class Result(NamedTuple):
@@ -362,8 +362,9 @@ def run(
     quiet: show nothing; else step, rate and time left are told on standard error, from two seconds on.
 
   Raises:
-    ValueError: `save` holds a run of another study, data, seeds or hyper values, or one that is damaged.
+    ValueError: `save` holds another study, data, seeds or hyper values, or is damaged; this is one of several processes.
   """
+  parallel.check_alone('train.run')
   seeds = [int(seed) for seed in seeds]
   members = join(seeds, hyper, source)
   grid = parallel.mesh(len(seeds)) if grid is None else grid
@@ -371,15 +372,14 @@ def run(
   log, resume = frames.Log(frames.settings(seeds, hyper), {}, {}), None
   if save is not None:
     about = _about(study, seeds, members, programs)
-    resume = saves.read(save, about, jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members)), log)
+    resume = saves.read(save, about, programs.shapes(members), log)
   since, first = time.monotonic(), -1 if resume is None else resume[0]
   with progress.reporting(study.steps, len(seeds), quiet) as show:
     for event in events(study, members, programs, resume=resume):
       show(event)
       for probe, reading in event.readings.items():
         log.note(probe, event.step, trees.by_path(reading))
-      due_now = event.step == study.steps or time.monotonic() - since >= save_every
-      if save is not None and event.step > first and due_now:
+      if save is not None and event.step > first and (event.step == study.steps or time.monotonic() - since >= save_every):
         saves.write(save, about, event, log)
         since = time.monotonic()
   return Result(log.tables(), log.arrays(), event.state, event.frozen)

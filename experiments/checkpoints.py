@@ -13,10 +13,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 
-from dynamics import trees
+from dynamics import parallel, trees
 from dynamics.sealed import seal
 from dynamics.types import Tree
+from experiments import markers
 from experiments.disk import Damage, StoreError, check_space, faults, reason
+from experiments.processes import ALONE, Group
 
 KEEP = 2  # newest checkpoints kept
 
@@ -24,23 +26,28 @@ absl.logging.set_verbosity(absl.logging.FATAL)  # orbax warns of what is meant h
 
 
 class Folder:
-  """Checkpoints under folder/<step>: the newest two, and the steps `keep`. They go to disk while training goes on."""
+  """Checkpoints under folder/<step>: the newest two, and the steps `keep`. They go to disk while training goes on.
 
-  def __init__(self, folder: pathlib.Path, keep: tuple[int, ...], say: Callable[[str], None]):
-    self.folder, self.say = folder, say
+  Of several processes each writes its members, and training waits; each reads all by itself.
+  """
+
+  def __init__(self, folder: pathlib.Path, keep: tuple[int, ...], say: Callable[[str], None], group: Group = ALONE):
+    self.folder, self.say, self.group = folder, say, group
     self._keep = keep
     self._manager: ocp.CheckpointManager | None = None
 
   def steps(self) -> list[int]:
     """What lies there, the newest first."""
-    return sorted((int(path.name) for path in self.folder.glob('*') if path.name.isdigit()), reverse=True)
+    return markers.steps(self.folder)
 
   def save(self, step: int, leaves: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> None:
     """Begins to write `leaves`, from `flatten`, and `notes`, plain values that go with them."""
     check_space(self.folder.parent, leaves.values())
-    meta = {**notes, 'leaves': {name: _description(leaf) for name, leaf in leaves.items()}}
+    meta = {**notes, 'leaves': self._descriptions(leaves)}
     args = ocp.args.Composite(state=ocp.args.StandardSave(dict(leaves)), meta=ocp.args.JsonSave({**meta, 'sha256': seal(meta)}))
     self._open().save(step, args=args, force=True)
+    if self.group.count > 1:  # the next step may reuse the arrays
+      self.wait()
 
   def wait(self) -> None:
     """Until all that was saved is on disk. Orbax reports a full disk here and nowhere else."""
@@ -93,7 +100,7 @@ class Folder:
       stored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(empty)))['state']
     arrays = {name: np.asarray(stored[name]) for name in wanted}
     for name, array in arrays.items():
-      if _description(array) != leaves[name]:
+      if not _is(array, leaves[name]):
         raise Damage(f'the bytes of {name} are not those that were saved')
     return arrays
 
@@ -108,7 +115,8 @@ class Folder:
 
   def close(self) -> None:
     if self._manager is not None:
-      self._manager.close()
+      if self.group.count == 1 or sys.exc_info()[0] is None:  # else the others would be waited for, in vain
+        self._manager.close()
       self._manager = None
 
   def _open(self) -> ocp.CheckpointManager:
@@ -120,12 +128,34 @@ class Folder:
 
   @contextlib.contextmanager
   def _reading(self) -> Iterator[ocp.CheckpointManager]:
-    with ocp.CheckpointManager(self.folder.absolute(), options=ocp.CheckpointManagerOptions(read_only=True)) as manager:
+    options = ocp.CheckpointManagerOptions(read_only=True)
+    if self.group.count > 1:
+      me = jax.process_index()
+      options.multiprocessing_options = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f'p{me}'
+      )
+    with ocp.CheckpointManager(self.folder.absolute(), options=options) as manager:
       yield manager
 
+  def _descriptions(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """What the notes say of each leaf; where processes share its members, a digest for each device's, by the first of them."""
+    if self.group.count == 1:
+      return {name: _description(leaf) for name, leaf in leaves.items()}
+    digests = {name: {str(first): _digest(piece) for first, piece in parallel.pieces(leaf)} for name, leaf in leaves.items()}
+    pieces = self.group.gathered(digests)
+    return {
+      name: {**_kind(leaf), 'pieces': {first: sha for each in pieces for first, sha in each[name].items()}}
+      for name, leaf in leaves.items()
+    }
 
-def flatten(tree: Tree) -> dict[str, np.ndarray]:
-  """Copies of all leaves on the host (the next step may reuse the originals), under names that are safe for files."""
+
+def flatten(tree: Tree) -> dict[str, Any]:
+  """Copies of all leaves on the host (the next step may reuse the originals), under names that are safe for files.
+
+  Where processes share the members, the leaves themselves.
+  """
+  if not all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array)):
+    return {_file_name(path): leaf for path, leaf in trees.by_path(tree).items()}
   return {_file_name(path): np.array(leaf) for path, leaf in trees.by_path(jax.device_get(tree)).items()}
 
 
@@ -134,8 +164,24 @@ def _file_name(path: str) -> str:
 
 
 def _description(leaf: np.ndarray) -> dict[str, Any]:
-  digest = hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()
-  return {'shape': list(leaf.shape), 'dtype': str(leaf.dtype), 'sha256': digest}
+  return {**_kind(leaf), 'sha256': _digest(leaf)}
+
+
+def _kind(leaf: Any) -> dict[str, Any]:
+  return {'shape': list(leaf.shape), 'dtype': str(leaf.dtype)}
+
+
+def _digest(array: np.ndarray) -> str:
+  return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _is(array: np.ndarray, description: Mapping[str, Any]) -> bool:
+  """Whether an array is the one that was described."""
+  if 'pieces' not in description:
+    return _description(array) == dict(description)
+  firsts = sorted(map(int, description['pieces']))
+  pieces = {str(first): _digest(array[first:last]) for first, last in zip(firsts, [*firsts[1:], len(array)], strict=True)}
+  return {**_kind(array), 'pieces': pieces} == dict(description)
 
 
 @contextlib.contextmanager

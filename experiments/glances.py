@@ -1,16 +1,19 @@
 """Runs at a glance: state, step and last readings of each, from its files alone."""
 
+import contextlib
 import pathlib
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 
+from analysis import tables
 from dynamics import progress
 from dynamics.plan import identity
-from experiments import checkpoints, loaded, store
+from experiments import loaded, markers
 from experiments.disk import StoreError, faults, read_json
 
 
@@ -49,37 +52,68 @@ def _time(path: pathlib.Path) -> float:
     return 0.0
 
 
-def looker() -> Callable[[pathlib.Path], Row]:
-  """A function that looks at a run; what has not changed since its last look is not read again."""
+def looker() -> Callable[[Sequence[pathlib.Path]], list[Row]]:
+  """A function that looks at runs; what has not changed since its last look is not read again."""
   seen: dict[tuple, Row] = {}
 
-  def look(folder):
-    if not (folder / 'run.json').is_file():
-      return Row(folder.name, '', 'to run', '', '', 0.0, '')
-    state, saved = loaded.state(folder), changed(folder)
-    key = (folder, saved, _time(folder / 'run.json'))
-    if key not in seen:
-      try:
-        with faults(folder):
-          seen[key] = loaded.consistent(folder, lambda: glance(folder))
-      except StoreError as error:
-        seen[key] = Row(folder.name, '', 'damaged', '', '', saved, ' '.join(str(error).split()))
-    row = seen[key]
-    return row if row.state == 'damaged' else row._replace(state=state, saved=saved)
+  def look(folders):
+    keys = {folder: (folder, changed(folder), _time(folder / 'run.json')) for folder in folders}
+    new = [folder for folder in folders if keys[folder] not in seen and (folder / 'run.json').is_file()]
+    for folder, row in glimpses(new).items():
+      seen[keys[folder]] = row
+    return [_now(folder, *keys[folder][1:], seen.get(keys[folder])) for folder in folders]
 
   return look
 
 
-def glance(folder: pathlib.Path) -> Row:
-  """What a run's files say, without its state."""
-  record, done = read_json(folder / 'run.json'), store.is_done(folder)
-  steps = checkpoints.Folder(folder / 'checkpoints', (), print).steps()
-  step = store.read_done(folder)['step'] if done else steps[0] if steps else None
+def _now(folder: pathlib.Path, saved: float, noted: float, row: Row | None) -> Row:
+  """What was read of a run, with its state; `noted` is when its run.json changed, 0 for never."""
+  if row is None:
+    return Row(folder.name, '', 'to run', '', '', 0.0, '')
+  return row._replace(saved=saved) if row.state == 'damaged' else row._replace(state=loaded.state(folder), saved=saved)
+
+
+def glimpses(folders: Sequence[pathlib.Path]) -> dict[pathlib.Path, Row]:
+  """What the files of runs say, without their states: the readings of all of them by few queries."""
+  rows: dict[pathlib.Path, Row] = {}
+  last: dict[pathlib.Path, dict] = {}
+  for folder in folders:
+    with _told(folder, rows):
+      rows[folder], last[folder] = loaded.consistent(folder, lambda folder=folder: glance(folder))
+  try:
+    columns = dict(zip(last, tables.rows_of(list(last.values())), strict=True))
+  except (tables.Missing, OSError, duckdb.Error):  # of one of them: they are read one by one
+    columns = {}
+    for folder in list(last):
+      with _told(folder, rows):
+        rows[folder], columns[folder] = loaded.consistent(folder, lambda folder=folder: _alone(folder))
+  return {folder: row._replace(readings=medians(columns[folder])) if folder in columns else row for folder, row in rows.items()}
+
+
+@contextlib.contextmanager
+def _told(folder: pathlib.Path, rows: dict[pathlib.Path, Row]) -> Iterator[None]:
+  """A run that cannot be read is a row that says why."""
+  try:
+    with faults(folder):
+      yield
+  except StoreError as error:
+    rows[folder] = Row(folder.name, '', 'damaged', '', '', 0.0, ' '.join(str(error).split()))
+
+
+def glance(folder: pathlib.Path) -> tuple[Row, dict[pathlib.Path, str]]:
+  """What a run's files say, without its state and readings; and the part that holds its last readings."""
+  record, done = read_json(folder / 'run.json'), markers.is_done(folder)
+  steps = markers.steps(folder / 'checkpoints')
+  step = markers.read_done(folder)['step'] if done else steps[0] if steps else None
   of_probe = {} if step is None else loaded.by_probe(folder, None if done else step)
   of = next((parts for probe, parts in of_probe.items() if probe.partition('-')[0] == 'performance'), {})
-  last = loaded.rows(dict(list(of.items())[-1:]), record) if of else {}
   progressed = f'{"-" if step is None else step}/{record["config"]["steps"]}'
-  return Row(folder.name, name_of(record), '', progressed, str(len(record['seeds'])), 0.0, medians(last))
+  return Row(folder.name, name_of(record), '', progressed, str(len(record['seeds'])), 0.0, ''), dict(list(of.items())[-1:])
+
+
+def _alone(folder: pathlib.Path) -> tuple[Row, dict[str, np.ndarray]]:
+  row, last = glance(folder)
+  return row, loaded.rows(last, read_json(folder / 'run.json')) if last else {}
 
 
 def medians(columns: Mapping[str, Any]) -> str:

@@ -9,10 +9,8 @@ import numpy as np
 from analysis import tables
 from dynamics import frames, plan
 from dynamics.plan import Cell, Config
-from dynamics.types import Variables
-from experiments import checkpoints, config, files, mirror, store
+from experiments import markers
 from experiments.disk import StoreError, faults, read_json, reason
-from experiments.resolve import resolve_config
 
 TRIES = 5  # looks at a run whose files change between listing and reading
 
@@ -26,14 +24,14 @@ class Loaded(NamedTuple):
   settings: 'pandas.DataFrame'  # noqa: F821  # a row a member: seed, hyper values, swept fields
   step: int  # of the variables
   steps: tuple[int, ...]  # whose checkpoints are there
-  variables: Variables  # leaves (m, ...): the collections that training changes
-  initial: Variables  # (m, ...): the same at step 0
+  variables: 'Variables'  # noqa: F821  # leaves (m, ...): the collections that training changes
+  initial: 'Variables'  # noqa: F821  # (m, ...): the same at step 0
   frozen: Mapping[str, Any]  # (m, ...): what transforms drew
   tables: Mapping[str, 'pandas.DataFrame']  # noqa: F821  # probe -> a row a (member, step), see `dynamics.frames.tidy`
   arrays: Mapping[str, 'xarray.Dataset']  # noqa: F821  # probe -> dimensions (member, step, ...), see `dynamics.frames.arrays`
   summary: Mapping[str, Any]  # of a training that is done: its last step, members that diverged, seconds by part; else {}
 
-  def member(self, i: int) -> Variables:
+  def member(self, i: int) -> 'Variables':  # noqa: F821
     """All variables of one member, as a `Model` is applied to them."""
     row = lambda tree: {n: row(v) for n, v in tree.items()} if isinstance(tree, Mapping) else tree[i]
     return row({**self.variables, 'initial': self.initial['params'], 'frozen': self.frozen})
@@ -41,6 +39,8 @@ class Loaded(NamedTuple):
 
 def load(source, step: int | None, out: str | pathlib.Path, changes: Mapping[str, Any], address: str = '') -> Any:
   """See `experiments.load`."""
+  from experiments import files, mirror  # here and below: a look at runs needs neither these nor jax
+
   if address and isinstance(source, (str, pathlib.Path)) and not files.is_file(source):
     folder = pathlib.Path(source).expanduser()
     mirror.fetch(address, [folder.name], folder.parent, print)
@@ -80,9 +80,9 @@ def consistent(folder: pathlib.Path, read: Callable[[], Any]) -> Any:
 
 def state(folder: pathlib.Path) -> str:
   """'running' while a process works on it, 'done' where its training is, else 'stopped'."""
-  if store.holder(folder) is not None:
+  if markers.holder(folder) is not None:
     return 'running'
-  return 'done' if store.is_done(folder) else 'stopped'
+  return 'done' if markers.is_done(folder) else 'stopped'
 
 
 def parts(folder: pathlib.Path, step: int | None) -> dict[str, dict[pathlib.Path, str]]:
@@ -97,9 +97,9 @@ def parts(folder: pathlib.Path, step: int | None) -> dict[str, dict[pathlib.Path
   place, named, done = folder / 'tables', {}, {}
   for path in place.glob('*/done.json'):
     done[path.parent.name] = {path.parent / part: digest for part, digest in read_json(path)['parts'].items()}
-  saved = checkpoints.Folder(folder / ('replay' if step is None else 'checkpoints'), (), print)
-  newest = next(iter(saved.steps()), None) if step is None else step
-  for part, digest in _notes(saved, newest)['parts'].items() if newest is not None else ():
+  saved = folder / ('replay' if step is None else 'checkpoints')
+  newest = next(iter(markers.steps(saved)), None) if step is None else step
+  for part, digest in _notes(_checkpoints(saved), newest)['parts'].items() if newest is not None else ():
     named.setdefault(part.split('/')[0], {})[place / part] = digest
   return {**named, **done} if step is None else {**done, **named}
 
@@ -120,8 +120,8 @@ def dataset(folder: pathlib.Path, choose: Callable[[Sequence[str]], str], cell: 
   Args:
     choose: takes the names of all probes that have readings, and gives one of them.
   """
-  record, done = read_json(folder / 'run.json'), store.is_done(folder)
-  steps = checkpoints.Folder(folder / 'checkpoints', (), print).steps()
+  record, done = read_json(folder / 'run.json'), markers.is_done(folder)
+  steps = markers.steps(folder / 'checkpoints')
   of_probe = by_probe(folder, None if done else steps[0], cell) if steps else {}
   probe, members = choose(list(of_probe)), settings(record, cell)
   of = of_probe.get(probe)
@@ -156,8 +156,8 @@ def tuples(value: Any) -> Any:
 
 
 def _read(folder: pathlib.Path, step: int | None, cell: Cell | None) -> Loaded:
-  record, now, done = read_json(folder / 'run.json'), state(folder), store.is_done(folder)  # before anything that grows
-  trained, begun = (checkpoints.Folder(folder / name, (), print) for name in ('checkpoints', 'start'))
+  record, now, done = read_json(folder / 'run.json'), state(folder), markers.is_done(folder)  # before anything that grows
+  trained, begun = (_checkpoints(folder / name) for name in ('checkpoints', 'start'))
   steps = trained.steps()
   if not steps or not begun.steps():
     wait = 'wait for its first checkpoint' if now == 'running' else 'give its command again to go on'
@@ -186,11 +186,17 @@ def _read(folder: pathlib.Path, step: int | None, cell: Cell | None) -> Loaded:
     frozen=start.get('drawn', {}),
     tables=tidy,
     arrays=arrays,
-    summary=store.read_done(folder) if done else {},
+    summary=markers.read_done(folder) if done else {},
   )
 
 
-def _nested(saved: checkpoints.Folder, step: int, head: str) -> dict[str, Any]:
+def _checkpoints(folder: pathlib.Path):
+  from experiments import checkpoints
+
+  return checkpoints.Folder(folder, (), print)
+
+
+def _nested(saved, step: int, head: str) -> dict[str, Any]:
   """The leaves of a checkpoint that lie under `head`, every byte checked, in dicts as deep as their paths."""
   leaves = _notes(saved, step)['leaves']
   try:
@@ -207,14 +213,14 @@ def _nested(saved: checkpoints.Folder, step: int, head: str) -> dict[str, Any]:
   return tree
 
 
-def _notes(saved: checkpoints.Folder, step: int) -> dict[str, Any]:
+def _notes(saved, step: int) -> dict[str, Any]:
   try:
     return saved.notes(step)
   except Exception as error:  # as above
     raise _damage(saved, step, error) from error
 
 
-def _damage(saved: checkpoints.Folder, step: int, error: Exception) -> StoreError:
+def _damage(saved, step: int, error: Exception) -> StoreError:
   others = ', '.join(str(other) for other in sorted(saved.steps()) if other != step)
   way = f'load another step ({others}), or give its command again' if others else 'give its command again'
   return StoreError(f'{saved.folder / str(step)} is missing or damaged ({reason(error)}): {way}.')
@@ -227,6 +233,9 @@ def _listing(folder: pathlib.Path) -> list[str]:
 
 
 def _cells(source, changes: Mapping[str, Any]) -> list[Cell]:
+  from experiments import config, files
+  from experiments.resolve import resolve_config
+
   changed = [(field, files.plain(value, field)) for field, value in changes.items()]
   if isinstance(source, (str, pathlib.Path)):
     return config.cells(str(source), changed)

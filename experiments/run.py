@@ -8,6 +8,7 @@
   --at checkpoints   read the probes at the checkpoints of finished runs, without training
   --log KINDS        mirrors single readings to tensorboard, wandb (offline) or both, with a comma; pip install -e '.[log]'
   --mirror ADDRESS   keeps all runs at gs://, s3:// or another address too, and goes on from there; pip install -e '.[mirror]'
+  --processes WHICH  several processes run one program: auto (TPU, GKE, Slurm), or I/N@HOST:PORT, of which the first listens there
   --help             this text
 
 The same command goes on where it was stopped, and only reports what is done. A probe that is added, changed or read at other
@@ -15,11 +16,13 @@ times makes its own table: the training is replayed for it, to the same bits, an
 
 Any number of these processes on one folder share a sweep: each takes the next cell that nobody holds, and what a process that
 died has left. Exit status: 0 all is done, 2 a mistake in the command, the config or the disk, 3 all is done here and the mirror
-lacks some of it, 4 other processes hold what is left, 130 stopped by a signal and resumable.
+lacks some of it, 4 other processes hold what is left, 5 another one of --processes has ended, 130 stopped by a signal and
+resumable.
 """
 
 import contextlib
 import difflib
+import os
 import pathlib
 import shlex
 import sys
@@ -27,13 +30,25 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from dynamics import progress
+from dynamics import plan, progress
 from dynamics.schema import ConfigError
-from experiments import command, cores, log, share
+from experiments import command, cores, log, processes, share
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
-FLAGS = ('--config', '--out', '--cells', '--wait', '--dry_run', '--save_every', '--at', '--log', '--mirror', '--help')
+FLAGS = (
+  '--config',
+  '--out',
+  '--cells',
+  '--wait',
+  '--dry_run',
+  '--save_every',
+  '--at',
+  '--log',
+  '--mirror',
+  '--processes',
+  '--help',
+)
 UNSENT, HELD = 3, 4  # exit statuses: the mirror lacks something; others hold what is left
 
 
@@ -46,6 +61,7 @@ class Options(NamedTuple):
   cells: tuple[int, int] = (1, 1)  # the i-th of n shares
   wait: bool = False  # for what others hold
   mirror: str = ''  # an address
+  processes: tuple[int, int, str] | str = ''  # from `experiments.processes`
   command: str = ''  # for run.json; by default the words that started this process
 
 
@@ -54,10 +70,31 @@ def main(argv: Sequence[str]) -> int:
   if any(word in ('--help', '-h') for word in argv):
     print(__doc__)
     return 0
+  try:
+    group = processes.joined(argv)
+  except ConfigError as error:
+    print('error:', ' '.join(str(error).split()), file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    return 130
+  try:
+    status, why = _run(argv, group)
+  except Exception as error:
+    group.failed(error)
+    raise
+  if status in (0, UNSENT, HELD) or why == '':
+    group.end()
+  else:
+    group.leave(status, why)
+  return status
+
+
+def _run(argv: Sequence[str], group: processes.Group) -> tuple[int, str]:
+  """The exit status, and why it is none that all processes of the group end with."""
   again = f'python -m experiments.run {shlex.join(argv)}'
   try:
-    with stop_flag():
-      with progress.opened() as screen:
+    with stop_flag() as stop:
+      with _screen(group) as screen:
         screen.show('reading the config')
         from experiments import config  # after --help, which needs no jax
 
@@ -66,20 +103,27 @@ def main(argv: Sequence[str]) -> int:
         if options.dry_run:
           for line in plan_lines(cells, options):
             screen.say(line)
-          return 0
-        check(share.units(cells, options.cells), options, screen)
-      shared = run_cells(cells, options)
+          return 0, ''
+        units = share.units(cells, options.cells)
+        processes.check_folder(group, options.out)
+        processes.check_command(group, [unit.name for unit in units])
+        check(units, options, screen, group)
+      if stop.heard:  # where an interrupt was dropped
+        raise KeyboardInterrupt
+      shared = run_cells(cells, options, group=group)
   except (ConfigError, StoreError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+    text = ' '.join(str(error).split())
+    print('error:', text, file=sys.stderr)
+    return 2, text
   except KeyboardInterrupt:
     print('stopped before anything was written', flush=True)
-    return 130
+    return 130, 'a signal'
   if shared.unsent:
     tell_unsent(shared.unsent, options)
   if shared.stopped:
     print(f'go on with: {again}', flush=True)
-  return 130 if shared.stopped else HELD if not shared.finished else UNSENT if shared.unsent else 0
+  status = 130 if shared.stopped else HELD if not shared.finished else UNSENT if shared.unsent else 0
+  return status, 'a signal' if shared.at_once else ''
 
 
 def tell_unsent(runs: int, options: Options) -> None:
@@ -87,17 +131,20 @@ def tell_unsent(runs: int, options: Options) -> None:
   print(f'error: {text}: give {options.command} again to send it.', file=sys.stderr)
 
 
-def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen) -> None:
+def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen, group=processes.ALONE) -> None:
   """Traces all cells in which something is to be made, before anything is written."""
-  from experiments.check import check_cell
+  from experiments.check import check_cell, reads_values
   from experiments.sizes import check_sizes
 
-  runs = [unit.cell for unit in units if share.status(unit.cell, options.out) != 'done']
+  done = group.agreed(lambda: [share.status(unit.cell, options.out) == 'done' for unit in units])
+  runs, traced = [unit.cell for unit, is_done in zip(units, done, strict=True) if not is_done], {}
   for number, cell in enumerate(runs):
     screen.show(f'checking cell {number + 1} of {len(runs)}')
     log.check(options.log, cell.members)
-    study, shapes = check_cell(cell)
-    check_sizes(cell, study, shapes, options.out)
+    key = plan.alike(cell)
+    if key not in traced or reads_values(cell):
+      traced[key] = check_cell(cell)
+    check_sizes(cell, *traced[key], options.out)
 
 
 def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
@@ -115,6 +162,8 @@ def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
     else:
       near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, flags, n=1)]
       raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(flags)}.')
+  if options.processes and (options.log or options.mirror):
+    raise ConfigError(f'--{"log" if options.log else "mirror"} does not go with --processes: leave one of them out.')
   return options
 
 
@@ -147,16 +196,20 @@ READERS = {
   '--at': _moment,
   '--log': log.parse,
   '--mirror': _address,
+  '--processes': processes.parse,
 }
 
 
-def run_cells(cells, options: Options, say: Callable[[str], None] | None = None) -> share.Shared:
+def run_cells(
+  cells, options: Options, say: Callable[[str], None] | None = None, group: processes.Group = processes.ALONE
+) -> share.Shared:
   """Runs what is missing of all cells and nobody else works on, one after the other, each after its source."""
   units = share.units(cells, options.cells)
-  with opened(options, say) as context:
+  with opened(options, say, group) as context:
     run = lambda unit: run_unit(unit, context)
-    done = {unit.key for unit in units if share.status(unit.cell, options.out) == 'done'}
-    shared = share.share(units, done, run, context.say, context.stop, options.wait)
+    before = group.agreed(lambda: [share.status(unit.cell, options.out) == 'done' for unit in units])
+    done = {unit.key for unit, is_done in zip(units, before, strict=True) if is_done}
+    shared = share.share(units, done, run, context.say, context.stop, options.wait, group)
     for line in share.lines(units, shared):
       context.say(line)
     if context.mirror and shared.finished:
@@ -165,18 +218,28 @@ def run_cells(cells, options: Options, say: Callable[[str], None] | None = None)
 
 
 @contextlib.contextmanager
-def opened(options: Options, say: Callable[[str], None] | None = None) -> Iterator['Context']:  # noqa: F821
+def opened(
+  options: Options, say: Callable[[str], None] | None = None, group: processes.Group = processes.ALONE
+) -> Iterator['Context']:  # noqa: F821
   """What the work on cells needs around it: signals, a screen, a place for programs."""
   from experiments.work import Context  # after the config, a mistake in which must not wait for orbax
 
   cache(options.out)
-  with stop_flag() as stop, progress.opened() as screen, warnings.catch_warnings():
+  with stop_flag() as stop, _screen(group) as screen, warnings.catch_warnings():
     # Where compiled programs cannot be kept they are made again: no reason to talk.
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
     words = options.command or shlex.join(sys.argv)
     say = say or screen.say
-    told = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
-    yield Context(*told, _mirror(options, say))
+    asked = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
+    yield Context(*asked, _mirror(options, say), {}, group)
+
+
+@contextlib.contextmanager
+def _screen(group: processes.Group) -> Iterator[progress.Screen]:
+  """What the first process shows; the others show nothing."""
+  with contextlib.ExitStack() as stack:
+    stream = None if group.first else stack.enter_context(open(os.devnull, 'w'))
+    yield stack.enter_context(progress.opened(stream))
 
 
 def _mirror(options: Options, say: Callable[[str], None]):
@@ -184,7 +247,9 @@ def _mirror(options: Options, say: Callable[[str], None]):
     return None
   from experiments.mirror import Mirror
 
-  return Mirror(options.mirror, say)
+  mirror = Mirror(options.mirror, say)
+  mirror.prove()
+  return mirror
 
 
 def run_unit(unit: share.Unit, context):
@@ -198,23 +263,24 @@ def run_unit(unit: share.Unit, context):
 def plan_lines(cells, options: Options) -> Iterator[str]:
   """What a run would do, from shapes alone: a line a run, sources first, and the sum."""
   from experiments.check import check_cell
-  from experiments.sizes import check_sizes
+  from experiments.sizes import check_sizes, turns_text
 
   units, out, total, compiled = share.units(cells, options.cells), options.out, 0, 0
   for unit in units:
     study, shapes = check_cell(unit.cell)
-    check_sizes(unit.cell, study, shapes, out)
+    most = check_sizes(unit.cell, study, shapes, out)
     line, bytes_, programs = _line(unit.cell, study, shapes, out)
     total, compiled = total + bytes_, compiled + programs
     swept = ', '.join(f'{k}={v}' for k, v in unit.cell.swept.items())
     yield f'{line}  [{swept or ("source" if unit.is_source else "the only cell")}]'
+    if most < unit.cell.members:
+      yield f'  {turns_text(unit.cell, most)}'
   text = f'{len(units)} cells, {sum(unit.cell.members for unit in units)} members, {compiled} programs to compile'
   yield f'{text}, about {progress.size(total)} of results in {out}'
 
 
 def _line(cell, study, shapes, out: pathlib.Path) -> tuple[str, int, int]:
   """What a cell would do; bytes of its results; programs to compile."""
-  from dynamics import plan
   from dynamics.study import due
   from experiments import sizes
   from experiments.work import PROGRAMS

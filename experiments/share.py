@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from dynamics import plan
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
+from experiments.processes import ALONE, Group
 
 PAUSE = 1.0  # seconds between looks at cells that others hold
 
@@ -38,6 +39,7 @@ class Shared(NamedTuple):
   diverged: int  # members
   stopped: bool  # by a signal
   unsent: int = 0  # runs of which the mirror lacks something
+  at_once: bool = False  # by a signal that nothing could be saved for, heard by this process alone
 
   @property
   def finished(self) -> bool:
@@ -87,7 +89,9 @@ def parse(text: str) -> tuple[int, int]:
   return int(first), int(last)
 
 
-def share(units: Sequence[Unit], done: Collection[Hashable], run: Callable[[Unit], Any], say, stop, wait: bool) -> Shared:
+def share(
+  units: Sequence[Unit], done: Collection[Hashable], run: Callable[[Unit], Any], say, stop, wait: bool, group: Group = ALONE
+) -> Shared:
   """Takes one unit after the other that nobody holds, and looks again at the others, until nothing can be taken.
 
   Args:
@@ -95,15 +99,16 @@ def share(units: Sequence[Unit], done: Collection[Hashable], run: Callable[[Unit
     run: makes what is missing of a unit and gives the `Outcome` of `experiments.work`; raises `Held` where another process does.
     stop: from `experiments.signals`.
     wait: whether to look again and again at what others hold, and take over the cells of those that die.
+    group: the processes that run one program; all take the same units.
   """
   from experiments.disk import Held
 
-  outcomes, held, told, stopped = {}, {}, set(), False
+  outcomes, held, announced, stopped, at_once = {}, {}, set(), False, False
   try:
     while not stopped:
       taken = 0
       for unit in (unit for unit in units if unit.key not in outcomes):
-        if stop.heard:
+        if group.any(stop.heard):
           say(f'stopped before {unit.title}')
           stopped = True
           break
@@ -113,8 +118,8 @@ def share(units: Sequence[Unit], done: Collection[Hashable], run: Callable[[Unit
           outcome = run(unit)
         except Held as error:
           held[unit.key] = error.holder
-          if (unit.key, error.holder) not in told:
-            told.add((unit.key, error.holder))
+          if (unit.key, error.holder) not in announced:
+            announced.add((unit.key, error.holder))
             say(f'{unit.name}: held by {error.holder}')
           continue
         held.pop(unit.key, None)
@@ -128,12 +133,12 @@ def share(units: Sequence[Unit], done: Collection[Hashable], run: Callable[[Unit
         time.sleep(PAUSE)
   except KeyboardInterrupt:
     say('stopped at once; what was saved before is whole')
-    stopped = True
+    stopped = at_once = True
   made = [key for key, outcome in outcomes.items() if outcome.made]
   before = [key for key in outcomes if key in done and key not in made]
   others = [key for key in outcomes if key not in done and key not in made]
   left = [unit.key for unit in units if unit.key not in outcomes and unit.key not in held]
-  return Shared(made, before, others, held, left, sum(o.diverged for o in outcomes.values()), stopped)
+  return Shared(made, before, others, held, left, sum(o.diverged for o in outcomes.values()), stopped, at_once=at_once)
 
 
 def lines(units: Sequence[Unit], shared: Shared) -> list[str]:
@@ -142,8 +147,8 @@ def lines(units: Sequence[Unit], shared: Shared) -> list[str]:
     return []
   counts = {'made here': shared.made, 'found done': shared.before, 'made by others': shared.others, 'held': shared.held}
   parts = [f'{len(keys)} {words}' for words, keys in counts.items() if keys]
-  left = [f'{len(shared.left)} left'] * bool(shared.left)
-  text = [f'{len(units)} {"cell" if len(units) == 1 else "cells, sources included"}: {", ".join(parts + left) or "none is done"}']
+  parts += [f'{len(shared.left)} left'] * bool(shared.left)
+  text = [f'{len(units)} {"cell" if len(units) == 1 else "cells, sources included"}: {", ".join(parts) or "none is done"}']
   text += [f'  {unit.name} is held by {shared.held[unit.key]}' for unit in units if unit.key in shared.held]
   if not shared.finished and not shared.stopped:
     source = ' or its source' if shared.left else ''

@@ -1,5 +1,6 @@
 """What a cell needs of memory and disk, counted from shapes: nothing is allocated, compiled or written."""
 
+import bisect
 import os
 import pathlib
 import shutil
@@ -8,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from dynamics import parallel, trees
+from dynamics import parallel, train, trees, turns
 from dynamics.plan import Cell, identity
 from dynamics.progress import size
 from dynamics.schema import ConfigError
@@ -31,15 +32,19 @@ class Shapes(NamedTuple):
   readings: Mapping[str, Reading]  # probe -> one reading
 
 
-def memory(cell: Cell, shapes: Shapes) -> dict[str, int]:
-  """Bytes that all members of a cell hold at once, by part; activations and what XLA holds for a moment come on top."""
-  data_sets = cell.members if cell.config['own_data'] else 1
-  stepping = cell.members if cell.config['layout'] == 'vmap' else 1
+def memory(cell: Cell, shapes: Shapes, at_once: int | None = None) -> dict[str, int]:
+  """Bytes that the members of a cell hold at once, by part; activations and what XLA holds for a moment come on top.
+
+  `at_once` is their number, by default that of all.
+  """
+  members = cell.members if at_once is None else at_once
+  data_sets = members if cell.config['own_data'] else 1
+  stepping = members if cell.config['layout'] == 'vmap' else 1
   return {
-    'the state': cell.members * (_bytes(shapes.state) + _bytes(shapes.frozen)),
+    'the state': members * (_bytes(shapes.state) + _bytes(shapes.frozen)),
     'the gradients': stepping * _bytes(shapes.state.variables['params']),
     'the data': data_sets * _bytes(shapes.data),
-    **{f'a reading of probes.{probe}': cell.members * _bytes(reading) for probe, reading in shapes.readings.items()},
+    **{f'a reading of probes.{probe}': members * _bytes(reading) for probe, reading in shapes.readings.items()},
   }
 
 
@@ -53,30 +58,87 @@ def disk(cell: Cell, study: Study, shapes: Shapes) -> dict[str, int]:
   return parts
 
 
-def check_sizes(cell: Cell, study: Study, shapes: Shapes, out: pathlib.Path) -> None:
-  """Refuses what the device's memory or the disk cannot hold.
+def check_sizes(cell: Cell, study: Study, shapes: Shapes, out: pathlib.Path) -> int:
+  """How many members go at once; refuses what memory cannot hold even in turns, or the disk.
 
   Raises:
     ConfigError: it says what is largest, and what would help.
   """
-  there, needed = device_memory(cell), memory(cell, shapes)
-  if sum(needed.values()) > there:
-    text = f'{cell.members} members need at least {size(sum(needed.values()))} of memory, and there are {size(there)}'
-    raise ConfigError(f'{text}: {_advice(cell, needed, there)}.')
+  most = at_once(cell, shapes)
   folder = next(place for place in (out.absolute(), *out.absolute().parents) if place.is_dir())
   free, needed = shutil.disk_usage(folder).free, disk(cell, study, shapes)
   written = used(out / identity(cell))
   if sum(needed.values()) > free + written:
     text = f'the results take {size(sum(needed.values()))}, and {folder} has {size(free)} free'
     raise ConfigError(f'{text}; the largest part is {_largest(needed)}: read less of it or less often, or take another --out.')
+  return most
+
+
+def at_once(cell: Cell, shapes: Shapes) -> int:
+  """How many members the devices hold at once: all, or some, where the host's memory holds what belongs to the others.
+
+  Raises:
+    ConfigError: not even one a device fits, or the host's memory does not hold all.
+  """
+  there, needed = device_memory(cell), memory(cell, shapes)
+  if sum(needed.values()) <= there:
+    return cell.members
+  if jax.process_count() > 1:
+    raise ConfigError(
+      f'{cell.members} members need at least {size(sum(needed.values()))} of memory, and there are {size(there)}; what several '
+      'processes share goes at once: take more processes, or fewer members.'
+    )
+  rows, host = parallel.mesh(cell.members, cell.config['data_parallel']).shape[parallel.MEMBER], host_memory()
+  held = cell.members * (_bytes(shapes.state) + _bytes(shapes.frozen) + cell.config['own_data'] * _bytes(shapes.data))
+  room = min(there, host - held) if has_own_memory() else min(there, host) - held
+  of_rows = lambda count: sum(memory(cell, shapes, count * rows).values())
+  fitting = bisect.bisect_right(range(1, cell.members // rows + 1), room, key=of_rows) * rows
+  if not fitting:
+    text = f'{cell.members} members need at least {size(sum(needed.values()))} of memory, and there are {size(there)}'
+    raise ConfigError(f'{text}: {_advice(cell, needed, min(there, host))}.')
+  return fitting
+
+
+def turns_text(cell: Cell, most: int) -> str:
+  """A line on a cell whose members do not fit at once."""
+  rows = parallel.mesh(cell.members, cell.config['data_parallel']).shape[parallel.MEMBER]
+  numbers = turns.sizes(cell.members, most, rows)
+  exact = '' if cell.config['layout'] == 'map' else "; the results are those of one go to rounding, with layout='map' to the bit"
+  text = f'{size(device_memory(cell))} of memory do not hold {cell.members} members at once'
+  return f'{text}: {len(numbers)} turns, the first of members 1 to {numbers[0]}{exact}'
+
+
+def of_programs(cell: Cell, programs: train.Programs, members: train.Members) -> Shapes:
+  """The shapes of one member, from the programs of all."""
+  of_one_member = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+  data, (state, frozen) = jax.eval_shape(programs.data, members), programs.shapes(members)
+  read = lambda measure: jax.eval_shape(lambda *args: measure(*args, 0)[0], state, frozen, members, data)
+  readings = {probe: of_one_member(read(measure)) for probe, measure in programs.measure.items()}
+  return Shapes(of_one_member(state), of_one_member(frozen), of_one_member(data) if cell.config['own_data'] else data, readings)
 
 
 def device_memory(cell: Cell) -> int:
   """Bytes of the devices over which the members are spread; those of a CPU share the host's."""
-  grid = parallel.mesh(cell.members, cell.config['data_parallel'])
-  statistics = grid.devices.flat[0].memory_stats() or {}
-  if 'bytes_limit' in statistics:
-    return statistics['bytes_limit'] * grid.devices.size
+  grid = _mesh(cell)
+  if not has_own_memory():
+    return host_memory()
+  return grid.local_devices[0].memory_stats()['bytes_limit'] * grid.devices.size
+
+
+def _mesh(cell: Cell):
+  try:
+    return parallel.mesh(cell.members, cell.config['data_parallel'])
+  except ValueError as error:  # of several processes
+    raise ConfigError(f'{error}, or seeds and hyper values that make another number of members.') from error
+
+
+def has_own_memory() -> bool:
+  """Whether the devices have a memory beside the host's."""
+  return 'bytes_limit' in (jax.local_devices()[0].memory_stats() or {})
+
+
+def host_memory() -> int:
+  """Bytes that this process may have."""
   limit = CGROUP.read_text().strip() if CGROUP.is_file() else 'max'
   host = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   return host if limit == 'max' else min(host, int(limit))

@@ -39,7 +39,7 @@ def _read(cell: Cell, out: pathlib.Path) -> tuple[State, Frozen]:
   with jax.enable_x64(needs_x64(silent)):
     members = train.join(silent.seeds, silent.hyper, variables(silent, out))
     programs = train.compile_programs(build(silent), parallel.mesh(silent.members, devices=jax.devices()[:1]))
-    like_state, like_frozen = jax.eval_shape(programs.start, members, jax.eval_shape(programs.data, members))
+    like_state, like_frozen = programs.shapes(members)
   tree = (_leaves(folder, 'checkpoints', at, like_state), _leaves(folder, 'start', 0, like_frozen))
   rows = np.asarray(cell.source.members)
   return jax.tree.map(lambda x: x[rows], tree)

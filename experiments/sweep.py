@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dynamics import progress
-from dynamics.schema import ConfigError
+from dynamics.schema import ConfigError, choose
 from experiments import command, cores, run, share
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
   again = f'python -m experiments.sweep {shlex.join(argv)}'
   try:
-    with stop_flag(), progress.opened() as screen:
+    with stop_flag() as stop, progress.opened() as screen:
       screen.show('reading the configs')
       engine, words = parse(argv)
       cells, commands, rest = read(words)
@@ -65,6 +65,8 @@ def main(argv: Sequence[str]) -> int:
       units = share.units(cells, commands=commands)
       _leave_devices(engine)
       run.check(units, options, screen)
+      if stop.heard:  # where an interrupt was dropped
+        raise KeyboardInterrupt
     replies, stopped, unsent = work(units, options, engine)
   except (ConfigError, StoreError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)
@@ -107,7 +109,7 @@ def parse(argv: Sequence[str]) -> tuple[Engine, list[str]]:
       continue
     value = value if equals else words.pop(0) if words else ''
     if flag == '--launcher' and value not in KINDS:
-      raise ConfigError(f'--launcher is {value!r}; it must be one of {", ".join(KINDS)}.')
+      choose('--launcher', value, dict.fromkeys(KINDS))
     if flag == '--workers' and not (value.isascii() and value.isdigit() and 1 <= int(value) <= 10_000):
       raise ConfigError(f'--workers is {value!r}; it must be a whole number of processes, 1 to 10000.')
     engine = engine._replace(**{flag[2:]: int(value) if flag == '--workers' else value})

@@ -25,9 +25,9 @@ def columns(reading: Tree) -> dict[str, np.dtype]:
   return {name: dtype for path, leaf in leaves for name, dtype in frames.entries(path, leaf.shape, np.dtype(leaf.dtype)).items()}
 
 
-def rows(step: int, reading: Tree) -> dict[str, np.ndarray]:
-  """One reading of all members as columns of m rows."""
-  return frames.rows(step, trees.by_path(reading))
+def rows(step: int, reading: Tree, members: np.ndarray | None = None) -> dict[str, np.ndarray]:
+  """One reading of these members, of all by default, as columns of m rows."""
+  return frames.rows(step, trees.by_path(reading), members)
 
 
 def shapes(reading: Tree) -> dict[str, tuple[int, ...]]:
@@ -42,14 +42,17 @@ def write(
   last: int,
   series: Sequence[Mapping[str, np.ndarray]],
   of: Mapping[str, tuple[int, ...]] = {},
+  share: str = '',
 ) -> pathlib.Path:
   """Stores the rows of steps first..last of one table, and `of`, its `shapes`, as metadata.
+
+  `share` tells the parts of several processes from each other.
 
   The part's name appears only when its bytes are on disk.
   """
   place = folder / name
   place.mkdir(parents=True, exist_ok=True)
-  path = place / f'part-{first:09d}-{last:09d}.parquet'
+  path = place / f'part-{first:09d}-{last:09d}{share}.parquet'
   table = {column: np.concatenate([row[column] for row in series]) for column in series[0]}
   temporary = path.with_suffix('.tmp')
   try:
@@ -85,6 +88,22 @@ def is_whole(folder: pathlib.Path) -> bool:
     return not damaged(folder, read_json(folder / 'done.json')['parts'])
   except StoreError:
     return False
+
+
+def holes(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
+  """Part -> (first, last) of those that a done table has lost; none where it is whole, or has nothing left to keep."""
+  try:
+    parts = read_json(folder / 'done.json')['parts']
+  except StoreError:
+    return {}
+  lost = [path.name for path in damaged(folder, parts)]
+  return {name: steps(name) for name in lost if len(lost) < len(parts)}
+
+
+def steps(part: str) -> tuple[int, int]:
+  """The first and the last step of a part, from its name."""
+  first, last = part.removesuffix('.parquet').split('-')[1:3]  # one of several processes has its number behind
+  return int(first), int(last)
 
 
 def keep_only(folder: pathlib.Path, name: str, parts: Iterable[str]) -> None:

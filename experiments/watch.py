@@ -62,7 +62,7 @@ def watch(cells, options: argparse.Namespace) -> None:
 
   out, live, look = command.folder('--out', options.out), sys.stdout.isatty() and not options.once, glances.looker()
   while True:
-    rows = [look(folder) for folder in glances.folders(cells, out)]
+    rows = look(glances.folders(cells, out))
     shown = glances.table(rows)
     if cells is not None or options.run:
       shown += ['', *curves(cells, rows, out, options)]

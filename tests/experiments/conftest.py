@@ -250,8 +250,9 @@ def _leaves():
 
 def table(folder):
   """All rows of a probe, read as a stranger would: by duckdb, over all files of the folder."""
+  quoted = str(folder).replace("'", "''")
   with duckdb.connect() as connection:
-    return connection.execute(f"SELECT * FROM '{folder}/*.parquet' ORDER BY step, member").fetchnumpy()
+    return connection.execute(f"SELECT * FROM '{quoted}/*.parquet' ORDER BY step, member").fetchnumpy()
 
 
 @pytest.fixture(scope='session', name='table')

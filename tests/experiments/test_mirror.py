@@ -12,7 +12,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from experiments import lease, load, mirror, remote, run, states, store
+from experiments import lease, load, mirror, remote, run, states, store, sweep
 from experiments.disk import StoreError
 
 FAST = lease.Pace(beat=0.1, stale=3.0, settle=0.05, pause=0.02, longest=0.1, patience=8.0, answer=3.0, stopping=2.0)
@@ -189,19 +189,20 @@ def test_faults_of_a_store_delay_what_is_sent_and_nothing_else(kinds, address, w
   same(only(tmp_path / 'out'), whole)
 
 
+@pytest.mark.parametrize('main', [run.main, sweep.main], ids=['run', 'sweep'])
 def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes_it(
-  address, whole, tmp_path, tiny, only, same, capsys, monkeypatch, is_sentence
+  main, address, whole, tmp_path, tiny, only, same, capsys, monkeypatch, is_sentence
 ):
   monkeypatch.setattr(mirror.Mirror.__init__, '__defaults__', (FAST._replace(patience=0.5),))
   real = store.Pass.append
 
-  def append(self, step, readings):
+  def append(self, step, *rest):
     FAULTS.gone = step > 6
-    real(self, step, readings)
+    real(self, step, *rest)
 
   monkeypatch.setattr(store.Pass, 'append', append)
   words = [tiny, f'--out={tmp_path / "out"}', f'--mirror={address}', '--save_every=0']
-  assert run.main(words) == 3
+  assert main(words) == 3
   said = capsys.readouterr()
   assert is_sentence(said.err)
   assert f'{address} lacks something of 1 runs' in said.err
@@ -210,7 +211,7 @@ def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes
   FAULTS.heal()
   assert not states.read(remote.opened(address, 5.0), whole.name)[0].done
   time.sleep(FAST.stale)
-  assert run.main(words) == 0
+  assert main(words) == 0
   assert capsys.readouterr().err == ''
   assert states.read(remote.opened(address, 5.0), whole.name)[0].done
 
@@ -244,7 +245,9 @@ def test_a_state_that_is_cut_short_leaves_the_one_before(address):
   assert [state.serial for state in states.read(place, 'run')] == [3, 2]
   raw = place.read('run/state-1.json')
   place.write('run/state-1.json', raw[:-5])
-  assert states.read(place, 'run')[0].serial == 2
+  said = []
+  assert states.read(place, 'run', said.append)[0].serial == 2
+  assert said == ['  run/state-1.json in the mirror is damaged: the other state of the run holds']
   place.write('run/state-1.json', raw.replace(b'run.json', b'../x.jso'))
   assert states.read(place, 'run')[0].serial == 2
 
@@ -315,8 +318,8 @@ def test_of_many_who_see_a_run_free_at_once_one_gets_it(address, exclusive, monk
 def test_a_machine_whose_lease_is_taken_over_saves_and_stops(address, whole, tmp_path, tiny, only, capsys, monkeypatch):
   real = store.Pass.append
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     if step == 6:
       thief = {'owner': 'other', 'by': 'another one', 'beat': 0}
       MemoryFileSystem.pipe_file(Faulty(), f'/bucket/runs/{whole.name}/lease.json', json.dumps(thief).encode())

@@ -13,7 +13,7 @@ REMOTE = '__import__("experiments.remote").remote.Remote'
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(('call', 'number'), [('put', 9), ('put', 30), ('write', 2), ('write', 3)])
+@pytest.mark.parametrize(('call', 'number'), [('put', 9), ('put', 30), ('write', 3), ('write', 4)])
 def test_killed_while_something_goes_up_and_an_empty_disk_goes_on(
   call, number, tiny, whole, tmp_path, same, only, command, signalled
 ):

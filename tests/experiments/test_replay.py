@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynamics import train
-from experiments import run, store, work
+from experiments import replay, run, store
 
 LATER = {
   'of a probe without state': 'probes.distance.on=True',
@@ -89,8 +89,8 @@ def test_at_checkpoints_is_refused_where_nothing_is_finished(go, tmp_path):
 def test_an_interrupted_replay_goes_on(copy, go, at_once, same_rows, monkeypatch, advances):
   real, calls = store.Pass.append, []
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     calls.append(step)
     if len(calls) == 5:
       signal.raise_signal(signal.SIGTERM)
@@ -111,8 +111,8 @@ def test_an_interrupted_replay_goes_on(copy, go, at_once, same_rows, monkeypatch
 def test_a_replay_that_is_left_for_another_begins_again(copy, go, monkeypatch):
   real = store.Pass.append
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     if step == 8:
       signal.raise_signal(signal.SIGTERM)
 
@@ -140,23 +140,44 @@ def test_a_table_that_is_read_at_no_step_is_done(copy, go, table):
   assert 'done before' in go(*words).out
 
 
-def test_one_flipped_bit_in_a_part_makes_that_table_again_and_no_other(copy, go, whole, same, stamps, flip, advances):
+@pytest.mark.parametrize(('probe', 'part', 'steps'), [('performance', 3, 6), ('performance', -1, 0), ('meters', -1, 24)])
+def test_one_flipped_bit_in_a_part_makes_that_part_again_and_no_other(
+  copy, go, whole, same, stamps, flip, advances, probe, part, steps
+):
+  """From the checkpoint before it; from the start where the probe listens to every step."""
   before = stamps(copy)
-  part = sorted((copy / 'tables').glob('performance-*/part-*'))[3]
-  flip(part)
-  assert 'reading performance' in go().out
+  path = sorted((copy / 'tables').glob(f'{probe}-*/part-*'))[part]
+  flip(path)
+  said = go().out
+  assert f'1 damaged parts of {probe} are made again; {steps} steps again' in said
   same(copy, whole)
   after = stamps(copy)
-  others = {path: stamp for path, stamp in before.items() if path.parent != part.parent}
-  assert {path: after[path] for path in others} == others
+  assert after.keys() == before.keys()
+  assert [other for other in before if after[other] != before[other]] == [path]
+  assert after[path][0] == before[path][0] or after[path][1] != before[path][1]
   assert not (copy / 'damaged').exists()
+
+
+def test_a_part_that_comes_back_with_other_bytes_makes_its_table_again(copy, go, whole, same, flip, monkeypatch):
+  flip(sorted((copy / 'tables').glob('performance-*/part-*'))[3])
+  real, calls = store.tables.write, []
+
+  def write(folder, name, first, last, series, of, *share):
+    calls.append((first, last))
+    of = {'other': ()} if len(calls) == 1 else of
+    return real(folder, name, first, last, series, of, *share)
+
+  monkeypatch.setattr(store.tables, 'write', write)
+  assert 'have other bytes; the table is made again' in go().out
+  assert calls[0] == (5, 6)
+  same(copy, whole)
 
 
 def test_a_flipped_bit_while_a_run_is_under_way_leaves_its_checkpoint_in_use(go, tmp_path, only, whole, same, flip, monkeypatch):
   real = store.Pass.append
 
-  def append(self, step, readings):
-    real(self, step, readings)
+  def append(self, step, *rest):
+    real(self, step, *rest)
     if step == 12:
       signal.raise_signal(signal.SIGTERM)
 
@@ -198,7 +219,7 @@ def test_a_lost_start_is_drawn_again(copy, go, flip):
   ],
 )
 def test_stretches_begin_at_the_nearest_checkpoint(moments, steps, pairs):
-  assert work.stretches(moments, steps) == pairs
+  assert replay.stretches(moments, steps) == pairs
 
 
 def test_the_record_names_every_command(copy, go):

@@ -29,7 +29,7 @@ def test_memory_counts_all_members():
   shapes = sizes.Shapes(
     state, Frozen({'params': leaf}, {}), Data(Batch(leaf, leaf), Batch(leaf, leaf)), {'norms': {'norm': leaf}}
   )
-  cell = config.plan.Cell({'own_data': False, 'layout': 'vmap'}, (0, 1, 2), {}, {}, {})
+  cell = config.plan.Cell({'own_data': False, 'layout': 'vmap', 'data_parallel': 1}, (0, 1, 2), {}, {}, {})
   parts = sizes.memory(cell, shapes)
   assert parts == {'the state': 48_000, 'the gradients': 12_000, 'the data': 16_000, 'a reading of probes.norms': 12_000}
   own_data_ = sizes.memory(cell._replace(config={'own_data': True, 'layout': 'map'}), shapes)
@@ -49,7 +49,7 @@ def test_advice_helps(tiny_shapes, monkeypatch, tmp_path, there, words):
   leaf = jax.ShapeDtypeStruct((1000,), jnp.float32)
   data = Data(Batch(leaf, leaf), Batch(leaf, leaf))
   shapes = sizes.Shapes(State({'params': leaf}, (leaf, leaf), (), {}), Frozen({'params': leaf}, {}), data, {})
-  cell = config.plan.Cell({'own_data': False, 'layout': 'vmap'}, (0, 1, 2), {}, {}, {})
+  cell = config.plan.Cell({'own_data': False, 'layout': 'vmap', 'data_parallel': 1}, (0, 1, 2), {}, {}, {})
   monkeypatch.setattr(sizes, 'device_memory', lambda cell: there)
   if words is None:
     sizes.check_sizes(cell, study, shapes, tmp_path)

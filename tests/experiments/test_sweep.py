@@ -210,7 +210,7 @@ def test_a_cell_that_kills_its_process_is_given_up(told, monkeypatch):
 @pytest.mark.parametrize(
   ('words', 'sentence'),
   [
-    (['--launcher=slurm'], "--launcher is 'slurm'; it must be one of inline, process, ray."),
+    (['--launcher=slurm'], "--launcher is 'slurm'; it must be one of: inline, process, ray."),
     (['--workers=0'], "--workers is '0'; it must be a whole number of processes"),
     (['--workers'], "--workers is ''"),
     (['--address=auto'], '--address is of a Ray cluster, and the launcher is inline'),
