@@ -16,7 +16,7 @@ X = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
 
 def start(module, init, x=X):
   model = network.initialised(network.from_flax(module, x), init)
-  return model, model.init(KEY, Data(Batch(x, None), None))
+  return model, jax.jit(model.init)(KEY, Data(Batch(x, None), None))
 
 
 def sylvester(m):
