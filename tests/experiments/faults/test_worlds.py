@@ -85,12 +85,18 @@ def test_odd_paths(name, tiny, tmp_path, whole, same, only, said, monkeypatch, t
 
 @faults
 @pytest.mark.parametrize('hours', [-5, 5])
-def test_clocks_that_jump(hours, tiny, tmp_path, whole, same, only, said, monkeypatch, tally):
-  """The wall clock is hours off at every second look, and the other one goes at a thousandth of its pace."""
+def test_clocks_that_jump(hours, tiny, tmp_path, whole, same, only, said, monkeypatch, tally, is_sentence):
+  """The wall clock is hours off at every second look, and the other one goes at a thousandth of its pace.
+
+  Orbax measures its patience by the wall clock, so such a run may end, in a sentence, while it saves.
+  """
   wall, steady, looks = time.time, time.monotonic, []
-  monkeypatch.setattr(time, 'time', lambda: looks.append(1) or wall() + 3600 * hours * (len(looks) % 2))
-  monkeypatch.setattr(time, 'monotonic', lambda: steady() / 1000)
   with tally('clocks that jump by hours and go slow'):
+    with monkeypatch.context() as patch:
+      patch.setattr(time, 'time', lambda: looks.append(1) or wall() + 3600 * hours * (len(looks) % 2))
+      patch.setattr(time, 'monotonic', lambda: steady() / 1000)
+      status, err = said(tiny, f'--out={tmp_path / "out"}', '--save_every=0')
+    assert (status, err) == (0, '') or (status == 2 and is_sentence(err))
     assert said(tiny, f'--out={tmp_path / "out"}', '--save_every=0') == (0, '')
     same(only(tmp_path / 'out'), whole)
 
@@ -102,7 +108,7 @@ def test_processes_race_for_one_run(count, tiny, tmp_path, begin, whole, same, o
     processes = [begin(tiny, '--out', tmp_path / 'out', '--save_every=0', '--wait') for _ in range(count)]
     ended = [process.ended() for process in processes]
     assert [(status, err) for status, _, err in ended] == [(0, '')] * count
-    assert sum('1 made here' in out for _, out, _ in ended) == 1
+    assert sum('  done in' in out for _, out, _ in ended) == 1
     same(only(tmp_path / 'out'), whole)
     assert len(json.loads((only(tmp_path / 'out') / 'run.json').read_text())['sessions']) == 1
 
@@ -137,8 +143,8 @@ def test_a_storm_of_nan_in_one_member_leaves_the_others_as_they_are(tiny, tmp_pa
     for probe, table in storm.tables.items():
       rows = lambda t: t[t['member'].isin(members)].reset_index(drop=True)
       assert rows(table)['step'].max() == 24
-      for column in set(table) - {'lr'}:
-        np.testing.assert_array_equal(rows(table)[column].to_numpy(), rows(calm.tables[probe])[column].to_numpy())
+      for column in set(table) - {'lr', 'run', 'cell'}:
+        np.testing.assert_array_equal(rows(table)[column].to_numpy(), rows(calm.tables[probe])[column].to_numpy(), err_msg=column)
 
 
 @faults
