@@ -45,11 +45,22 @@ def mesh(members: int, data: int = 1, devices: Sequence[jax.Device] | None = Non
   raise ValueError(f'{members} members{batches} cannot be spread evenly over {len(hosts)} processes: take fewer processes')
 
 
+def check_alone(name: str) -> None:
+  """Refuses what processes cannot do together.
+
+  Raises:
+    ValueError: this is one of several processes that run one program.
+  """
+  if jax.process_count() > 1:
+    text = f'{name} has all members in one process, and {jax.process_count()} processes run this program'
+    raise ValueError(f'{text}: use experiments.run --processes, which spreads them.')
+
+
 def rows(grid: Mesh, members: int) -> np.ndarray:
   """The members of which this process has the numbers that nobody else has: all where it is alone."""
   size = members // len(grid.devices)
-  own = [i for i, row in enumerate(grid.devices) if row[0].process_index == jax.process_index()]
-  return np.concatenate([np.arange(i * size, (i + 1) * size) for i in own] or [np.arange(0)])
+  local_rows = [i for i, row in enumerate(grid.devices) if row[0].process_index == jax.process_index()]
+  return np.concatenate([np.arange(i * size, (i + 1) * size) for i in local_rows] or [np.arange(0)])
 
 
 def pieces(array: jax.Array) -> list[tuple[int, np.ndarray]]:

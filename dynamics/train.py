@@ -362,8 +362,9 @@ def run(
     quiet: show nothing; else step, rate and time left are told on standard error, from two seconds on.
 
   Raises:
-    ValueError: `save` holds a run of another study, data, seeds or hyper values, or one that is damaged.
+    ValueError: `save` holds another study, data, seeds or hyper values, or is damaged; this is one of several processes.
   """
+  parallel.check_alone('train.run')
   seeds = [int(seed) for seed in seeds]
   members = join(seeds, hyper, source)
   grid = parallel.mesh(len(seeds)) if grid is None else grid
@@ -378,8 +379,7 @@ def run(
       show(event)
       for probe, reading in event.readings.items():
         log.note(probe, event.step, trees.by_path(reading))
-      due_now = event.step == study.steps or time.monotonic() - since >= save_every
-      if save is not None and event.step > first and due_now:
+      if save is not None and event.step > first and (event.step == study.steps or time.monotonic() - since >= save_every):
         saves.write(save, about, event, log)
         since = time.monotonic()
   return Result(log.tables(), log.arrays(), event.state, event.frozen)

@@ -141,8 +141,8 @@ class Folder:
     """What the notes say of each leaf; where processes share its members, a digest for each device's, by the first of them."""
     if self.group.count == 1:
       return {name: _description(leaf) for name, leaf in leaves.items()}
-    own = {name: {str(first): _digest(piece) for first, piece in parallel.pieces(leaf)} for name, leaf in leaves.items()}
-    pieces = self.group.gathered(own)
+    digests = {name: {str(first): _digest(piece) for first, piece in parallel.pieces(leaf)} for name, leaf in leaves.items()}
+    pieces = self.group.gathered(digests)
     return {
       name: {**_kind(leaf), 'pieces': {first: sha for each in pieces for first, sha in each[name].items()}}
       for name, leaf in leaves.items()

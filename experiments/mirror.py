@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from experiments import remote, states, store
+from experiments import markers, remote, states, store
 from experiments.disk import StoreError, reason
 from experiments.lease import PACE, Lease, Lost, Pace
 from experiments.remote import RemoteError
@@ -182,7 +182,7 @@ class Link:
     self._take()
 
   def _look(self) -> None:
-    self._newest, self._before = states.read(self._remote, self._run)
+    self._newest, self._before = states.read(self._remote, self._run, self._say)
 
   def _here(self) -> states.Files:
     return states.of_folder(self.folder, self.milestones, self._newest.files, self._digests)
@@ -249,15 +249,14 @@ class Link:
   def _beat(self, over: threading.Event, lost: threading.Event, stop) -> None:
     while not over.wait(self.mirror.pace.beat):
       try:
-        self._lease.beat()
+        with contextlib.suppress(RemoteError):  # told where something is sent
+          self._lease.beat()
       except Lost as by:
         if not over.is_set():
           lost.set()
           self._say(f'  another machine ({by}) has taken over {self._run} in the mirror: this one saves and stops')
           stop.heard = True
         return
-      except RemoteError:  # told where something is sent
-        pass
 
 
 def fetch(address: str, runs: Iterable[str], out: pathlib.Path, say: Callable[[str], None]) -> None:
@@ -271,9 +270,9 @@ def fetch(address: str, runs: Iterable[str], out: pathlib.Path, say: Callable[[s
   for run in dict.fromkeys(runs):
     folder = pathlib.Path(out) / run
     try:
-      newest = states.read(place, run)[0]
+      newest = states.read(place, run, say)[0]
       here = states.of_folder(folder, (), newest.files, {})
-      if not newest.files or here == newest.files or store.holder(folder) is not None:
+      if not newest.files or here == newest.files or markers.holder(folder) is not None:
         continue
       with store.opened(folder, (), say):
         states.take(place, run, newest, folder, here, say)

@@ -287,8 +287,9 @@ def _told_of_the_first(group: Callable[[], Group]):
 
   class Library:
     def __getattr__(self, name):
-      found = getattr(real, name)
-      return functools.partial(found, missed_heartbeat_callback=gone) if name == 'get_distributed_runtime_client' else found
+      attribute = getattr(real, name)
+      is_client = name == 'get_distributed_runtime_client'
+      return functools.partial(attribute, missed_heartbeat_callback=gone) if is_client else attribute
 
   handler = _terminated(gone)
   gone.keep = handler  # as long as the client has the callback

@@ -93,7 +93,7 @@ def _run(argv: Sequence[str], group: processes.Group) -> tuple[int, str]:
   """The exit status, and why it is none that all processes of the group end with."""
   again = f'python -m experiments.run {shlex.join(argv)}'
   try:
-    with stop_flag():
+    with stop_flag() as stop:
       with _screen(group) as screen:
         screen.show('reading the config')
         from experiments import config  # after --help, which needs no jax
@@ -108,6 +108,8 @@ def _run(argv: Sequence[str], group: processes.Group) -> tuple[int, str]:
         processes.check_folder(group, options.out)
         processes.check_command(group, [unit.name for unit in units])
         check(units, options, screen, group)
+      if stop.heard:  # where an interrupt was dropped
+        raise KeyboardInterrupt
       shared = run_cells(cells, options, group=group)
   except (ConfigError, StoreError) as error:
     text = ' '.join(str(error).split())
@@ -228,8 +230,8 @@ def opened(
     warnings.filterwarnings('ignore', message='Error (reading|writing) persistent compilation cache')
     words = options.command or shlex.join(sys.argv)
     say = say or screen.say
-    told = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
-    yield Context(*told, _mirror(options, say), {}, group)
+    asked = (options.out, options.save_every, words, options.at_checkpoints, say, screen, stop, options.log)
+    yield Context(*asked, _mirror(options, say), {}, group)
 
 
 @contextlib.contextmanager

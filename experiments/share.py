@@ -103,7 +103,7 @@ def share(
   """
   from experiments.disk import Held
 
-  outcomes, held, told, stopped, at_once = {}, {}, set(), False, False
+  outcomes, held, announced, stopped, at_once = {}, {}, set(), False, False
   try:
     while not stopped:
       taken = 0
@@ -118,8 +118,8 @@ def share(
           outcome = run(unit)
         except Held as error:
           held[unit.key] = error.holder
-          if (unit.key, error.holder) not in told:
-            told.add((unit.key, error.holder))
+          if (unit.key, error.holder) not in announced:
+            announced.add((unit.key, error.holder))
             say(f'{unit.name}: held by {error.holder}')
           continue
         held.pop(unit.key, None)
@@ -147,8 +147,8 @@ def lines(units: Sequence[Unit], shared: Shared) -> list[str]:
     return []
   counts = {'made here': shared.made, 'found done': shared.before, 'made by others': shared.others, 'held': shared.held}
   parts = [f'{len(keys)} {words}' for words, keys in counts.items() if keys]
-  left = [f'{len(shared.left)} left'] * bool(shared.left)
-  text = [f'{len(units)} {"cell" if len(units) == 1 else "cells, sources included"}: {", ".join(parts + left) or "none is done"}']
+  parts += [f'{len(shared.left)} left'] * bool(shared.left)
+  text = [f'{len(units)} {"cell" if len(units) == 1 else "cells, sources included"}: {", ".join(parts) or "none is done"}']
   text += [f'  {unit.name} is held by {shared.held[unit.key]}' for unit in units if unit.key in shared.held]
   if not shared.finished and not shared.stopped:
     source = ' or its source' if shared.left else ''

@@ -110,11 +110,11 @@ def turns_text(cell: Cell, most: int) -> str:
 
 def of_programs(cell: Cell, programs: train.Programs, members: train.Members) -> Shapes:
   """The shapes of one member, from the programs of all."""
-  one = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+  of_one_member = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
   data, (state, frozen) = jax.eval_shape(programs.data, members), programs.shapes(members)
   read = lambda measure: jax.eval_shape(lambda *args: measure(*args, 0)[0], state, frozen, members, data)
-  readings = {probe: one(read(measure)) for probe, measure in programs.measure.items()}
-  return Shapes(one(state), one(frozen), one(data) if cell.config['own_data'] else data, readings)
+  readings = {probe: of_one_member(read(measure)) for probe, measure in programs.measure.items()}
+  return Shapes(of_one_member(state), of_one_member(frozen), of_one_member(data) if cell.config['own_data'] else data, readings)
 
 
 def device_memory(cell: Cell) -> int:

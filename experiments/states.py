@@ -47,21 +47,30 @@ class State(NamedTuple):
 NOTHING = State(0, {})
 
 
-def read(remote: Remote, run: str) -> tuple[State, State]:
-  """(newest, the one before) of a run in a store; `NOTHING` where there is none."""
+def read(remote: Remote, run: str, say: Callable[[str], None] | None = None) -> tuple[State, State]:
+  """(newest, the one before) of a run in a store; `NOTHING` where there is none. A damaged one is left out, and told."""
   states = []
   for number in (0, 1):
     content = remote.read(_name(run, number))
     if content is None:
       continue
-    try:
-      block = json.loads(content)
-      if block.pop('sha256', None) == sealed.seal(block) and all(map(_safe, block['files'])):
-        states.append(State(block['serial'], block['files']))
-    except (ValueError, AttributeError, KeyError, TypeError):  # cut short or damaged: the other one holds
-      pass
+    state = _parsed(content)
+    if state is not None:
+      states.append(state)
+    elif say is not None:
+      say(f'  {_name(run, number)} in the mirror is damaged: the other state of the run holds')
   newest, before = sorted([*states, NOTHING, NOTHING], reverse=True, key=lambda state: state.serial)[:2]
   return newest, before
+
+
+def _parsed(content: bytes) -> State | None:
+  """The state that a store holds; None where it is cut short or damaged."""
+  try:
+    block = json.loads(content)
+    whole = block.pop('sha256', None) == sealed.seal(block) and all(map(_safe, block['files']))
+    return State(block['serial'], block['files']) if whole else None
+  except (ValueError, AttributeError, KeyError, TypeError):
+    return None
 
 
 def write(remote: Remote, run: str, state: State) -> None:

@@ -26,7 +26,6 @@ from typing import Any
 from dynamics.types import Frozen, State
 from experiments import checkpoints, tables
 from experiments.disk import Damage, Held, StoreError, check_space, faults, reason, write_json
-from experiments.markers import holder, is_done, read_done  # noqa: F401  # of a store, too
 from experiments.processes import ALONE, Group, by_first
 
 

@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
   again = f'python -m experiments.sweep {shlex.join(argv)}'
   try:
-    with stop_flag(), progress.opened() as screen:
+    with stop_flag() as stop, progress.opened() as screen:
       screen.show('reading the configs')
       engine, words = parse(argv)
       cells, commands, rest = read(words)
@@ -65,6 +65,8 @@ def main(argv: Sequence[str]) -> int:
       units = share.units(cells, commands=commands)
       _leave_devices(engine)
       run.check(units, options, screen)
+      if stop.heard:  # where an interrupt was dropped
+        raise KeyboardInterrupt
     replies, stopped, unsent = work(units, options, engine)
   except (ConfigError, StoreError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)

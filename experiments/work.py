@@ -10,7 +10,7 @@ import numpy as np
 from dynamics import parallel, plan, progress, train
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
-from experiments import record, start_from, store
+from experiments import markers, record, start_from, store
 from experiments.build import build
 from experiments.job import PROGRAMS, Context, Job, Outcome, heard, member_text, origin_of, resumed, saved, shared
 from experiments.replay import fill, lost_milestones, replay
@@ -25,21 +25,19 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
   """
   name = plan.identity(cell)
   folder, group = context.out / name, context.group
-  is_done = lambda: group.agreed(lambda: store.is_done(folder))
-  diverged = lambda: len(group.agreed(lambda: store.read_done(folder)['diverged']))
+  is_done = lambda: group.agreed(lambda: markers.is_done(folder))
+  diverged = lambda: len(group.agreed(lambda: markers.read_done(folder)['diverged']))
   link = context.mirror and context.mirror.run(folder, cell.milestones)
   if context.at_checkpoints and not is_done():
     raise ConfigError(f'--at=checkpoints reads finished runs, and {folder} is not one: leave it out, and train first.')
   context.screen.show('loading')
   context.stop.patient = False
-  look = store.Run(
-    folder, cell.milestones, context.say, group
-  )  # without its lock: what is done may lie where nothing can be written
+  look = store.Run(folder, cell.milestones, context.say, group)  # no lock: what is done may lie where nothing can be written
   if context.at_checkpoints:
     cell = _read_at_checkpoints(cell, look)
   names = {probe: plan.table_identity(cell, probe) for probe in cell.probes}
   if _is_whole(cell, look, names):
-    done = group.agreed(lambda: store.read_done(folder))
+    done = group.agreed(lambda: markers.read_done(folder))
     context.say(f'{title} {name}: done before ({cell.members} members, {done["step"]} steps)')
     if link:
       link.finish()
@@ -68,7 +66,7 @@ def _is_whole(cell: Cell, run: store.Run, names: Mapping[str, str]) -> bool:
   """Whether nothing of a cell is missing."""
 
   def look() -> bool:
-    there = store.is_done(run.folder) and record.is_there(run.folder)
+    there = markers.is_done(run.folder) and record.is_there(run.folder)
     return there and not run.missing(names) and not lost_milestones(cell, run)
 
   return run.group.agreed(look)
@@ -108,8 +106,8 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
     passing.finish(event.step, event.state)
   finally:
     passing.close()
-  own = job.rows[diverged_members(event.state)].tolist()
-  lost = sorted(i for members in context.group.gathered(own) for i in members)
+  diverged = job.rows[diverged_members(event.state)].tolist()
+  lost = sorted(i for members in context.group.gathered(diverged) for i in members)
   run.finish(event.step, {'diverged': lost, 'seconds': {k: round(v, 3) for k, v in spent.items()}})
   if lost:
     which = '; '.join(f'{i} ({member_text(job.cell, i)})' for i in lost[:5]) + ('; ...' if len(lost) > 5 else '')

@@ -99,3 +99,9 @@ def test_place_splits_members_and_copies_the_rest():
   assert [s.data.shape for s in split[1].addressable_shards] == [(1,)] * 4
   assert [s.data.shape for s in whole[1].addressable_shards] == [(4,)] * 4
   np.testing.assert_array_equal(jax.random.key_data(split[0]), jax.random.key_data(keys))
+
+
+def test_what_needs_one_process_is_refused_in_several(monkeypatch):
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  with pytest.raises(ValueError, match='has all members in one process, and 2 processes run this program'):
+    train.run(None, (0,), {})

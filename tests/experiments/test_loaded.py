@@ -11,7 +11,7 @@ import pytest
 import experiments
 from analysis import tables
 from dynamics import plan, train, trees
-from experiments import config, run, store
+from experiments import config, markers, run, store
 from experiments.disk import StoreError
 from experiments.loaded import consistent
 
@@ -207,15 +207,15 @@ def test_files_that_go_meanwhile_are_looked_for_again(tmp_path):
 
 def test_the_holder_of_a_lock_is_told_without_taking_it(tmp_path):
   folder = tmp_path / 'run'
-  assert store.holder(folder) is None
+  assert markers.holder(folder) is None
   with store.opened(folder, (), print):
-    assert store.holder(folder) == os.getpid()
+    assert markers.holder(folder) == os.getpid()
   assert (folder / 'lock').read_text() == ''
-  assert store.holder(folder) is None
+  assert markers.holder(folder) is None
   (folder / 'lock').write_text(f'pid {os.getpid()} on {socket.gethostname()}')
-  assert store.holder(folder) is None  # the process lives, and does not hold it
+  assert markers.holder(folder) is None  # the process lives, and does not hold it
   (folder / 'lock').write_text('pid 999999999')
-  assert store.holder(folder) is None
+  assert markers.holder(folder) is None
 
 
 def test_parts_without_shapes_are_read_with_one_axis(copy, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dynamics import plan
-from experiments import config, record, resolve, store, work
+from experiments import config, markers, record, resolve, store, work
 from experiments.check import check_cell
 
 
@@ -43,7 +43,7 @@ def test_a_diverged_member_is_kept_and_told(go, folders, table):
   words = (*TEACHER, "--config.sweep=(('hyper.lr', (0.01, 1e6)),)", '--config.seeds=(3,4)')
   said, (folder,) = go(*words), folders(*words)
   assert 'diverged: 2 of 4 members: 2 (seed 3, lr 1e+06); 3 (seed 4, lr 1e+06)' in said.out
-  assert store.read_done(folder)['diverged'] == [2, 3]
+  assert markers.read_done(folder)['diverged'] == [2, 3]
   rows = rows_of(table, folder, 'performance')
   last = rows['step'] == 24
   np.testing.assert_array_equal(rows['member'][last], [0, 1, 2, 3])
@@ -73,7 +73,7 @@ def test_what_is_recorded(whole):
   assert session['mesh'] == {'member': 2, 'data': 1}
   assert session['command'].startswith('python -m experiments.run --config=')
   assert set(session) == {'versions', 'device', 'mesh', 'git', 'command', 'at'}
-  done = store.read_done(whole)
+  done = markers.read_done(whole)
   assert done['step'] == 24
   assert {'start', 'train', 'performance', 'meters'} <= set(done['seconds'])
 
@@ -92,7 +92,7 @@ def test_results_of_older_code_are_not_taken(copy, go, monkeypatch, folders):
   assert 'done before' not in go('--config.steps=24').out
   (new,) = folders()
   assert new != copy
-  assert store.is_done(new)
+  assert markers.is_done(new)
 
 
 @pytest.mark.parametrize('name', ['done.json', 'run.json'])
@@ -153,7 +153,7 @@ def test_a_stop_in_the_first_of_two_cells(go, folders, monkeypatch):
   assert not folders(CELLS)[1].exists()
   said = go(CELLS)
   assert said.out.index('going on from step') < said.out.index('cell 2/2')
-  assert all(store.is_done(folder) for folder in folders(CELLS))
+  assert all(markers.is_done(folder) for folder in folders(CELLS))
 
 
 def test_a_stop_while_a_cell_is_finished_ends_before_the_next(go, folders, monkeypatch):
@@ -165,7 +165,7 @@ def test_a_stop_while_a_cell_is_finished_ends_before_the_next(go, folders, monke
 
   monkeypatch.setattr(store.Run, 'finish', finish)
   said = go(CELLS, status=130)
-  assert [store.is_done(folder) for folder in folders(CELLS)] == [True, False]
+  assert [markers.is_done(folder) for folder in folders(CELLS)] == [True, False]
   assert 'stopped before cell 2/2' in said.out
   assert 'go on with: python -m experiments.run' in said.out
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from dynamics import plan
-from experiments import config, share, store
+from experiments import config, markers, share, store
 from experiments.disk import Held
 
 CELLS = "--config.sweep=(('model.bias',(True,False)),('model.widths',((3,),(4,),(5,))))"
@@ -84,8 +84,8 @@ def test_held_cells_are_left_and_named_and_taken_when_they_are_let_go(go, tiny, 
     assert f'cell 1/2 {first.name} is held by {who}\n' in said.out
     assert '2 cells, sources included: 1 made here, 1 held\n' in said.out
     assert said.out.splitlines()[-1].startswith('not finished: others hold what is left; ')
-    assert not store.is_done(first)
-    assert store.is_done(second)
+    assert not markers.is_done(first)
+    assert markers.is_done(second)
     with pytest.raises(Held, match=f'another process .{who}.') as raised, store.opened(first, (), print):
       pass
     assert raised.value.holder == who
@@ -100,13 +100,13 @@ def test_held_cells_are_left_and_named_and_taken_when_they_are_let_go(go, tiny, 
   finally:
     holder.kill()
     holder.communicate()
-  assert store.is_done(first)
+  assert markers.is_done(first)
 
 
 def test_a_second_look_under_the_lock(go, copy, monkeypatch):
   """Another process may finish a cell between the look at it and the lock: nothing is made then, and nothing is noted."""
-  done, looks = store.is_done, itertools.count()
-  monkeypatch.setattr(store, 'is_done', lambda folder: next(looks) > 0 and done(folder))
+  done, looks = markers.is_done, itertools.count()
+  monkeypatch.setattr(markers, 'is_done', lambda folder: next(looks) > 0 and done(folder))
   assert 'done by another process' in go().out
   assert sessions(copy) == 1
 

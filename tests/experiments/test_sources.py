@@ -5,7 +5,7 @@ import pytest
 
 from dynamics import plan
 from dynamics.schema import ConfigError
-from experiments import config, store
+from experiments import config, markers
 from experiments.check import check_cell
 
 TEXT = """
@@ -163,7 +163,7 @@ def test_a_source_that_is_damaged_is_told_and_made_anew(write, go, folder):
   assert f'remove {folder(first) / "done.json"} and give the same command again' in err
   (folder(first) / 'done.json').unlink()
   go(f'--config={second}')
-  assert store.read_done(folder(second))['step'] == 8
+  assert markers.read_done(folder(second))['step'] == 8
 
 
 REFUSED = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynamics.types import Frozen, State
-from experiments import store, tables
+from experiments import markers, store, tables
 
 # Reads that orbax had under way when it met a damaged file complain to a loop that is gone.
 pytestmark = pytest.mark.filterwarnings('ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning')
@@ -279,10 +279,10 @@ def test_the_done_markers_are_last_and_only_for_what_can_be_read(stored, said, m
 @pytest.mark.parametrize('damage', [b'', b'{"step": ', b'null', b'[]', b'{}', b'\xff\xfe', b'[' * 100_000], ids=str)
 def test_a_marker_that_is_not_as_it_was_written_is_a_sentence(stored, damage):
   store.write_json(stored / 'done.json', {'step': 3})
-  assert store.read_done(stored) == {'step': 3}
+  assert markers.read_done(stored) == {'step': 3}
   (stored / 'done.json').write_bytes(damage)
   with pytest.raises(store.StoreError, match='remove it and give the same command again'):
-    store.read_done(stored)
+    markers.read_done(stored)
 
 
 def test_an_edited_marker_is_a_sentence(stored):
@@ -290,7 +290,7 @@ def test_an_edited_marker_is_a_sentence(stored):
   text = (stored / 'done.json').read_text()
   (stored / 'done.json').write_text(text.replace('3', '4', 1))
   with pytest.raises(store.StoreError, match='is not as it was written'):
-    store.read_done(stored)
+    markers.read_done(stored)
 
 
 def test_the_state_is_copied_before_the_next_step_changes_it(tmp_path, said):

@@ -54,8 +54,11 @@ def stopped(tiny, tmp_path, only, monkeypatch, capsys):
   return only(tmp_path / 'stopped')
 
 
-def check(harmed, whole, argv, same, is_sentence, capsys):
-  """The same command over a harmed run ends with its bits or a sentence, and so does whoever reads it first and last."""
+def check(harmed, whole, argv, same_rows, is_sentence, capsys):
+  """The same command over a harmed run ends with the rows of the whole one or a sentence; who reads it, with its bits or one.
+
+  A checkpoint of a finished run is not looked at again by the command: its damage is told where it is read.
+  """
   read(harmed, whole)
   capsys.readouterr()
   status = run.main(argv)
@@ -64,6 +67,8 @@ def check(harmed, whole, argv, same, is_sentence, capsys):
     assert is_sentence(err)
     return
   assert (status, err) == (0, '')
+  for probe in (whole / 'tables').iterdir():
+    same_rows(harmed / 'tables' / probe.name, probe)
   read(harmed, whole)
 
 
@@ -86,7 +91,7 @@ def flat(tree, head=''):
   return {name: leaf for part in below for name, leaf in part.items()}
 
 
-def harm(state, place, share, whole, tiny, tmp_path, same, is_sentence, capsys, tally):
+def harm(state, place, share, whole, tiny, tmp_path, same_rows, is_sentence, capsys, tally):
   names = files(place)
   for i, (harm, name) in enumerate((harm, name) for name in names for harm in HARMS):
     if i % share:
@@ -95,15 +100,15 @@ def harm(state, place, share, whole, tiny, tmp_path, same, is_sentence, capsys, 
     folder = shutil.copytree(place, out / place.name)
     with tally(f'a file of a {state} run {harm}'):
       HARMS[harm](folder / name)
-      check(folder, whole, [tiny, f'--out={out}', '--save_every=0'], same, is_sentence, capsys)
+      check(folder, whole, [tiny, f'--out={out}', '--save_every=0'], same_rows, is_sentence, capsys)
     shutil.rmtree(out)
 
 
 @pytest.mark.parametrize('share', [47, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.faults])])
-def test_a_harmed_file_of_a_finished_run(share, whole, tiny, tmp_path, same, is_sentence, capsys, tally):
-  harm('finished', whole, share, whole, tiny, tmp_path, same, is_sentence, capsys, tally)
+def test_a_harmed_file_of_a_finished_run(share, whole, tiny, tmp_path, same_rows, is_sentence, capsys, tally):
+  harm('finished', whole, share, whole, tiny, tmp_path, same_rows, is_sentence, capsys, tally)
 
 
 @pytest.mark.parametrize('share', [pytest.param(int(os.environ.get('SHARE', '1')), marks=[pytest.mark.slow, pytest.mark.faults])])
-def test_a_harmed_file_of_a_stopped_run(share, stopped, whole, tiny, tmp_path, same, is_sentence, capsys, tally):
-  harm('stopped', stopped, share, whole, tiny, tmp_path, same, is_sentence, capsys, tally)
+def test_a_harmed_file_of_a_stopped_run(share, stopped, whole, tiny, tmp_path, same_rows, is_sentence, capsys, tally):
+  harm('stopped', stopped, share, whole, tiny, tmp_path, same_rows, is_sentence, capsys, tally)
