@@ -1,5 +1,6 @@
 """Parametrizations: the tables of the papers, and what a change of parametrization must and must not change."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +8,10 @@ import optax
 import pytest
 
 from dynamics import inits, losses, models, network, optim, train, transforms
-from dynamics.leaves import map_leaves
+from dynamics.leaves import Leaf, map_leaves
 from dynamics.optim.chain import chain
 from dynamics.transforms.parametrization import ABC, parametrized
-from dynamics.types import Batch, Data
+from dynamics.types import Batch, Data, Model
 
 KEY = jax.random.key(0, impl='threefry2x32')
 BASE = 64
@@ -26,12 +27,35 @@ def mup(leaf, normalised):
   return ABC(1, leaf.fan_in**-0.5, 1 if normalised else wide_out)
 
 
+def deep(leaf, normalised):
+  """2310.02244, table 1, for a network of DEPTH blocks of one layer: branches and, under Adam, rates by 1/sqrt(L)."""
+  (a, b, c), block = mup(leaf, normalised), leaf.name.startswith('block_')
+  return ABC(a * DEPTH**-0.5, b, c * DEPTH**-0.5 if normalised else c) if block else ABC(a, b, c)
+
+
+def unit(leaf, normalised):
+  """2407.17465, table 2, under Adam; under SGD c is that of mup at base 1 by the abc symmetry, per input of the data."""
+  a = {'input': leaf.fan_in**-0.5, 'hidden': leaf.fan_in**-0.5, 'output': 1 / leaf.fan_in}.get(leaf.role, 1)
+  adam = {'input': leaf.fan_out**-0.5, 'hidden': leaf.fan_in**-0.5}.get(leaf.role, 1)
+  sgd = leaf.fan_in if leaf.role in ('hidden', 'output') else leaf.fan_out
+  return ABC(a, 1, adam if normalised else sgd)
+
+
+DEPTH = 3
 TABLE = {  # by the papers
   'standard': lambda leaf, normalised: ABC(1, leaf.fan_in**-0.5, 1),
   'ntk': lambda leaf, normalised: ABC(leaf.fan_in**-0.5, 1, 1),
   'mup': mup,
+  'depth_mup': deep,
+  'u_mup': unit,
 }
-OURS = {'standard': lambda model: model, 'ntk': transforms.ntk(), 'mup': transforms.mup()}
+OURS = {
+  'standard': lambda model: model,
+  'ntk': transforms.ntk(),
+  'mup': transforms.mup(),
+  'depth_mup': transforms.depth_mup(),
+  'u_mup': transforms.u_mup(),
+}
 
 
 def problem_of(cases, module, transform, family='sgd', lr=0.1, init=None):
@@ -85,12 +109,26 @@ def shifted(multipliers):
 
 
 @pytest.mark.parametrize(
-  ('family', 'name'), [('sgd', 'standard'), ('sgd', 'mup'), ('momentum', 'ntk'), ('adam', 'standard'), ('adam', 'mup')]
+  ('family', 'name'),
+  [
+    ('sgd', 'standard'),
+    ('sgd', 'mup'),
+    ('momentum', 'ntk'),
+    ('adam', 'standard'),
+    ('adam', 'mup'),
+    ('sgd', 'depth_mup'),
+    ('adam', 'depth_mup'),
+    ('sgd', 'u_mup'),
+    ('adam', 'u_mup'),
+  ],
 )
 def test_abc_symmetry_leaves_every_trajectory_of_the_function_as_it_is(cases, family, name):
   """2011.14522, section 3: the library's own against the shifted table of the paper. Biases start at 0, so they take part as
   well. adam is exactly symmetric at eps = 0 alone."""
-  module, lr = models.mlp(2, widths=(6, 5), activation='tanh'), 0.02 if family == 'adam' else 0.1
+  lr = {'adam': 0.02, 'sgd': 0.1, 'momentum': 0.1}[family]
+  module = models.mlp(2, widths=(6, 5), activation='tanh')
+  if name == 'depth_mup':
+    module = models.residual(2, depth=DEPTH, width=6, activation='tanh')
   seen = [
     outputs_of(*problem_of(cases, module, transform, family, lr), steps=5)
     for transform in (OURS[name], parametrized(shifted(TABLE[name])))
@@ -113,6 +151,39 @@ def test_the_network_sees_a_times_the_weights_which_start_with_standard_deviatio
   np.testing.assert_allclose(model.apply(variables, draws.train.x), seen, rtol=1e-5)
   rescaled = map_leaves(lambda leaf, w: w * leaf.fan_in**0.5, model.leaves(), times(1, start['params']))
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), variables['params'], rescaled)
+
+
+def rates_of(transform, leaves, normalised):
+  """(a, rate) of every leaf by name: a is read off a model that returns what it sees."""
+  params = {leaf.name: jnp.ones(leaf.shape) for leaf in leaves}
+  shown = lambda variables, x, **mode: (variables['params'], None)
+  model = Model(lambda key, data: {'params': params}, shown, lambda: {leaf.name: leaf for leaf in leaves})
+  changed = transform(model)
+  a = changed.forward({'params': params}, None)[0]
+  return {name: (float(a[name].ravel()[0]), rate) for name, rate in changed.rates(normalised).items()}
+
+
+def test_blocks_of_several_layers_and_stacked_ones_share_the_steps_of_a_branch():
+  """4 blocks of two layers: the last is multiplied by L^-p, and both learn at L^(p - 1) (Adam) and L^(2 p - 1) (SGD)."""
+  weight = lambda name, shape, role, copies: Leaf(name, shape, jnp.float32, 8, 8, role, (copies,), (copies + 1,))
+  leaves = [weight(f'block_{i}/layer_{j}/kernel', (8, 8), 'hidden', 0) for i in range(4) for j in range(2)]
+  leaves += [Leaf('block_0/layer_1/bias', (8,), jnp.float32, 1, 8, 'bias'), weight('readout/kernel', (8, 8), 'output', 0)]
+  for power in (0.0, 0.5, 1.0):
+    for normalised in (False, True):
+      rate = 4.0 ** (power - 1 if normalised else 2 * power - 1)
+      got = rates_of(transforms.depth_mup(base=8, power=power, ends='*/layer_1/kernel'), leaves, normalised)
+      a = {leaf.name: 4.0**-power if 'layer_1' in leaf.name else 1.0 for leaf in leaves}
+      expected = {leaf.name: (a[leaf.name], 1.0 if leaf.role == 'output' else rate) for leaf in leaves}
+      chex.assert_trees_all_close(got, expected, rtol=1e-6)
+  stacked = [weight('blocks/layer_0/kernel', (4, 8, 8), 'hidden', 1)]
+  assert rates_of(transforms.depth_mup(base=8), stacked, True) == {'blocks/layer_0/kernel': (0.5, 0.5)}
+  scaled = rates_of(transforms.u_mup(ends='*'), stacked, True)['blocks/layer_0/kernel']
+  np.testing.assert_allclose(scaled, (0.5 / 8**0.5, 0.5 / 8**0.5), rtol=1e-6)
+
+
+def test_a_depth_without_branches_is_refused(cases):
+  with pytest.raises(ValueError, match=r"ends '\*' of the parametrization matches no hidden weight; they are none"):
+    problem_of(cases, models.mlp(2, widths=(3,)), transforms.depth_mup())
 
 
 def test_mean_field_refuses_a_second_hidden_layer(cases):
