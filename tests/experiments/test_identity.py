@@ -17,6 +17,7 @@ REQUIRED = {  # of fields without default
   'init.low_rank': {'rank': 1},
   'init.power_law': {'exponent': 1.0},
   'init.block': {'blocks': 2},
+  'init.permuted_block': {'blocks': 2},
   'transforms.subspace': {'most': 4},
 }
 PLAIN = {
