@@ -24,9 +24,9 @@ QUICK = (pytest.param('floats', marks=pytest.mark.slow), 'linear', 'matrix')  # 
 REFUSED = {
   'floats': ('recovery',),
   'linear': ('neural_collapse', 'recovery'),
-  'matrix': ('activity', 'neural_collapse', 'null_space', 'patches', 'representation'),
-  'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum'),
-  'transformer': ('balance', 'modes', 'null_space', 'patches', 'recovery', 'input_spectrum'),
+  'matrix': ('activations', 'activity', 'neural_collapse', 'null_space', 'patches', 'representation'),
+  'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian'),
+  'transformer': ('balance', 'modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian'),
 }
 # What carries a state, and can so change the programs of the start and of the steps.
 STATEFUL = {
