@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import json
 import pathlib
 import re
@@ -45,11 +46,9 @@ def load(cells: Sequence[Cell], probe: str, out: pathlib.Path, make: str) -> 'pa
   absent = [cell for cell in cells if not (out / identity(cell) / 'done.json').is_file() or _unmade(cell, (probe,), out)]
   if absent:
     raise Missing(f'{len(absent)} of {len(cells)} tables of {probe!r} are not in {out}; make them with: {make}')
-  import pandas as pd  # what looks at columns alone does without
-
   parts = [_parts(cell, probe, out, make) for cell in cells]
   try:
-    return pd.concat([labelled(cell, columns) for cell, columns in zip(cells, rows_of(parts), strict=True)], ignore_index=True)
+    return labelled(cells, rows_of(parts))
   except Missing as error:
     raise Missing(f'{error}; make it again with: {make}') from error
 
@@ -131,11 +130,35 @@ def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
   return row and {name: tuple(shape) for name, shape in json.loads(row[0]).items()}
 
 
-def labelled(cell: Cell, columns: Mapping[str, np.ndarray]) -> 'pandas.DataFrame':  # noqa: F821
-  """Stored columns, with the cell's identity, seeds, hyper values and swept fields beside them; swept tuples as their text."""
-  swept = {path: str(value) if isinstance(value, (tuple, list)) else value for path, value in cell.swept.items()}
-  table = frames.tidy(columns, frames.settings(cell.seeds, cell.hyper, swept))
-  table.insert(0, 'cell', identity(cell))
+def labelled(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray]]) -> 'pandas.DataFrame':  # noqa: F821
+  """Stored columns, those of each cell under the other's, with the cell's identity, seeds, hyper values and swept fields beside.
+
+  Swept tuples are their text. Cells in a row that have the same columns are made one table at once: a table each would take
+  most of the time that thousands of small runs take.
+  """
+  import pandas as pd  # what looks at columns alone does without
+
+  kind = lambda pair: ([*pair[0].hyper], [*pair[0].swept], [*pair[1]])
+  groups = [zip(*group, strict=True) for _, group in itertools.groupby(zip(cells, series, strict=True), kind)]
+  return pd.concat([_of_one_kind(*group) for group in groups], ignore_index=True)
+
+
+def _of_one_kind(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray]]) -> 'pandas.DataFrame':  # noqa: F821
+  import pandas as pd
+
+  plain = lambda value: str(value) if isinstance(value, (tuple, list)) else value
+  each = lambda values: pd.Series([value for cell, value in zip(cells, values, strict=True) for _ in cell.seeds])
+  hyper = {
+    name: [value for cell in cells for value in np.broadcast_to(cell.hyper[name], cell.members)] for name in cells[0].hyper
+  }
+  members = frames.settings([seed for cell in cells for seed in cell.seeds], hyper)
+  members = members.assign(**{path: each([plain(cell.swept[path]) for cell in cells]) for path in cells[0].swept})
+  members.insert(0, 'cell', each(map(identity, cells)))
+  firsts = np.cumsum([0, *(cell.members for cell in cells)])
+  places = [columns['member'] + first for columns, first in zip(series, firsts[:-1], strict=True)]
+  members.index = pd.Index(np.concatenate([range(cell.members) for cell in cells]), name='member')
+  table = frames.tidy({**frames.joined(series), 'member': np.concatenate(places)}, members)
+  table.insert(0, 'cell', table.pop('cell'))
   return table
 
 

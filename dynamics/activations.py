@@ -8,13 +8,14 @@ import jax.numpy as jnp
 
 from dynamics.types import Array
 
-Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'erf', 'identity']
+Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'sigmoid', 'erf', 'identity']
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
   'relu': jax.nn.relu,
   'tanh': jnp.tanh,
   'gelu': jax.nn.gelu,
   'silu': jax.nn.silu,
   'softplus': jax.nn.softplus,
+  'sigmoid': jax.nn.sigmoid,
   'erf': jax.lax.erf,
   'identity': lambda x: x,
 }

@@ -42,6 +42,7 @@ class Use(NamedTuple):
   outputs: tuple[Piece, ...]
   before: frozenset[int]  # leaves on which the other operand depends
   constant: bool = False  # the other operand does not depend on x
+  window: tuple[Piece, ...] = ()  # of `inputs`, those that are places of a convolution's window
 
 
 class _Link(NamedTuple):
@@ -245,10 +246,10 @@ def _convolution(eqn, place: int, values: list[_Value]) -> list[Reading]:
   if place == 0 or eqn.params['batch_group_count'] != 1:
     return []
   rhs = eqn.params['dimension_numbers'].rhs_spec
-  return _contracted(values[1].links, (*rhs[2:], rhs[1]), (), eqn.invars[1].aval.shape)
+  return _contracted(values[1].links, (*rhs[2:], rhs[1]), (), eqn.invars[1].aval.shape, rhs[2:])
 
 
-def _contracted(links: Sequence[_Link], contracted: Sequence[int], batch: Sequence[int], shape) -> list[Reading]:
+def _contracted(links: Sequence[_Link], contracted: Sequence[int], batch: Sequence[int], shape, window=()) -> list[Reading]:
   """The uses of the leaves of a matrix that is contracted with data.
 
   Factors A B of the matrix are read as layers one after the other, from the one whose side meets data. A leaf without a
@@ -262,7 +263,7 @@ def _contracted(links: Sequence[_Link], contracted: Sequence[int], batch: Sequen
     reads, writes = on(link, contracted), on(link, free)
     scale = not reads and (size > 1 or any(on(other, contracted) for other in links) or not (contracted or extent(writes) > 1))
     outputs = on(link, (*batch, *free)) if scale else writes
-    readings.append((Use(link.leaf, 'scale' if scale else 'weight', reads, outputs, frozenset()), None))
+    readings.append((Use(link.leaf, 'scale' if scale else 'weight', reads, outputs, frozenset(), False, on(link, window)), None))
   chain = [link for link in links if link.left or link.right]
   entry = next((i for i, link in enumerate(chain) if on(link, contracted)), None)
   if entry is None or not all(link.readable and not on(link, batch) for link in chain):
@@ -354,8 +355,7 @@ def _scan(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
 
 def _while(eqn, values: list[_Value], record: list[Use]) -> list[_Value]:
   start, consts = eqn.params['cond_nconsts'], eqn.params['body_nconsts']
-  fixed = values[start : start + consts]
-  body = lambda state, record: _run(eqn.params['body_jaxpr'].jaxpr, [*fixed, *state], record)
+  body = lambda state, record: _run(eqn.params['body_jaxpr'].jaxpr, [*values[start : start + consts], *state], record)
   return _repeated(body, values[start + consts :], record)[0]
 
 

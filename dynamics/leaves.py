@@ -31,6 +31,7 @@ class Leaf(NamedTuple):
   inputs: tuple[int, ...] = ()  # axes it is contracted over, or whose rows are read
   outputs: tuple[int, ...] = ()  # axes along which its outputs lie
   depth: int = 0  # its place in the order of the forward pass
+  window: tuple[int, ...] = ()  # those of `inputs` that are places of a convolution's window
 
 
 def describe(
@@ -116,7 +117,8 @@ def describe(
     else:
       inputs, outputs = axes(use.inputs), axes(use.outputs)
       read = extent(use.inputs) if use.kind == 'weight' else 1, extent(use.outputs)
-    return Leaf(name, shape, jnp.result_type(value), *(sides or read), kind, inputs, outputs, place)
+    window = axes(use.window) if use else ()
+    return Leaf(name, shape, jnp.result_type(value), *(sides or read), kind, inputs, outputs, place, window)
 
   leaves = [leaf(i, name, value) for i, (name, value) in enumerate(named.items())]
   unknown = [name for name, leaf in zip(named, leaves, strict=True) if leaf is None]

@@ -83,12 +83,18 @@ def _streams(key) -> dict:
 
 
 def initialised(model: Model, init) -> Model:
-  """`model` with all parameters drawn by `init`, (key, leaves, data) -> params; None keeps its own initialisers."""
+  """`model` with all parameters drawn by `init`; None keeps its own initialisers.
+
+  Args:
+    model: whose leaves, roles and fans the init reads.
+    init: (key, leaves, data) -> params, or (key, leaves, data, *, model) -> params where it looks at the forward pass too.
+  """
   if init is None:
     return model
+  looks = {'model': model} if 'model' in inspect.signature(init).parameters else {}
 
   def draw(key, data):
-    return {**model.init(key, data), 'params': init(key, model.leaves(), data)}
+    return {**model.init(key, data), 'params': init(key, model.leaves(), data, **looks)}
 
   return model._replace(init=draw)
 

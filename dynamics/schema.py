@@ -56,18 +56,21 @@ KINDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: '
 
 def fields(*functions: Callable) -> dict[str, inspect.Parameter]:
   """The static keyword-only arguments of functions: what a block of a config may set. Several functions may share one."""
-  return {name: p for function in functions for name, p in _keywords(function).items() if not _is_traced(p)}
+  return {name: parameter for function in functions for name, parameter in _keywords(function)[0].items()}
 
 
-def hyper_values(function: Callable) -> dict[str, inspect.Parameter]:
+def hyper_values(function: Callable) -> Mapping[str, inspect.Parameter]:
   """The arguments annotated `Traced(...)`: what the function reads from the block `hyper` of a config."""
-  return {name: parameter for name, parameter in _keywords(function).items() if _is_traced(parameter)}
+  return _keywords(function)[1]
 
 
 @functools.cache
-def _keywords(function: Callable) -> dict[str, inspect.Parameter]:
+def _keywords(function: Callable) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, inspect.Parameter]]:
+  """Keyword-only arguments: static ones, traced ones. Signatures are slow to read, and a sweep asks for them in every cell."""
   parameters = inspect.signature(function).parameters.items()
-  return {name: parameter for name, parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
+  keywords = {name: parameter for name, parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY}
+  chosen = lambda traced: types.MappingProxyType({name: p for name, p in keywords.items() if _is_traced(p) == traced})
+  return chosen(False), chosen(True)
 
 
 def _is_traced(parameter: inspect.Parameter) -> bool:

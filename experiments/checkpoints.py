@@ -186,10 +186,11 @@ def _is(array: np.ndarray, description: Mapping[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Where orbax gives up on a damaged file, the reads it still has under way complain to a loop that is gone: not told."""
+  """Where orbax gives up on a damaged file, the reads it still has under way complain to a loop that is gone: not told.
+
+  They may end long after the error has been raised, so then the hook stays.
+  """
   before = sys.unraisablehook
   sys.unraisablehook = lambda args: None if 'Event loop is closed' in str(args.exc_value) else before(args)
-  try:
-    yield
-  finally:
-    sys.unraisablehook = before
+  yield
+  sys.unraisablehook = before

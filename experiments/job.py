@@ -63,7 +63,9 @@ class Job(NamedTuple):
     """Those of all members; where memory does not hold them at once, of some after the others, which is said."""
 
     def make():
-      programs = train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
+      mine = train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
+      after = shared(self.context, self.key(study, after_start=True), lambda: mine)
+      programs = after._replace(start=mine.start, shapes=mine.shapes)
       most = sizes.at_once(self.cell, sizes.of_programs(self.cell, programs, self.members))
       return most, programs if most >= self.cell.members else turns.in_turn(programs, most, study.own_data)
 
@@ -72,20 +74,26 @@ class Job(NamedTuple):
       self.context.say(f'{self.title}: {sizes.turns_text(self.cell, most)}')
     return programs._replace(data=lambda members: programs.data(members, self.cell.config['data_seed']))
 
-  def key(self, study: Study) -> str:
-    """The same for cells that have the same programs."""
-    return f'{plan.alike(self.cell)} {list(study.schedule)}'
+  def key(self, study: Study, after_start: bool = False) -> str:
+    """The same for cells that have the same programs, or the same ones after the start."""
+    return f'{"after " * after_start}{(plan.alike_after_start if after_start else plan.alike)(self.cell)} {list(study.schedule)}'
+
+  def to_compile(self, study: Study) -> int:
+    """How many programs no cell before has."""
+    at_hand = [self.key(study, after) in (self.context.shared or ()) for after in (False, True)]
+    every = PROGRAMS + len(study.interventions) + len(study.schedule)
+    return 0 if at_hand[0] else 1 if at_hand[1] else every
 
 
 def shared(context: Context, key: str, make: Callable[[], Any]) -> Any:
-  """What `make` gives, or gave for an earlier cell with this key: the newest few are kept."""
+  """What `make` gives, or gave for an earlier cell with this key: the few that were asked for last are kept."""
   if context.shared is None:
     return make()
-  if key not in context.shared:
-    for old in list(context.shared)[: 1 - SHARED]:
-      del context.shared[old]
-    context.shared[key] = make()
-  return context.shared[key]
+  value = context.shared.pop(key) if key in context.shared else make()
+  context.shared[key] = value
+  for old in list(context.shared)[:-SHARED]:
+    del context.shared[old]
+  return value
 
 
 def saved(job: Job, passing: store.Pass, event: train.Event, now: bool) -> bool:

@@ -1,5 +1,6 @@
 """A config, checked against the signatures of the components that it names, with every default filled in."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -58,6 +59,7 @@ def settings(
   """
 
 
+@functools.cache
 def families() -> dict[str, dict[str, Callable]]:
   """Every component: block -> name -> maker."""
   packages = SINGLE | ORDERED | TIMED
@@ -214,7 +216,6 @@ def _hyper(given: Mapping[str, Any], parts: Mapping[str, Part], table) -> Config
   """The hyper values of a run: those that its components read, and no others."""
   allowed = hyper_signature(parts)
   for name in given:
-    elsewhere = readers(table, name)
-    if name not in allowed and elsewhere:
+    if name not in allowed and (elsewhere := readers(table, name)):
       raise ConfigError(f'hyper.{name} is read by nothing in this run; it is read by {", ".join(elsewhere)}.')
   return resolve(given, allowed, 'hyper')

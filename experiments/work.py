@@ -12,7 +12,7 @@ from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from experiments import markers, record, start_from, store
 from experiments.build import build
-from experiments.job import PROGRAMS, Context, Job, Outcome, heard, member_text, origin_of, resumed, saved, shared
+from experiments.job import Context, Job, Outcome, heard, member_text, origin_of, resumed, saved, shared
 from experiments.replay import fill, lost_milestones, replay
 from experiments.resolve import needs_x64
 
@@ -78,21 +78,15 @@ def _train(job: Job, names: Mapping[str, str]) -> bool:
   newest = run.training({}).newest()
   under_way = run.missing(names) if newest is None else {p: n for p, n in names.items() if newest[1].get(p) == n}
   study = job.study._replace(schedule={probe: job.study.schedule[probe] for probe in under_way})
-  at_hand = job.key(study) in (context.shared or ())
+  count = job.to_compile(study)
+  compiling = f'compiling {count} programs' if count > 1 else 'compiling the start, all else is there' if count else ''
   programs, passing = job.programs(study), run.training(under_way)
   try:
     like_state, like_frozen = programs.shapes(job.members)
     resume = resumed(job, programs, passing.restore(like_state), like_frozen) or origin_of(job, like_state)
-    count = PROGRAMS + len(study.interventions) + len(study.schedule)
-    begun = (
-      f'going on from step {resume[0]}'
-      if resume
-      else 'with the programs of a cell before'
-      if at_hand
-      else f'compiling {count} programs'
-    )
+    begun = f'going on from step {resume[0]}' if resume else compiling or 'with the programs of a cell before'
     context.say(f'{job.title}: {job.cell.members} members x {study.steps} steps; {begun}')
-    context.screen.show('starting' if at_hand else f'compiling {count} programs')
+    context.screen.show(compiling or 'starting')
     spent, event = {}, None
     training = train.events(study, job.members, programs, resume=resume, stops=job.cell.milestones)
     for event in heard(job, training, resume and resume[0]):

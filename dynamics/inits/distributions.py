@@ -5,11 +5,13 @@ layers, experts) are drawn independently. They fix the Frobenius norm of each ex
 entries, so that they can be compared at equal norm.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from dynamics import trees
 from dynamics.leaves import Leaf, from_matrices, matrix_shape
 from dynamics.linalg import dense
 from dynamics.random import random_orthonormal
@@ -127,12 +129,16 @@ def dale(excitatory: float) -> Distribution:
   return draw
 
 
-def block(blocks: int) -> Distribution:
+def block(blocks: int, permuted: bool = False) -> Distribution:
   """A Gaussian on the diagonal of a blocks x blocks partition into near equal parts, and 0 elsewhere.
+
+  Args:
+    blocks: as many for rows as for columns.
+    permuted: rows and columns are then shuffled, so that any two of them are exchangeable.
 
   Raises:
     ValueError: in the draw: more blocks than the shorter side has units.
-  Source: 2310.08513.
+  Source: 2310.08513; 2310.16597 (shuffled: structured sparsity that is pseudo-iid).
   """
 
   def draw(key, leaf):
@@ -142,12 +148,68 @@ def block(blocks: int) -> Distribution:
 
     def matrix(key, rows, columns):
       part = lambda n: jnp.arange(n) * blocks // n
-      inside = part(rows)[:, None] == part(columns)[None]
+      shuffled = lambda side, n: jax.random.permutation(trees.named_key(key, side), part(n)) if permuted else part(n)
+      inside = shuffled('rows', rows)[:, None] == shuffled('columns', columns)[None]
       return jnp.where(inside, jax.random.normal(key, (rows, columns), jnp.float32), 0.0)
 
     return _drawn(matrix, key, leaf)
 
   return draw
+
+
+def generalised_gaussian(nu) -> Distribution:
+  """Entries of density proportional to exp(-|x / a|^nu): 1 is Laplace's law, 2 the Gaussian, and large ones are flat.
+
+  a^2 = Gamma(1 / nu) / Gamma(3 / nu) makes the variance 1; the kurtosis is Gamma(5 / nu) Gamma(1 / nu) / Gamma(3 / nu)^2.
+
+  Args:
+    nu: above 0; it may be traced.
+
+  Source: 2506.00486.
+  """
+
+  def draw(key, leaf):
+    dtype = jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32
+    size, sign = jax.random.split(key)
+    inverse = 1 / jnp.asarray(nu, dtype)
+    log_a = (jax.lax.lgamma(inverse) - jax.lax.lgamma(3 * inverse)) / 2
+    sizes = jnp.exp(log_a + inverse * jax.random.loggamma(size, inverse, leaf.shape, dtype))
+    return (sizes * jax.random.rademacher(sign, leaf.shape, dtype)).astype(leaf.dtype)
+
+  return draw
+
+
+def random_sparse(density) -> Distribution:
+  """A Gaussian entry with probability `density`, which may be traced, and 0 otherwise; the kurtosis is 3 / density."""
+
+  def draw(key, leaf):
+    value, place = jax.random.split(key)
+    share = jnp.asarray(density, jnp.float32)
+    present = jax.random.uniform(place, leaf.shape, jnp.float32) < share
+    return jnp.where(present, gaussian(value, leaf) * jax.lax.rsqrt(share).astype(leaf.dtype), 0)
+
+  return draw
+
+
+def centred(distribution: Distribution) -> Distribution:
+  """`distribution` at the centre of a convolution's window and 0 elsewhere; other leaves are drawn from it whole."""
+
+  def draw(key, leaf):
+    taps = math.prod(leaf.shape[k] for k in leaf.window)
+    return at_centre(leaf, lambda centre: distribution(key, centre)) * jnp.asarray(taps**0.5, leaf.dtype)
+
+  return draw
+
+
+def at_centre(leaf: Leaf, draw: Callable[[Leaf], Array]) -> Array:
+  """What `draw` gives for the leaf with a window of one place, put at the centre of its own window, with 0 around.
+
+  The centre of an even window is where padding 'SAME' puts the input at an output's own place.
+  """
+  taps = math.prod(leaf.shape[k] for k in leaf.window)
+  shape = tuple(1 if k in leaf.window else n for k, n in enumerate(leaf.shape))
+  around = [((n - 1) // 2, n // 2) if k in leaf.window else (0, 0) for k, n in enumerate(leaf.shape)]
+  return jnp.pad(draw(leaf._replace(shape=shape, fan_in=leaf.fan_in // taps)), around)
 
 
 def _drawn(matrix: Callable[[Key, int, int], Array], key: Key, leaf: Leaf) -> Array:

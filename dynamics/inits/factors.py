@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from dynamics import trees
 from dynamics.components import component
-from dynamics.inits.independent import Init
-from dynamics.leaves import map_leaves, weights
+from dynamics.inits.independent import Init, filled
+from dynamics.leaves import weights
 from dynamics.schema import Traced
 
 
@@ -34,7 +33,7 @@ def factors(
       text = ', '.join(f'{leaf.name} {leaf.shape}' for leaf in matrices)
       raise ValueError(f'factors start one matrix, or two whose product is one; the weights are {text}')
 
-    def draw(leaf):
+    def draw(key, leaf):
       first = leaf.name == matrices[0].name
       inner, outer = leaf.shape[::-1] if first else leaf.shape
       size = jnp.asarray(init_scale, jnp.float32)
@@ -42,9 +41,9 @@ def factors(
         size = size * jnp.asarray(right_scale, jnp.float32)
       is_drawn = jnp.arange(inner, dtype=jnp.float32) < jnp.asarray(factor_rank, jnp.float32)
       is_drawn = is_drawn[None] if first else is_drawn[:, None]
-      drawn = jax.random.normal(trees.named_key(key, leaf.name), leaf.shape, leaf.dtype)
+      drawn = jax.random.normal(key, leaf.shape, leaf.dtype)
       return jnp.where(is_drawn, drawn * (size * outer**-0.5).astype(leaf.dtype), 0)
 
-    return map_leaves(draw, leaves)
+    return filled(draw, key, leaves)
 
   return init

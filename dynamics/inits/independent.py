@@ -15,11 +15,13 @@ from dynamics.components import component
 from dynamics.inits import distributions
 from dynamics.inits.directions import correlation, principal
 from dynamics.inits.distributions import Distribution
-from dynamics.leaves import map_leaves, weights
+from dynamics.leaves import Leaf, map_leaves, weights
 from dynamics.schema import Range, Traced
-from dynamics.types import Data, Key, Tree
+from dynamics.types import Array, Key, Tree
 
-Init = Callable[[Key, Tree, Data], Tree]  # (key, leaves, data) -> params; data may be None where an init does not look
+# (key, leaves, data) -> params; data may be None where an init does not look. One that looks at the model is a function
+# (key, leaves, data, *, model), and `network.initialised` gives it the model.
+Init = Callable[..., Tree]
 
 Scale = Traced(least=0.0)
 Plain = Literal['gaussian', 'truncated', 'uniform', 'orthogonal']
@@ -32,25 +34,34 @@ def independent(distribution: Distribution, scale=1.0, where: str = '*', others:
     ValueError: in the init: a pattern that no weight matches.
   """
 
+  selected = lambda leaf: fnmatch.fnmatch(leaf.name, where)
+
+  def weight(key, leaf):
+    law = distribution if selected(leaf) else others
+    size = jnp.asarray(scale, jnp.float32) * (jnp.asarray(gain, jnp.float32) if selected(leaf) else 1)
+    w = law(key, leaf) * jnp.asarray(leaf.fan_in**-0.5, leaf.dtype)
+    return w * size.astype(leaf.dtype)
+
   def init(key, leaves, data):
-    selected = lambda leaf: fnmatch.fnmatch(leaf.name, where)
     names = [leaf.name for leaf in weights(leaves)]
     if names and not any(fnmatch.fnmatch(name, where) for name in names):
       raise ValueError(f'no weight matches {where!r}; they are {", ".join(names)}')
-
-    def draw(leaf):
-      if leaf.role == 'bias':
-        return jnp.zeros(leaf.shape, leaf.dtype)
-      if leaf.role == 'scale':
-        return jnp.ones(leaf.shape, leaf.dtype)
-      law = distribution if selected(leaf) else others
-      size = jnp.asarray(scale, jnp.float32) * (jnp.asarray(gain, jnp.float32) if selected(leaf) else 1)
-      w = law(trees.named_key(key, leaf.name), leaf) * jnp.asarray(leaf.fan_in**-0.5, leaf.dtype)
-      return w * size.astype(leaf.dtype)
-
-    return map_leaves(draw, leaves)
+    return filled(weight, key, leaves)
 
   return init
+
+
+def filled(weight: Callable[[Key, Leaf], Array], key: Key, leaves: Tree) -> Tree:
+  """Params: every weight is weight(key of its name, leaf), biases are 0 and scales 1."""
+
+  def fill(leaf):
+    if leaf.role == 'bias':
+      return jnp.zeros(leaf.shape, leaf.dtype)
+    if leaf.role == 'scale':
+      return jnp.ones(leaf.shape, leaf.dtype)
+    return weight(trees.named_key(key, leaf.name), leaf)
+
+  return map_leaves(fill, leaves)
 
 
 @component()
@@ -75,6 +86,19 @@ def uniform(*, init_scale: Scale = 1.0) -> Init:
 def orthogonal(*, init_scale: Scale = 1.0) -> Init:
   """Haar-random orthonormal rows or columns, with entries of mean square init_scale^2 / fan_in. Source: 1312.6120."""
   return independent(distributions.orthogonal, init_scale)
+
+
+@component()
+def generalised_gaussian(*, nu: Traced(above=0.0) = 1.0, init_scale: Scale = 1.0) -> Init:
+  """Entries of density proportional to exp(-|x / a|^nu), with variance init_scale^2 / fan_in.
+
+  Args:
+    nu: the shape: 1 is Laplace's law, 2 the Gaussian; below 2 most weights are small and few are large.
+    init_scale: multiplies all weights.
+
+  Source: 2506.00486.
+  """
+  return independent(distributions.generalised_gaussian(nu), init_scale)
 
 
 @component()
@@ -159,3 +183,35 @@ def block(
   Source: 2310.08513.
   """
   return independent(distributions.block(blocks), init_scale, where, getattr(distributions, others), gain)
+
+
+@component()
+def permuted_block(
+  *,
+  blocks: Range(int, least=1),
+  where: str = '*',
+  others: Plain = 'gaussian',
+  gain: Scale = 1.0,
+  init_scale: Scale = 1.0,
+) -> Init:
+  """`block` with rows and columns in random order, at the same norm: structured sparsity that is exchangeable.
+
+  Other fields as those of `low_rank`. Source: 2310.16597 (pseudo-iid weights).
+  """
+  return independent(distributions.block(blocks, permuted=True), init_scale, where, getattr(distributions, others), gain)
+
+
+@component()
+def random_sparse(
+  *,
+  density: Traced(above=0.0, most=1.0) = 0.2,
+  where: str = '*',
+  others: Plain = 'gaussian',
+  gain: Scale = 1.0,
+  init_scale: Scale = 1.0,
+) -> Init:
+  """Every weight is there with probability `density`, Gaussian of variance init_scale^2 / (density fan_in), and else 0.
+
+  Other fields as those of `low_rank`. Source: 2310.16597 (sparse weights at matched variance).
+  """
+  return independent(distributions.random_sparse(density), init_scale, where, getattr(distributions, others), gain)

@@ -127,7 +127,7 @@ def _evaluate(jaxpr: core.Jaxpr, consts, args, arg_links, trace: _Trace):
       if trace.output_sites and len(outs) == 1 and uses[eqn.outvars[0]] == 1:
         outputs_of[eqn.outvars[0]] = tuple(sorted(trace.output_sites))
     else:
-      outs, out_links = _apply(jaxpr, eqn, operands), [None] * len(eqn.outvars)
+      outs, out_links = jaxprs.applied(jaxpr, eqn, operands), [None] * len(eqn.outvars)
       if any(operand_links):
         number, addends = len(trace.sites), next((outputs_of[v] for v in no_literals(eqn.invars) if v in outputs_of), ())
         outs, out_links = _use(eqn, operands, operand_links, outs, trace, addends)
@@ -140,13 +140,6 @@ def _evaluate(jaxpr: core.Jaxpr, consts, args, arg_links, trace: _Trace):
   trace.output_sites.clear()  # those of inner jaxprs
   trace.output_sites.update(*(outputs_of[v] for v in no_literals(jaxpr.outvars) if v in outputs_of))
   return [read(v) for v in jaxpr.outvars], [link_of(v) for v in jaxpr.outvars]
-
-
-def _apply(jaxpr, eqn, operands):
-  """The outputs of one equation, which keeps its custom derivatives."""
-  inputs = {v: x for v, x in zip(eqn.invars, operands, strict=True) if not isinstance(v, core.Literal)}
-  single = core.Jaxpr([], list(inputs), eqn.outvars, [eqn], eqn.effects, jaxpr.debug_info)
-  return core.jaxpr_as_fun(core.ClosedJaxpr(single, ()))(*inputs.values())
 
 
 def _use(eqn, operands, links, outs, trace, addends):

@@ -5,6 +5,7 @@ import inspect
 import sys
 from typing import Literal, get_args, get_origin
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from dynamics import network, types
 from dynamics.components import NEEDS, Part, component, hyper_signature, makers, readers
-from dynamics.models import linear
+from dynamics.models import linear, mlp
 from dynamics.schema import ConfigError, Range, Traced, check, fields, hyper_values
 from experiments.resolve import families
 
@@ -60,6 +61,7 @@ REQUIRED = {  # static fields without a default, and small sizes
   'low_rank': dict(rank=1),
   'power_law': dict(exponent=0.5),
   'block': dict(blocks=2),
+  'permuted_block': dict(blocks=2),
   'subspace': dict(most=6, kind='dense'),
   'images': dict(train=20, test=2),
   'scans': dict(train=20, test=2),
@@ -87,8 +89,18 @@ def drawn(make):
   return make().draw(KEY)
 
 
+class Residual(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    x = nn.Dense(3)(x)
+    return nn.Dense(2)(x + nn.Dense(3)(jnp.tanh(nn.Dense(5)(x))))
+
+
 def initialised(make):
-  return make()(KEY, chain_of_two().leaves(), DATA._replace(source={'params': {'input': {'kernel': jnp.ones((4, 3))}}}))
+  init, data = make(), DATA._replace(source={'params': {'input': {'kernel': jnp.ones((4, 3))}}})
+  looks = 'model' in inspect.signature(init).parameters  # at branches, among others
+  module = Residual() if looks else mlp(2, widths=(3,))
+  return network.initialised(network.from_flax(module, X), init).init(KEY, data)['params']
 
 
 def lost(make):

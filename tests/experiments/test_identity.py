@@ -17,6 +17,7 @@ REQUIRED = {  # of fields without default
   'init.low_rank': {'rank': 1},
   'init.power_law': {'exponent': 1.0},
   'init.block': {'blocks': 2},
+  'init.permuted_block': {'blocks': 2},
   'transforms.subspace': {'most': 4},
 }
 PLAIN = {
@@ -56,7 +57,7 @@ def cell(config):
   return cell
 
 
-@pytest.mark.parametrize(('block', 'name'), COMPONENTS, ids='.'.join)
+@pytest.mark.parametrize(('block', 'name'), COMPONENTS)
 def test_every_component_resolves_with_its_defaults(block, name):
   if name == 'source' and block == 'init':
     return  # needs a block source: tests/experiments/test_sources.py
@@ -66,7 +67,7 @@ def test_every_component_resolves_with_its_defaults(block, name):
   assert set(fields(FAMILIES[block][name])) <= set(entry)
 
 
-@pytest.mark.parametrize(('block', 'name'), COMPONENTS, ids='.'.join)
+@pytest.mark.parametrize(('block', 'name'), COMPONENTS)
 def test_a_revision_renames_the_runs_that_use_the_component_and_no_others(block, name, monkeypatch):
   users, others = using(block, name), using('data', 'teacher')
   if block == 'data' and name == 'teacher':

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+import types
 
 import chex
 import jax
@@ -140,6 +142,20 @@ def test_damage_is_put_aside_and_the_checkpoint_before_it_used(stored, said, dam
     training.finish(7, state(7))
   assert len(said) == 1
   assert tables.is_whole(stored / 'tables/norms-2')
+
+
+def test_reads_that_end_after_the_error_complain_to_nobody(stored, said, monkeypatch):
+  """Orbax leaves them behind, and python would print a traceback of each, whenever it ends."""
+  dropped = []
+  monkeypatch.setattr(sys, 'unraisablehook', dropped.append)
+  manifest = stored / 'checkpoints/6/state/manifest.ocdbt'
+  manifest.write_bytes(halved(manifest))
+  equal(restore(stored, said), 5)
+  errors = RuntimeError('Event loop is closed'), ValueError('another')
+  late, other = (types.SimpleNamespace(exc_value=error) for error in errors)
+  for each in (late, other):
+    sys.unraisablehook(each)
+  assert dropped == [other]
 
 
 PARTS = {

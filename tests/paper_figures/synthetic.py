@@ -3,7 +3,6 @@
 import functools
 
 import numpy as np
-import pandas as pd
 
 from analysis import tables
 from experiments import config as configs
@@ -33,14 +32,14 @@ def schema_of(config):
 @functools.cache
 def table(config, probe):
   """A table of the probe with random readings between 0 and 1."""
-  rng, rows = np.random.default_rng(0), []
+  rng, series = np.random.default_rng(0), []
   for cell, (schedule, kinds) in zip(cells_of(config), schema_of(config), strict=True):
     step, member = (grid.ravel() for grid in np.meshgrid(schedule[probe], np.arange(cell.members), indexing='ij'))
     readings = {name: rng.uniform(0.01, 1, len(step)).astype(dtype) for name, dtype in kinds[probe].items()}
     if 'train_accuracy' in readings:
       readings['train_accuracy'] = np.where(step > 10, 1.0, 0.5)
-    rows.append(tables.labelled(cell, {'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings}))
-  return pd.concat(rows, ignore_index=True)
+    series.append({'step': step, 'member': member, 'finite': np.ones(len(step), bool), **readings})
+  return tables.labelled(cells_of(config), series)
 
 
 def spread(rows, size=0.02):

@@ -1,5 +1,7 @@
 """Distributions of one leaf: ranks, spectra, signs, blocks and norms of the matrix that it is, whatever its axes."""
 
+from math import gamma
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ STRUCTURED = {
   'power_law': distributions.power_law(1.5),
   'dale': distributions.dale(0.75),
   'block': distributions.block(3),
+  'permuted_block': distributions.block(3, permuted=True),
 }
 SIDES = (12, 8)
 LEAVES = {  # shape, inputs, outputs: the other axes count copies; all are matrices of 12 x 8
@@ -129,6 +132,64 @@ def test_blocks_are_full_and_the_rest_is_zero(rows, columns, blocks):
   inside = np.array([[i * blocks // rows == j * blocks // columns for j in range(columns)] for i in range(rows)])
   np.testing.assert_array_equal(w != 0, inside)
   assert len(np.unique(np.arange(rows) * blocks // rows)) == blocks
+
+
+def test_permuted_blocks_are_blocks_whose_rows_and_columns_are_shuffled():
+  """As patterns: equal rows of zeros and ones are one block, and each block is full; two keys shuffle otherwise."""
+  patterns = [matrix(distributions.block(3, permuted=True), 12, 9, key=jax.random.key(i)) != 0 for i in (0, 1)]
+  for inside in patterns:
+    blocks, sizes = np.unique(inside, axis=0, return_counts=True)
+    np.testing.assert_array_equal(sizes, [4, 4, 4])
+    np.testing.assert_array_equal(blocks.sum(0), np.ones(9))
+    assert not (inside == (matrix(distributions.block(3), 12, 9) != 0)).all()
+  assert (patterns[0] != patterns[1]).any()
+
+
+@pytest.mark.parametrize('nu', [0.7, 1.0, 2.0, 8.0])
+def test_generalised_gaussians_have_the_moments_of_their_shape(nu):
+  """E|x|^p = Gamma((p + 1) / nu) Gamma(1 / nu)^(p/2 - 1) / Gamma(3 / nu)^(p/2), at 5 standard errors for p = 1, 2, 4."""
+  moment = lambda p: gamma((p + 1) / nu) * gamma(1 / nu) ** (p / 2 - 1) / gamma(3 / nu) ** (p / 2)
+  x = matrix(distributions.generalised_gaussian(nu), 600, 500)
+  assert abs(x.mean()) < 5 / x.size**0.5
+  for p in (1, 2, 4):
+    error = ((moment(2 * p) - moment(p) ** 2) / x.size) ** 0.5
+    assert abs((np.abs(x) ** p).mean() - moment(p)) < 5 * error
+  np.testing.assert_allclose(moment(2), 1)
+  np.testing.assert_allclose(moment(4), gamma(5 / nu) * gamma(1 / nu) / gamma(3 / nu) ** 2)
+
+
+@pytest.mark.parametrize('density', [0.05, 0.5, 1.0])
+def test_sparse_entries_have_their_density_variance_and_kurtosis(density):
+  x = matrix(distributions.random_sparse(density), 600, 500)
+  assert abs((x != 0).mean() - density) <= 5 * (density * (1 - density) / x.size) ** 0.5
+  for p, moment, square in ((2, 1, 3 / density), (4, 3 / density, 105 / density**3)):
+    assert abs((x**p).mean() - moment) < 5 * (square / x.size) ** 0.5
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16', 'float32'])
+def test_traced_shapes_and_densities_draw_what_numbers_draw_in_every_dtype(dtype):
+  leaf = leaf_of((9, 7))._replace(dtype=jnp.dtype(dtype))
+  for make, values in ((distributions.generalised_gaussian, (0.8, 3.0)), (distributions.random_sparse, (0.3, 0.9))):
+    both = jax.vmap(lambda value, make=make: make(value)(KEY, leaf))(jnp.asarray(values, jnp.float32))
+    assert both.dtype == leaf.dtype
+    for row, value in zip(both, values, strict=True):
+      single = np.asarray(make(value)(KEY, leaf), np.float32)
+      np.testing.assert_allclose(np.asarray(row, np.float32), single, rtol=1e-2 if dtype != 'float32' else 1e-5)
+    assert not np.allclose(np.asarray(both[0], np.float32), np.asarray(both[1], np.float32))
+
+
+@pytest.mark.parametrize('window', [(3, 3), (2, 4), (5, 1)])
+def test_what_is_centred_is_a_matrix_where_padding_puts_the_own_input(window):
+  """A convolution with padding 'SAME' then maps every pixel by that matrix, at sqrt(taps) times the scale of a dense one."""
+  leaf = leaf_of((*window, 6, 8), (0, 1, 2), (3,))._replace(window=(0, 1))
+  w = distributions.centred(distributions.orthogonal)(KEY, leaf)
+  dense = np.asarray(distributions.orthogonal(KEY, leaf_of((6, 8))))
+  assert (np.asarray(w) != 0).sum() == 48
+  x = np.random.default_rng(0).normal(size=(2, 5, 5, 6)).astype(np.float32)
+  out = jax.lax.conv_general_dilated(x, w, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  np.testing.assert_allclose(out, np.prod(window) ** 0.5 * x @ dense, rtol=1e-4, atol=1e-4)
+  plain = leaf_of((6, 8))
+  np.testing.assert_array_equal(distributions.centred(distributions.orthogonal)(KEY, plain), dense)
 
 
 @pytest.mark.parametrize(
