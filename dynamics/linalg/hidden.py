@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from dynamics import trees
+from dynamics import jaxprs, trees
 from dynamics.linalg.sites import INLINED
 from dynamics.types import Array, Model, Tree, Variables
 
@@ -142,9 +142,7 @@ def _shifted(value: _Value, names, trace: _Trace) -> _Value:
 
 
 def _equation(jaxpr: core.Jaxpr, eqn: core.JaxprEqn, operands: list[_Value], trace: _Trace) -> list[_Value]:
-  inputs = {v: value.array for v, value in zip(eqn.invars, operands, strict=True) if not isinstance(v, core.Literal)}
-  single = core.Jaxpr([], list(inputs), eqn.outvars, [eqn], eqn.effects, jaxpr.debug_info)
-  results = core.jaxpr_as_fun(core.ClosedJaxpr(single, ()))(*inputs.values())  # keeps custom derivatives
+  results = jaxprs.applied(jaxpr, eqn, [value.array for value in operands])
   union = lambda field: frozenset().union(*(getattr(value, field) for value in operands))
   known = _Value(None, any(value.data for value in operands), union('leaves'), union('places'))
   outs = [known._replace(array=array) for array in results]
