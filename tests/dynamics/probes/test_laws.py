@@ -25,8 +25,8 @@ REFUSED = {
   'floats': ('recovery',),
   'linear': ('neural_collapse', 'recovery'),
   'matrix': ('activations', 'activity', 'neural_collapse', 'null_space', 'patches', 'representation'),
-  'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian'),
-  'transformer': ('balance', 'modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian'),
+  'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
+  'transformer': ('balance', 'modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
 }
 # What carries a state, and can so change the programs of the start and of the steps.
 STATEFUL = {
