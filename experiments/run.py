@@ -283,7 +283,7 @@ def _line(cell, study, shapes, out: pathlib.Path) -> tuple[str, int, int]:
   """What a cell would do; bytes of its results; programs to compile."""
   from dynamics.study import due
   from experiments import sizes
-  from experiments.work import PROGRAMS
+  from experiments.job import PROGRAMS
 
   bytes_ = sum(sizes.disk(cell, study, shapes).values())
   programs = PROGRAMS + len(study.schedule) + len(study.interventions)
