@@ -4,9 +4,13 @@ import errno
 import os
 import pathlib
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from dynamics.schema import ConfigError
+
+PATIENCE = 5.0  # seconds in which threads of a library may end, after the command's own work
 
 
 class Output:
@@ -39,7 +43,7 @@ class Output:
 
 
 def run(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
-  """The exit status of a command, whatever its standard output does.
+  """The exit status of a command, whatever its standard output does; ends the process where a library would keep it.
 
   A reader that leaves early, as `head` does, is no mistake. A full disk is one: it is told when the work is done.
   """
@@ -48,10 +52,24 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
   sys.stdout = output = Output(sys.stdout)
   status = main(argv)
   output.flush()
-  if output.fault is None or output.fault.errno == errno.EPIPE:
-    return status
-  print(f'error: standard output cannot be written ({output.fault.strerror}); the rest of it is lost.', file=sys.stderr)
-  return status or 2
+  if output.fault is not None and output.fault.errno != errno.EPIPE:
+    print(f'error: standard output cannot be written ({output.fault.strerror}); the rest of it is lost.', file=sys.stderr)
+    status = status or 2
+  if _stays():
+    sys.stderr.flush()
+    os._exit(status)
+  return status
+
+
+def _stays() -> bool:
+  """Whether threads outlive the work by more than a while: orbax's wait many minutes for a save that has failed."""
+  end, mine = time.monotonic() + PATIENCE, (threading.main_thread(), threading.current_thread())
+  others = [thread for thread in threading.enumerate() if not thread.daemon and thread not in mine]
+  while any(thread.is_alive() for thread in others):
+    if time.monotonic() > end:
+      return True
+    time.sleep(0.02)
+  return False
 
 
 def folder(flag: str, text: str) -> pathlib.Path:

@@ -43,6 +43,9 @@ def faults(folder: pathlib.Path) -> Iterator[None]:
     number, text = getattr(error, 'errno', None), str(error)
     if number in FULL or any(words in text for words in FULL_WORDS):
       raise StoreError(f'the disk of {folder} is full: free some space and give the same command again to go on.') from error
+    if isinstance(error, TimeoutError):
+      way = 'the disk is slow, or the clock of this machine has jumped; give the same command again to go on'
+      raise StoreError(f'{folder} was not written in time ({text.rstrip(".")}): {way}.') from error
     if isinstance(error, OSError) or any(words in text for words in SHUT_WORDS):
       reason = getattr(error, 'strerror', None) or next((words for words in SHUT_WORDS if words in text), text)
       raise StoreError(f'{folder} cannot be used ({reason}): mend it, or choose another folder with --out.') from error

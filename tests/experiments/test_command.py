@@ -47,6 +47,33 @@ def test_work_goes_on_where_nobody_reads(tmp_path, ending, status, words):
   assert (tmp_path / 'done').read_text() == 'the work is done'
 
 
+STAY = """
+import sys, threading, time
+from experiments import command
+
+command.PATIENCE = float(sys.argv[1])
+
+def main(argv):
+  threading.Thread(target=time.sleep, args=(0.2 if argv[0] == '60' else 60,)).start()
+  print('the work is done')
+  return 3
+
+status = command.run(main, sys.argv[1:])
+print('its threads are done, too')
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(
+  ('patience', 'out'), [('0.1', ['the work is done']), ('60', ['the work is done', 'its threads are done, too'])]
+)
+def test_threads_of_a_library_do_not_keep_a_command_that_has_ended(patience, out, environment):
+  ran = subprocess.run(
+    [sys.executable, '-c', STAY, patience], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30
+  )
+  assert (ran.returncode, ran.stdout.splitlines(), ran.stderr) == (3, out, '')
+
+
 def test_a_run_whose_reader_leaves_is_whole(tiny, tmp_path, environment, only, whole, same):
   line = f'{sys.executable} -m experiments.run {tiny} --out={tmp_path / "out"} --save_every=0 | head -1'
   ran = subprocess.run(['bash', '-c', line], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
