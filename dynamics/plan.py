@@ -83,18 +83,6 @@ def alike(cell: Cell) -> str:
   return repr(cell._replace(config={**cell.config, 'data_seed': 0}, seeds=(len(cell.seeds),), swept={}, milestones=()))
 
 
-def alike_after_start(cell: Cell) -> str:
-  """`alike` for the programs after the start, which know nothing of the init: the same for cells that differ in it, too.
-
-  A component from outside may draw weights of its own whenever it likes: with one of those the init counts.
-  """
-  revisions = [revision for where, revision in cell.revisions.items() if not where.endswith('.files')]
-  if any(isinstance(revision, str) for revision in (*revisions, *(probe['revision'] for probe in cell.probes.values()))):
-    return alike(cell)
-  config = {block: fields for block, fields in cell.config.items() if block != 'init'}
-  return alike(cell._replace(config=config, revisions={w: r for w, r in cell.revisions.items() if w != 'init'}))
-
-
 def table_identity(cell: Cell, probe: str) -> str:
   """The name of a probe's table under its run: 'distance-1f2e3d4c', a digest of its fields, schedule and revision."""
   return f'{probe}-{_digest(json.dumps(cell.probes[probe], sort_keys=True))[:8]}'

@@ -37,6 +37,20 @@ def build(cell: Cell) -> study.Study:
   )
 
 
+def after_start(cell: Cell) -> Cell:
+  """The cell without its init: the programs after the start are the same for all cells that differ in that alone.
+
+  A component from outside may draw weights of its own whenever it likes: with one of those, the cell as it is.
+  """
+  parts = parts_of({**cell.config, 'probes': cell.probes})
+  if any(isinstance(part.maker.revision, str) for part in parts.values()):
+    return cell
+  read = {name for where, part in parts.items() if where != 'init' for name in part.reads}
+  without = lambda of: {name: value for name, value in of.items() if name != 'init'}
+  hyper = {name: values for name, values in cell.hyper.items() if name in read}
+  return cell._replace(config=without(cell.config), revisions=without(cell.revisions), hyper=hyper)
+
+
 def experiment(config: Config, source_model: Callable[[], Model] | None = None) -> Callable[[Mapping, Any], Problem]:
   """(hyper, source variables) -> the problem of a resolved config."""
   parts = parts_of(config)
@@ -46,7 +60,7 @@ def experiment(config: Config, source_model: Callable[[], Model] | None = None) 
     task = make('data', hyper)
     module = lambda: parts['model'].make(hyper, task.outputs, task.vocabulary)
     model = once('model', lambda: modules.as_model(module(), shapes(task).train.x))
-    model = network.initialised(model, make('init', hyper))
+    model = network.initialised(model, make('init', hyper) if 'init' in parts else None)
     for where in (w for w in parts if w.startswith('transforms.')):
       model = make(where, hyper)(model)
     loss = make('loss', hyper)

@@ -22,8 +22,12 @@ from experiments.resolve import families, needs_x64, parts_of
 from experiments.sizes import Shapes
 
 
-def check_cell(cell: Cell) -> tuple[Study, Shapes]:
+def check_cell(cell: Cell, after_start: Shapes | None = None) -> tuple[Study, Shapes]:
   """Traces the data, the start, the steps, every intervention and every probe of a cell, and gives their shapes.
+
+  Args:
+    cell: what is to be run.
+    after_start: the shapes of a cell that is the same after its start: of this one the start alone is traced.
 
   Raises:
     ConfigError: the first thing that does not fit, in a sentence.
@@ -42,7 +46,7 @@ def check_cell(cell: Cell) -> tuple[Study, Shapes]:
     for times in (study.schedule, study.interventions):
       due(times, study.steps)
     check_common_data(study, {name: np.float32(values) for name, values in cell.hyper.items()})
-    traced = _trace(cell, study, hyper, data)
+    traced = _trace(cell, study, hyper, data, after_start)
     if reads_values(cell):
       _look(cell, study, hyper, traced)
     return study, traced
@@ -53,9 +57,14 @@ def reads_values(cell: Cell) -> bool:
   return 'data.files' in cell.revisions or isinstance(cell.revisions['data'], str)
 
 
-def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data) -> Shapes:
+def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data, after_start: Shapes | None) -> Shapes:
   """Every program of one member, from shapes."""
   member = _member(cell, hyper)
+  if after_start is not None:
+    state, frozen = _start(study._replace(schedule={}), member, data)
+    state = state._replace(probes=after_start.state.probes)
+    _check_state(cell, state, frozen)
+    return after_start._replace(state=state, frozen=frozen)
   state, frozen = _start(study, member, data)
   _check_state(cell, state, frozen)
 

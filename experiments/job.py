@@ -1,7 +1,7 @@
 """A cell that is being worked on: what training and replays of it share."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from dynamics.schema import ConfigError
 from dynamics.study import Study
 from dynamics.types import State
 from experiments import log, sizes, start_from, store
+from experiments.build import after_start, build
 from experiments.processes import ALONE, Group
 
 SHARED = 8  # studies and programs that are kept from cell to cell
@@ -63,26 +64,40 @@ class Job(NamedTuple):
     """Those of all members; where memory does not hold them at once, of some after the others, which is said."""
 
     def make():
-      mine = train.compile_programs(study, self.grid, layout=self.cell.config['layout'])
-      after = shared(self.context, self.key(study, after_start=True), lambda: mine)
-      programs = after._replace(start=mine.start, shapes=mine.shapes)
+      compiled = lambda of: train.compile_programs(of, self.grid, layout=self.cell.config['layout'])
+      rest = after_start(self.cell)
+      without = lambda: compiled(build(rest)._replace(schedule=study.schedule))
+      after = shared(self.context, self._key(rest, study), without)
+      mine = compiled(study)
+      programs = _reading(after, rest.hyper)._replace(start=mine.start, shapes=mine.shapes)
       most = sizes.at_once(self.cell, sizes.of_programs(self.cell, programs, self.members))
       return most, programs if most >= self.cell.members else turns.in_turn(programs, most, study.own_data)
 
-    most, programs = shared(self.context, self.key(study), make)
+    most, programs = shared(self.context, self._key(self.cell, study), make)
     if most < self.cell.members:
       self.context.say(f'{self.title}: {sizes.turns_text(self.cell, most)}')
     return programs._replace(data=lambda members: programs.data(members, self.cell.config['data_seed']))
 
-  def key(self, study: Study, after_start: bool = False) -> str:
-    """The same for cells that have the same programs, or the same ones after the start."""
-    return f'{"after " * after_start}{(plan.alike_after_start if after_start else plan.alike)(self.cell)} {list(study.schedule)}'
-
   def to_compile(self, study: Study) -> int:
-    """How many programs no cell before has."""
-    at_hand = [self.key(study, after) in (self.context.shared or ()) for after in (False, True)]
-    every = PROGRAMS + len(study.interventions) + len(study.schedule)
-    return 0 if at_hand[0] else 1 if at_hand[1] else every
+    """How many programs no cell before has: all, the start alone, or none."""
+    mine, after = (self._key(cell, study) in (self.context.shared or ()) for cell in (self.cell, after_start(self.cell)))
+    return 0 if mine else 1 if after else PROGRAMS + len(study.interventions) + len(study.schedule)
+
+  def _key(self, cell: Cell, study: Study) -> str:
+    """The same for cells that have the same programs."""
+    return f'{plan.alike(cell)} {list(study.schedule)}'
+
+
+def _reading(programs: train.Programs, names: Collection[str]) -> train.Programs:
+  """Programs that are given the hyper values of these names alone: others would make other programs of them."""
+  limited = lambda members: members._replace(hyper={name: members.hyper[name] for name in names})
+  of = lambda program: lambda state, frozen, members, *rest: program(state, frozen, limited(members), *rest)
+  return programs._replace(
+    data=lambda members, *seed: programs.data(limited(members), *seed),
+    advance=of(programs.advance),
+    intervene={name: of(program) for name, program in programs.intervene.items()},
+    measure={name: of(program) for name, program in programs.measure.items()},
+  )
 
 
 def shared(context: Context, key: str, make: Callable[[], Any]) -> Any:

@@ -133,17 +133,20 @@ def tell_unsent(runs: int, options: Options) -> None:
 
 def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen, group=processes.ALONE) -> None:
   """Traces all cells in which something is to be made, before anything is written."""
+  from experiments.build import after_start
   from experiments.check import check_cell, reads_values
   from experiments.sizes import check_sizes
 
   done = group.agreed(lambda: [share.status(unit.cell, options.out) == 'done' for unit in units])
-  runs, traced = [unit.cell for unit, is_done in zip(units, done, strict=True) if not is_done], {}
+  runs = [unit.cell for unit, is_done in zip(units, done, strict=True) if not is_done]
+  traced, shapes = {}, {}
   for number, cell in enumerate(runs):
     screen.show(f'checking cell {number + 1} of {len(runs)}')
     log.check(options.log, cell.members)
-    key = plan.alike(cell)
+    key, rest = plan.alike(cell), plan.alike(after_start(cell))
     if key not in traced or reads_values(cell):
-      traced[key] = check_cell(cell)
+      traced[key] = check_cell(cell, shapes.get(rest))
+      shapes[rest] = traced[key][1]
     check_sizes(cell, *traced[key], options.out)
 
 

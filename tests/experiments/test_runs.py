@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dynamics import plan
-from experiments import config, markers, record, resolve, store, work
+from experiments import build, config, markers, record, resolve, store, work
 from experiments.check import check_cell
 
 
@@ -146,9 +146,9 @@ CELLS = "--config.sweep=(('model.bias', (True, False)),)"
 
 
 def test_cells_that_differ_in_their_init_share_all_programs_but_the_start(go, folders, whole, same):
-  words = ("--config.sweep=(('init.name', ('orthogonal', 'gaussian')),)",)
+  words = ("--config.sweep=(('init.name', ('generalised_gaussian', 'gaussian')),)",)
   said = go(*words).out
-  assert said.count('compiling 5 programs') == said.count('compiling the start, all else is there') == 1
+  assert said.count('; compiling 5 programs') == said.count('; compiling the start, all else is there') == 1
   assert folders(*words)[1].name == whole.name
   same(folders(*words)[1], whole)
 
@@ -158,7 +158,7 @@ def test_a_component_from_outside_may_draw_weights_and_keeps_programs_apart(tmp_
   monkeypatch.syspath_prepend(tmp_path)
   of = lambda init, **probes: resolve.resolve_config({**PLAIN, 'init': {'name': init}, 'probes': probes})
   for probes, shared in (({'norms': {}}, True), ({'drawn': {'name': 'drawers:drawer'}}, False)):
-    texts = {plan.alike_after_start(of(init, **probes)) for init in ('gaussian', 'orthogonal')}
+    texts = {plan.alike(build.after_start(of(init, **probes))) for init in ('gaussian', 'generalised_gaussian')}
     assert (len(texts) == 1) == shared
 
 
