@@ -133,21 +133,31 @@ def tell_unsent(runs: int, options: Options) -> None:
 
 def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen, group=processes.ALONE) -> None:
   """Traces all cells in which something is to be made, before anything is written."""
+  done = group.agreed(lambda: [share.status(unit.cell, options.out) == 'done' for unit in units])
+  runs = [unit.cell for unit, is_done in zip(units, done, strict=True) if not is_done]
+  look = checker(options)
+  for number, cell in enumerate(runs):
+    screen.show(f'checking cell {number + 1} of {len(runs)}')
+    log.check(options.log, cell.members)
+    look(cell)
+
+
+def checker(options: Options) -> Callable:
+  """cell -> (its study, its shapes, how many members go at once); what cells have in common is traced once."""
   from experiments.build import after_start
   from experiments.check import check_cell, reads_values
   from experiments.sizes import check_sizes
 
-  done = group.agreed(lambda: [share.status(unit.cell, options.out) == 'done' for unit in units])
-  runs = [unit.cell for unit, is_done in zip(units, done, strict=True) if not is_done]
   traced, shapes = {}, {}
-  for number, cell in enumerate(runs):
-    screen.show(f'checking cell {number + 1} of {len(runs)}')
-    log.check(options.log, cell.members)
+
+  def look(cell):
     key, rest = plan.alike(cell), plan.alike(after_start(cell))
     if key not in traced or reads_values(cell):
       traced[key] = check_cell(cell, shapes.get(rest))
       shapes[rest] = traced[key][1]
-    check_sizes(cell, *traced[key], options.out)
+    return *traced[key], check_sizes(cell, *traced[key], options.out)
+
+  return look
 
 
 def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
@@ -265,13 +275,12 @@ def run_unit(unit: share.Unit, context):
 
 def plan_lines(cells, options: Options) -> Iterator[str]:
   """What a run would do, from shapes alone: a line a run, sources first, and the sum."""
-  from experiments.check import check_cell
-  from experiments.sizes import check_sizes, turns_text
+  from experiments.sizes import turns_text
 
   units, out, total, compiled = share.units(cells, options.cells), options.out, 0, 0
+  look = checker(options)
   for unit in units:
-    study, shapes = check_cell(unit.cell)
-    most = check_sizes(unit.cell, study, shapes, out)
+    study, shapes, most = look(unit.cell)
     line, bytes_, programs = _line(unit.cell, study, shapes, out)
     total, compiled = total + bytes_, compiled + programs
     swept = ', '.join(f'{k}={v}' for k, v in unit.cell.swept.items())
