@@ -133,8 +133,8 @@ def shapes(part: pathlib.Path) -> dict[str, tuple[int, ...]] | None:
 def labelled(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray]]) -> 'pandas.DataFrame':  # noqa: F821
   """Stored columns, those of each cell under the other's, with the cell's identity, seeds, hyper values and swept fields beside.
 
-  Swept tuples are their text. Cells in a row that have the same columns are made one table at once: a table each would take
-  most of the time that thousands of small runs take.
+  A swept tuple is its text, and a swept block its name with the fields that the sweep sets: 'low_rank(rank=8)'. Cells in a row
+  that have the same columns are made one table at once: a table each would take most of the time of thousands of small runs.
   """
   import pandas as pd  # what looks at columns alone does without
 
@@ -146,13 +146,12 @@ def labelled(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray]]) 
 def _of_one_kind(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray]]) -> 'pandas.DataFrame':  # noqa: F821
   import pandas as pd
 
-  plain = lambda value: str(value) if isinstance(value, (tuple, list)) else value
   each = lambda values: pd.Series([value for cell, value in zip(cells, values, strict=True) for _ in cell.seeds])
   hyper = {
     name: [value for cell in cells for value in np.broadcast_to(cell.hyper[name], cell.members)] for name in cells[0].hyper
   }
   members = frames.settings([seed for cell in cells for seed in cell.seeds], hyper)
-  members = members.assign(**{path: each([plain(cell.swept[path]) for cell in cells]) for path in cells[0].swept})
+  members = members.assign(**{path: each([_text(cell.swept[path]) for cell in cells]) for path in cells[0].swept})
   members.insert(0, 'cell', each(map(identity, cells)))
   firsts = np.cumsum([0, *(cell.members for cell in cells)])
   places = [columns['member'] + first for columns, first in zip(series, firsts[:-1], strict=True)]
@@ -160,6 +159,14 @@ def _of_one_kind(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray
   table = frames.tidy({**frames.joined(series), 'member': np.concatenate(places)}, members)
   table.insert(0, 'cell', table.pop('cell'))
   return table
+
+
+def _text(value: Any) -> Any:
+  """A swept value as a table holds it."""
+  if isinstance(value, Mapping) and 'name' in value:
+    fields = ', '.join(f'{name}={_text(of)}' for name, of in value.items() if name != 'name')
+    return f'{value["name"]}({fields})' if fields else value['name']
+  return str(value) if isinstance(value, (tuple, list, Mapping)) else value
 
 
 def cube(table: 'pandas.DataFrame', along: Sequence[str] = ('seed',)) -> 'xarray.Dataset':  # noqa: F821

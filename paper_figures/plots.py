@@ -127,7 +127,7 @@ def heat(ax: Axes, table: pd.DataFrame, text: Callable[[float], str], place: Cal
   """
   values = np.ma.masked_invalid(table.to_numpy(float))
   columns, rows = (place(np.asarray(axis)) if place else np.arange(len(axis)) for axis in (table.columns, table.index))
-  mesh = ax.pcolormesh(columns, rows, values, cmap='viridis', rasterized=True, **(style if values.count() else {}))
+  mesh = ax.pcolormesh(columns, rows, values, rasterized=True, **{'cmap': 'viridis', **(style if values.count() else {})})
   ax.set_facecolor('lightgray')
   ax.grid(visible=False)
   ax.set_xticks(columns, [text(value) for value in table.columns])
