@@ -6,7 +6,7 @@ Expected: through 64 layers most inits shrink or blow up the signal and the grad
 weights keep both under tanh, those of the recommended variance and those that are fitted to the data under relu.
 
 Every init that a plain dense network can have, by three activations and three depths: networks 64 wide on 8 x 8 digits, SGD
-without momentum for 150 steps at four rates. What residual networks, convolutions or linear ones need (zero_branches,
+without momentum for 150 steps at five rates. What residual networks, convolutions or linear ones need (zero_branches,
 delta_orthogonal, centre_tap, aligned, factors) is left out. No paper has this table; the readings are those of the two above.
 """
 
@@ -15,7 +15,7 @@ from configs._merge import merge
 WIDTH, STEPS = 64, 150
 ACTIVATIONS = ('relu', 'tanh', 'gelu')
 DEPTHS = (4, 16, 64)
-RATES = (0.004, 0.016, 0.064, 0.256)
+RATES = (0.004, 0.016, 0.064, 0.256, 1.024)
 INITS = (
   dict(name='gaussian'),
   dict(name='truncated'),

@@ -1,0 +1,3 @@
+"""An atlas claims nothing."""
+
+LAWS = {}
