@@ -63,18 +63,6 @@ CLAIMS = [
     scope=ELSEWHERE,
   ),
   Claim(
-    name='1b',
-    says='Weights of variance 1/N halve the mean square of a signal at every layer of relu',
-    where='section 3',
-    kind='paper',
-    of=(SIGNAL,),
-    samples=lambda get: kept(get, PLAIN) * 2.0 ** (LAYERS - 1),
-    holds=between(1 / 3, 3.0),
-    unit=f'mean square of activations in layer {LAYERS} over that in layer 1, times 2^{LAYERS - 1}',
-    changed=CHANGED,
-    scope=ELSEWHERE,
-  ),
-  Claim(
     name='2a',
     says='Ten layers of sigmoids learn with weights of standard deviation 3.6/sqrt(N)',
     where='section 4',

@@ -29,7 +29,6 @@ def learn(recommended, plain):
 
 LAWS = {
   '1a': (through(1.0, 0.5), through(0.5, 0.5)),
-  '1b': (through(1.0, 0.5), through(1.0, 1.0)),
   '2a': (learn(0.99, 0.1), learn(0.1, 0.1)),
   '2b': (learn(0.99, 0.1), learn(0.99, 0.99)),
 }
