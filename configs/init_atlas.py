@@ -2,8 +2,8 @@
 
 Command: python -m experiments.sweep --config=configs/init_atlas.py --launcher=process --workers=2
 Run time: 15 minutes on two cores.
-Expected: through 64 layers most inits shrink or blow up the signal and the gradients, and then no learning rate helps. Orthogonal
-weights keep both under tanh, those of the recommended variance and those that are fitted to the data under relu.
+Expected: through 64 layers most inits shrink or blow up the signal and the gradients, and then no learning rate helps. Identities
+keep both and learn in all nine settings; under tanh most inits of variance 1/fan_in learn something, orthogonal weights the most.
 
 Every init that a plain dense network can have, by three activations and three depths: networks 64 wide on 8 x 8 digits, SGD
 without momentum for 150 steps at five rates. What residual networks, convolutions or linear ones need (zero_branches,

@@ -89,7 +89,7 @@ def atlas(get: Get) -> Figure:
   panels = [
     ('mean square of activations,\nlast over first layer (log10)', plane(signals, along('mean_square', True)), across),
     ('mean square of gradients,\nfirst over last layer (log10)', plane(signals, along('gradient_mean_square', False)), across),
-    ('correlation of two inputs\nin the last layer', plane(signals, correlated), dict(vmin=-0.2, vmax=1)),
+    ('correlation of two inputs in the\nlast layer; gray: all zero', plane(signals, correlated), dict(vmin=-0.2, vmax=1)),
     ('condition of the input-output\nJacobian (log10)', plane(jacobian, lambda r, _: orders(np.exp(r['log_condition']))), upward),
     ('condition of the tangent kernel\n(log10)', plane(kernel, lambda rows, _: orders(rows['condition'])), upward),
     (
@@ -98,7 +98,7 @@ def atlas(get: Get) -> Figure:
       dict(vmin=np.log10(RATES[0]), vmax=np.log10(RATES[-1])),
     ),
     (
-      f'training loss at it after {STEPS} steps\n(nats; guessing: 2.3)',
+      f'training loss at it after {STEPS} steps\n(nats; guessing: 2.3; gray: diverged)',
       plane(performance, lambda rows, _: float(np.median(best(rows)[1]))),
       dict(cmap='viridis_r', vmin=0, vmax=np.log(10)),
     ),

@@ -116,14 +116,14 @@ def deep(get: Get) -> Figure:
     plots.band(sizes, np.arange(1, values.shape[1] + 1), values, name, color=f'C{i}')
     medians = {rate: np.median(losses(rows)) for rate, rows in by(performance, 'lr').items()}
     rate = min(medians, key=medians.get)
-    plots.steps(learning, select(performance, lr=rate), 'train_loss', f'{name}, learning rate {rate:g}', color=f'C{i}')
+    plots.steps(learning, select(performance, lr=rate), 'train_loss', f'{name}, {rate:g}', color=f'C{i}')
   for y in (0.9, 1.1):
     plots.level(sizes, y, 'tolerance' if y < 1 else None)
   sizes.set(title='at the start', xlabel='layer (31: outputs)', ylabel='standard deviation\nof preactivations', yscale='log')
-  sizes.legend(loc='lower left')
+  sizes.legend(loc='center right')
   plots.level(learning, GUESSING, 'guessing')
   learning.set(title='training at the best rate', xlabel='step', ylabel='training loss (nats)', ylim=(-0.1, 3))
-  learning.legend(loc='lower left')
+  learning.legend(loc='center left', bbox_to_anchor=(1.0, 0.5), title='init, learning rate')
   tables = [table for pair in arms.values() for table in pair]
   plots.title(figure, f'{LAYERS} layers of relu, 64 wide, on 8 x 8 digits', *tables)
   return figure
