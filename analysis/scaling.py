@@ -73,15 +73,16 @@ def _over_seeds(slopes: np.ndarray, band: float) -> Scaling:
 def points(table: pd.DataFrame, fields: Sequence[str], reading: str, step: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
   """field -> (point,) its values in all settings, and (seed, point) the reading at a step. What `scaling` takes.
 
-  A tuple of equal widths counts as one of them.
+  Points are in rising order, the first field first. A tuple of equal widths counts as one of them.
 
   Raises:
     ValueError: a tuple of different widths.
   """
   along, _, values = grid(table[table['step'] == step], fields, reading)
   mesh = np.meshgrid(*([_number(value) for value in axis] for axis in along), indexing='ij')
-  values = values[..., 0].reshape(-1, values.shape[-2]).T
-  return {field: axis.ravel() for field, axis in zip(fields, mesh, strict=True)}, values
+  flat, values = [axis.ravel() for axis in mesh], values[..., 0].reshape(-1, values.shape[-2]).T
+  order = np.lexsort(flat[::-1])  # tuples are sorted as text until here
+  return {field: axis[order] for field, axis in zip(fields, flat, strict=True)}, values[:, order]
 
 
 def _number(value) -> float:

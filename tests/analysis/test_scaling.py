@@ -84,10 +84,11 @@ def test_width_and_depth_are_told_apart_in_a_table():
   assert all(fit.verdict == 'stays' for fit in check(table, ('model.width', 'model.depth'), ('size',), step=0).values())
 
 
-def test_tuples_of_equal_widths_are_one_size_and_are_sorted_by_no_text():
+def test_tuples_of_equal_widths_are_one_size_and_rise_as_numbers_do():
   table = tidy(**{'model.widths': ('(64, 64)', '(128, 128)', '(1024, 1024)')})
   table['size'] = table['model.widths'].map(lambda text: int(text[1:].split(',')[0]) ** 1.0)
   sizes, values = points(table, ('model.widths',), 'size', step=4)
+  assert list(sizes['model.widths']) == [64, 128, 1024]
   np.testing.assert_array_equal(values, np.tile(sizes['model.widths'], (5, 1)))
   assert isinstance(check(table, ('model.widths',), ('size',), 4)['size', 'model.widths'], Scaling)
   table['model.widths'] = table['model.widths'].replace('(64, 64)', '(64, 32)')
