@@ -15,7 +15,8 @@ from analysis.claims import Claim, at_least, at_most, between
 from analysis.fits import power_law
 from analysis.scaling import BAND, Scaling, check, points
 from analysis.series import select
-from configs.coordinate_check import STEPS, WIDTHS
+from configs._coordinate_check import STEPS
+from configs.coordinate_check import WIDTHS
 from configs.coordinate_check_depth import DEPTHS
 from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
@@ -123,8 +124,8 @@ CLAIMS = [
   claim('5a', 'With depth-muP the last state and the outputs of a residual network change by the same amount at every width',
         IN_WIDTH['depth_mup'], SAME),
   claim('5b', 'With depth-muP they change by the same amount at every depth from 4 to 64', IN_DEPTH['depth_mup'], SAME),
-  claim('5c', 'With muP alone, which knows no depth, they change the more the deeper the network',
-        IN_DEPTH['mup'], at_least(BAND), kind='control'),
+  claim('5c', 'With muP alone, which knows no depth, they change the more under Adam the deeper the network',
+        IN_DEPTH['mup'], at_least(BAND), ('adam',), kind='control'),
   claim('6a', 'With u-muP the second layer and the outputs change by the same amount under Adam at every width',
         IN_WIDTH['u_mup'], SAME, ('adam',), (SECOND, 'output_change')),
   claim('6b', 'With u-muP, whose rate of input weights is 1/sqrt(width), the first layer changes the less under Adam the wider',
