@@ -4,7 +4,7 @@ Command: python -m experiments.run --config=configs/yang2023_rates.py
 Run time: 2 minutes on one core.
 Expected: with depth_mup the best learning rate is the same from 4 to 64 blocks, within an octave; with mup alone it falls.
 
-Variants: the absolute value, tanh, MNIST, and a layer norm before each activation.
+Variants: the absolute value, MNIST, and a layer norm before each activation.
 """
 
 from configs._merge import merge
@@ -16,7 +16,6 @@ FEWER = tuple(range(200, 205))
 VARIANTS = {
   '': {},
   'abs': {'model.activation': 'abs'},
-  'tanh': {'model.activation': 'tanh', 'seeds': FEWER},
   'mnist': {'data.source': 'mnist', 'seeds': FEWER},
   'norm': {'model.norm': 'layer', 'seeds': FEWER},
 }

@@ -71,7 +71,7 @@ def rows(get: Get) -> Iterator[dict]:
 
 def text(fit: Scaling) -> str:
   """'stays, -0.01 ± 0.02'."""
-  return f'{fit.verdict}, {fit.slope + 0:.2f} ± {fit.error:.2f}' if np.isfinite(fit.slope) else fit.verdict
+  return f'{fit.verdict}, {round(fit.slope, 2) + 0:.2f} ± {fit.error:.2f}' if np.isfinite(fit.slope) else fit.verdict
 
 
 # ---- claims -----------------------------------------------------------------------------------------------------
@@ -138,9 +138,10 @@ CLAIMS = [
 MARKERS = {'SGD': dict(color='C0', fmt='o'), 'Adam': dict(color='C1', fmt='s')}
 
 
-def colors(of: Mapping[str, str]) -> dict[str, str]:
-  """Layer -> its colour: the outputs are black."""
-  return {layer: 'black' if layer == 'outputs' else f'C{place}' for place, layer in enumerate(of)}
+def color(layer: str) -> str:
+  """One for each layer, the same in all panels."""
+  named = {'outputs': 'black', 'last hidden': 'C0', 'input': 'C0', 'hidden_1': 'C1'}
+  return named.get(layer) or f'C{2 + int(layer.rpartition("_")[2])}'
 
 
 def lines(ax: Axes, table: pd.DataFrame, change: bool) -> None:
@@ -149,7 +150,7 @@ def lines(ax: Axes, table: pd.DataFrame, change: bool) -> None:
   for layer, name in of.items():
     reading = name.format('_change' if change else '')
     sizes, values = points(table, (field,), reading, STEPS if change else 0)
-    plots.against(ax, sizes[field], values, layer, color=colors(of)[layer], linestyle='--' if layer == 'outputs' else '-')
+    plots.against(ax, sizes[field], values, layer, color=color(layer), linestyle='--' if layer == 'outputs' else '-')
   plots.log_axes(ax)
   plots.ticks(ax, sizes[field][::2])
 
@@ -160,10 +161,12 @@ def sizes(get: Get, arms: Mapping[str, str], text: str, along: str) -> Figure:
   figure, axes = plots.canvas(len(arms), 3, height=2.0, width=1.0 + 1.75 * len(arms), sharex='col', sharey='row')
   panels = (('sgd', False, 'start: root mean square'), *((o, True, f'change, {label}') for o, label in OPTIMIZERS.items()))
   for row, (optimizer, change, label) in zip(axes, panels, strict=True):
-    for ax, (name, table) in zip(row, tables.items(), strict=True):
+    for ax, table in zip(row, tables.values(), strict=True):
       lines(ax, select(table, optimizer__name=optimizer), change)
-      ax.set(xlabel=along, title=name if row is axes[0] else '')
+      ax.set_xlabel(along)
     row[0].set_ylabel(label)
+  for ax, name in zip(axes[0], tables, strict=True):
+    ax.set_title(name)
   seen = {line.get_label(): line for ax in axes[0] for line in ax.get_lines() if not line.get_label().startswith('_')}
   axes[2, 0].legend().set_visible(False)
   figure.legend(seen.values(), seen.keys(), loc='outside lower center', ncols=len(seen))
