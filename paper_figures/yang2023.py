@@ -58,26 +58,26 @@ def exponent(values: np.ndarray) -> float:
 
 # ---- claims -----------------------------------------------------------------------------------------------------
 
-RATES_ELSEWHERE = {'absolute value': 'abs', 'MNIST': 'mnist', 'layer norm': 'norm'}
-STATES_ELSEWHERE = {'absolute value': 'abs', 'tanh': 'tanh', 'MNIST': 'mnist'}
+ELSEWHERE = {'absolute value': 'abs', 'MNIST': 'mnist', 'layer norm': 'norm'}
+OTHERS = {'absolute value': 'abs', 'tanh': 'tanh', 'MNIST': 'mnist'}
 BETWEEN = f'best learning rates at depths {", ".join(map(str, DEPTHS))}, largest over smallest, in octaves'
 GROWTH = f'power of the gap, {GAPS[0]} to {GAPS[-1]} blocks, in the distance of states after training'
 
 CLAIMS = [
-  Claim(name='1a', kind='paper', where='abstract', of=(RATE,), changed=CHANGED, scope=RATES_ELSEWHERE, unit=BETWEEN,
+  Claim(name='1a', kind='paper', where='abstract', of=(RATE,), changed=CHANGED, scope=ELSEWHERE, unit=BETWEEN,
         says='With depth-muP the best learning rate is the same at every depth, within an octave',
         samples=lambda get: losses(get, RATE, DEPTH_MUP), statistic=octaves, holds=at_most(1.0)),
-  Claim(name='1b', kind='paper', where='introduction', of=(RATE,), changed=CHANGED, scope=RATES_ELSEWHERE, unit=BETWEEN,
+  Claim(name='1b', kind='paper', where='introduction', of=(RATE,), changed=CHANGED, scope=ELSEWHERE, unit=BETWEEN,
         says='Without multipliers of the depth the best learning rate moves by two octaves or more',
         samples=lambda get: losses(get, RATE, MUP), statistic=octaves, holds=at_least(2.0)),
-  Claim(name='1c', kind='extension', where='not in the paper', of=(RATE,), changed=CHANGED, scope=RATES_ELSEWHERE,
+  Claim(name='1c', kind='extension', where='not in the paper', of=(RATE,), changed=CHANGED, scope=ELSEWHERE,
         says='Without multipliers of the depth, no learning rate trains 64 blocks as far as 4',
         samples=lambda get: losses(get, RATE, MUP), statistic=deepest_over_shallowest, holds=at_least(2.0),
         unit=f'training loss at depth {DEPTHS[-1]} over that at depth {DEPTHS[0]}, each at its best rate'),
-  Claim(name='2a', kind='paper', where='introduction, feature diversity', of=(DIVERSITY,), changed=CHANGED, scope=STATES_ELSEWHERE,
+  Claim(name='2a', kind='paper', where='introduction, feature diversity', of=(DIVERSITY,), changed=CHANGED, scope=OTHERS,
         says='With branches times 1/sqrt(L), as in depth-muP, states along the depth differ as the square root of their distance',
         samples=lambda get: increments(get, DEPTH_MUP)[1][:, -1], statistic=exponent, holds=between(0.25, 0.75), unit=GROWTH),
-  Claim(name='2b', kind='paper', where='introduction, feature diversity', of=(DIVERSITY,), changed=CHANGED, scope=STATES_ELSEWHERE,
+  Claim(name='2b', kind='paper', where='introduction, feature diversity', of=(DIVERSITY,), changed=CHANGED, scope=OTHERS,
         says='With branches times 1/L states along the depth differ in proportion to their distance',
         samples=lambda get: increments(get, ODE)[1][:, -1], statistic=exponent, holds=between(0.75, 1.25), unit=GROWTH),
   Claim(name='3', kind='paper', where='abstract', of=(RATE, ABS), changed=CHANGED,
