@@ -1,7 +1,7 @@
 """arXiv 2310.02244, abstract: training loss by learning rate and depth, with and without the multipliers of depth-muP.
 
 Command: python -m experiments.run --config=configs/yang2023_rates.py
-Run time: 2 minutes on one core.
+Run time: 3 minutes on one core.
 Expected: with depth_mup the best learning rate is the same from 4 to 64 blocks, within an octave; with mup alone it falls.
 
 Variants: the absolute value, MNIST, and a layer norm before each activation.
