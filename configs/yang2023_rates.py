@@ -2,7 +2,8 @@
 
 Command: python -m experiments.run --config=configs/yang2023_rates.py
 Run time: 3 minutes on one core.
-Expected: with depth_mup the best learning rate is the same from 4 to 64 blocks, within an octave; with mup alone it falls.
+Expected: with depth_mup the best learning rate is the same from 4 to 64 blocks, within an octave; with mup alone no rate trains
+64 blocks, unless a layer norm keeps their size, and then the best rate falls with the depth.
 
 Variants: the absolute value, MNIST, and a layer norm before each activation.
 """
