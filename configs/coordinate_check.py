@@ -6,8 +6,8 @@ Expected: with mup, features and outputs change by the same amount at every widt
 parametrization outputs change the more, and with ntk under SGD features the less, the wider the network.
 
 Digits, full batch of 256, eight steps, no biases. Two hidden layers of relu; one for mean_field, and for depth_mup a residual
-network of four blocks. Learning rates are ours: at width 64 those of all parametrizations train a network about as fast.
-Seeds 200 and up judge. Variants are the parametrizations; '' is none, which is the standard one.
+network of four blocks. Learning rates are ours, small enough that features change by a small share of their size.
+Seeds 200 and up judge; others were used for tuning. Variants are the parametrizations; '' is none, which is the standard one.
 """
 
 from configs._coordinate_check import DIGITS, under
