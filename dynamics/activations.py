@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dynamics.types import Array
 
-Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'sigmoid', 'erf', 'identity']
+Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'sigmoid', 'erf', 'abs', 'identity']
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
   'relu': jax.nn.relu,
   'tanh': jnp.tanh,
@@ -17,5 +17,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
   'softplus': jax.nn.softplus,
   'sigmoid': jax.nn.sigmoid,
   'erf': jax.lax.erf,
+  'abs': jnp.abs,
   'identity': lambda x: x,
 }

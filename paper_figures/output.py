@@ -63,12 +63,18 @@ def figure(
     if gallery:
       gallery.mkdir(parents=True, exist_ok=True)
       _thumbnail(drawing, gallery / f'{spec.name}.png', runs)
-  tables = {f'{spec.name}_{pathlib.Path(config).stem}_{probe}.csv': table for (config, probe), table in asked.items()}
+  tables = {f'{spec.name}_{_stem(config)}_{probe}.csv': table for (config, probe), table in asked.items()}
   for name, table in tables.items():
     table.to_csv(to / name, index=False)
   about = {'caption': spec.caption, 'runs': runs, 'tables': sorted(tables), 'made_of': made_of}
   (to / f'{spec.name}.json').write_text(json.dumps(about, indent=1))
   return to / f'{spec.name}.png'
+
+
+def _stem(config: str) -> str:
+  """A config in the name of a file: 'configs/x.py:tanh' is x_tanh, so that variants have tables of their own."""
+  path, _, word = config.partition(':')
+  return '_'.join([pathlib.Path(path).stem, *([word] if word else [])])
 
 
 def inputs(configs: Sequence[str], cells_of: Callable, out: pathlib.Path) -> str:

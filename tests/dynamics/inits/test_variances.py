@@ -19,6 +19,7 @@ GAINS = {  # 1 / sqrt(phi'(0)^2 (1 + phi(0)^2)); for relu 2 / n
   'silu': 2.0,
   'softplus': (4 / (1 + np.log(2) ** 2)) ** 0.5,
   'erf': np.pi**0.5 / 2,
+  'abs': 1.0,
   'identity': 1.0,
 }
 
