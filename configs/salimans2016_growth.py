@@ -1,7 +1,7 @@
 """arXiv 1602.07868, section 2.1: the norm of v after every step of gradient descent, without momentum and with it.
 
 Command: python -m experiments.run --config=configs/salimans2016_growth.py
-Run time: 10 seconds on one core.
+Run time: 20 seconds on one core.
 Expected: |v|^2 rises at every step, without momentum by the square of the step, and with momentum 0.9 by 19 times as much.
 
 Readings are of every step. Variants: `mnist` (28 x 28), `tanh`, `deep` (six hidden layers).

@@ -2,8 +2,7 @@
 
 Command: python -m experiments.run --config=configs/salimans2016_rates.py
 Run time: 1 minute on one core.
-Expected: the norm of v grows until lr / |v|^2 suits, so more learning rates work than without (salimans2016_plain.py), and
-training is faster.
+Expected: the norm of v grows at large rates, so that more of them work than without (salimans2016_plain.py).
 
 v starts as short as in the paper, and as long as w. Variants: `mnist` (28 x 28), `tanh`, `deep` (six hidden layers), `adam` (the
 paper's optimizer, at rates of its own).

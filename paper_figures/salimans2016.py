@@ -152,6 +152,7 @@ CLAIMS = [
     holds=at_least(1.0),
     unit=f'{RANGE}; v starts as long as w',
     changed=CHANGED,
+    reason='tested: the gain is one octave, on the bound, with SGD, and three with Adam, where 2a has the same arms',
     scope=WITH_ADAM,
   ),
   Claim(
@@ -165,6 +166,8 @@ CLAIMS = [
     holds=between(-0.5, 0.5),
     unit=f'slope of ln(lr / |v|^2) at the end in ln(lr), over the {UPPER} octaves below the largest rate that works, short v',
     changed=CHANGED,
+    reason='tested: the first steps make |v| longer than it need be; where the rate rises over 200 steps the slope is 0.13 '
+    '(-0.02 to 0.25, four tuning seeds), and -1.1 where it does not',
     scope=SETTINGS,
   ),
   Claim(
@@ -177,6 +180,8 @@ CLAIMS = [
     holds=at_least(1.1),
     unit=f'steps to {LEVEL:.0%} training accuracy without weight normalisation over those with it, short v, each at its best',
     changed=CHANGED,
+    reason='tested: it is not the data-dependent start that leaves nothing to gain: from Gaussian weights of half the usual '
+    'size the plain network is the faster one, 98 steps against 140 (five tuning seeds)',
     scope=WITH_ADAM,
   ),
 ]
@@ -197,7 +202,8 @@ def norms(get: Get) -> Figure:
     law = (1 + beta1) / (1 - beta1)
     plots.theory(grown, steps[1:], law * np.median(walked, axis=0)[1:], f'{law:.0f} x squared steps')
   grown.set(xscale='log', yscale='log', title='growth of |v|$^2$', xlabel='step', ylabel='|v|$^2$ less that at the start')
-  grown.legend(loc='lower right')
+  grown.set_ylim(top=50 * grown.get_ylim()[1])  # for the legend
+  grown.legend(loc='upper left')
   rates, values = effective(get)
   plots.against(kept, rates, values, 'short v, at the end', color=COLORS[NORMED_SHORT])
   start = squares(select(get(NORMED, 'norms'), direction_scale=SHORT, lr=RATES[0]))[1][:, 0]
