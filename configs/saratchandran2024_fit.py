@@ -2,7 +2,7 @@
 
 Command: python -m experiments.run --config=configs/saratchandran2024_fit.py
 Run time: 2 minutes on one core.
-Expected: conditioned weights have smaller condition numbers and reach 25 dB in fewer steps.
+Expected: conditioned weights reach 25 dB a tenth later than plain ones, and 0.1 dB more on the test pixels.
 
 Variants: `mnist` (28 x 28), `deep` (five hidden layers), `wide` (twice the widths).
 """

@@ -2,7 +2,7 @@
 
 Command: python -m experiments.run --config=configs/saratchandran2024_start.py
 Run time: 1 minute on one core.
-Expected: the largest eigenvalue of the Hessian is smaller with conditioned weights.
+Expected: the largest eigenvalue of the Hessian is about the same for all three.
 
 Outputs have one size in the mean. Variants: `mnist` (28 x 28), `deep` (five hidden layers), `wide` (twice the widths).
 """

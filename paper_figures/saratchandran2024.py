@@ -111,6 +111,7 @@ CLAIMS = [
     unit='condition number of plain trained weights over that of conditioned ones, geometric mean of all matrices but the '
     'readout, each at its best rate',
     changed=CHANGED,
+    reason='tested: the numbers part at rates of 1/64 and more alone, four times the best one (52 plain, 45 conditioned at 1/16)',
     scope=SETTINGS,
   ),
   Claim(
@@ -123,6 +124,7 @@ CLAIMS = [
     holds=at_least(1.0),
     unit='largest Hessian eigenvalue at the start, plain over conditioned, outputs of one size in the mean',
     changed=CHANGED,
+    reason='untested: the rows of the start have nearly one length already, so that conditioning changes little there',
     scope=SETTINGS,
   ),
   Claim(
@@ -135,6 +137,8 @@ CLAIMS = [
     holds=at_least(1.1),
     unit=f'steps to {GOAL:g} dB on the training pixels, plain over conditioned, each at its best rate',
     changed=CHANGED,
+    reason='tested: a gain comes from the size of the weights: where plain rows start at length 0.58, the default of torch, '
+    'conditioned networks need 1.2 times fewer steps (six tuning seeds)',
     scope=SETTINGS,
   ),
   Claim(
