@@ -19,11 +19,15 @@ from dynamics.types import Array
 
 
 @component()
-def weight_norm():
+def weight_norm(*, direction_scale: Traced(above=0.0) = 1.0):
   """w = g v / |v| in every unit, with v (the direction) and g (the gain, a scale) trained. It starts as the network does.
 
   The trained tree is {'direction': like the params, 'gain': {path: 1 along the inputs}}. The gradient of v is orthogonal to v,
   so |v| grows under plain gradient descent: |v|^2 rises by the square of the step. A unit that starts at zero stays there.
+
+  Args:
+    direction_scale: v starts at direction_scale w, which leaves w as it is. A small v turns fast: its learning rate counts as
+      lr / |v|^2.
 
   Raises:
     ValueError: in the transform: a model that has been reparametrised, or whose layers a subspace hides.
@@ -45,7 +49,8 @@ def weight_norm():
       variables = model.init(key, data)
       values = trees.by_path(variables['params'])
       gain = {name: _norm(values[name], leaf) for name, leaf in units().items()}
-      return {**variables, 'params': {'direction': variables['params'], 'gain': gain}}
+      start = lambda leaf, w: jnp.asarray(direction_scale, w.dtype) * w if leaf.name in gain else w
+      return {**variables, 'params': {'direction': map_leaves(start, model.leaves(), variables['params']), 'gain': gain}}
 
     def leaves():
       gain = {name: _gain(leaf) for name, leaf in units().items()}

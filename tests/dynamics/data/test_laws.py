@@ -27,6 +27,7 @@ TASKS = [  # maker, fields, shape of one x, classes (0 for numbers), rows
   (data.perceptron, dict(inputs=4, chi=1, **N), (4,), 2, N),
   (data.perceptron, dict(inputs=1, **N), (1,), 2, N),
   (data.permutation, dict(bits=3), (3,), 0, dict(train=3, test=4)),
+  (data.picture, dict(side=5), (2,), 0, dict(train=13, test=12)),
   (data.scans, dict(train=12, test=7), (8, 8), 10, N),
   (data.scans, dict(train=12, test=7, order='pixels', labels='halves'), (64, 1), 2, N),
   (data.shuffled, dict(train=12, test=7, flat=False), (8, 8, 1), 10, N),

@@ -123,6 +123,17 @@ def test_under_weight_norm_the_gradients_are_those_of_the_source_and_the_square_
     np.testing.assert_allclose(growth, 0.09 * (h[f'direction/{leaf.name}'] ** 2).sum(axes), rtol=1e-3, atol=1e-5)
 
 
+def test_a_direction_that_starts_smaller_is_the_same_function_and_turns_as_at_a_larger_rate():
+  """Gradients of s v are those of v over s, so a step turns it by 1 / s^2 as much; gains and biases see no difference."""
+  plain, x = plain_of('mlp')
+  (v, g), (small, h) = (gradients(transforms.weight_norm(direction_scale=scale)(plain), x) for scale in (1.0, 0.25))
+  inside = [f'direction/{leaf.name}' for leaf in weights(plain.leaves())]
+  for path, gradient in g.items():
+    shrunk = 0.25 if path in inside else 1.0
+    np.testing.assert_allclose(small[path], shrunk * v[path], rtol=1e-6)
+    np.testing.assert_allclose(h[path] * shrunk, gradient, rtol=1e-4, atol=1e-5)
+
+
 def test_conditioning_is_within_the_root_of_the_outputs_of_the_best_diagonal():
   """Van der Sluis: against 300 random diagonals; and rows of unequal sizes are better off than before."""
   rng = np.random.default_rng(0)
