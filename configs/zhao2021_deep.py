@@ -2,8 +2,8 @@
 
 Command: python -m experiments.run --config=configs/zhao2021_deep.py
 Run time: 1 minute on one core.
-Expected: from ZerO the network learns its training set; from random weights its squared outputs are some 2^64 at the start, and it
-diverges.
+Expected: from ZerO the network learns its training set; from random weights its squared outputs are some 2^64 at the start, and
+it diverges.
 
 Each block has two layers of 64 units and their activations; the authors train ResNets of up to 500 layers on CIFAR-10. Sizes,
 steps and learning rates are ours, the best of five for either init. Variants: tanh; 128 blocks; MNIST.
