@@ -39,7 +39,7 @@ def rank_over(get: Get, init: str, bound: Callable[[int], int]) -> np.ndarray:
 
 
 def cap(inputs: int) -> int:
-  """Columns of which `inputs` rows are read repeat after the next power of two; the readout tells CLASSES apart."""
+  """Columns of `inputs` rows repeat after the next power of two, and the readout tells CLASSES of them apart."""
   return 2 ** (inputs - 1).bit_length() + CLASSES
 
 
