@@ -39,7 +39,7 @@ def rank_over(get: Get, init: str, bound: Callable[[int], int]) -> np.ndarray:
 
 
 def cap(inputs: int) -> int:
-  """Columns of `inputs` rows repeat after the next power of two, and the readout tells CLASSES of them apart."""
+  """Columns of `inputs` rows repeat after the next power of two; a readout tells CLASSES of them apart."""
   return 2 ** (inputs - 1).bit_length() + CLASSES
 
 
@@ -51,7 +51,7 @@ def less_accurate(get: Get) -> np.ndarray:
 
 
 def apart(get: Get) -> np.ndarray:
-  """(seed,) the largest difference of log training loss between the narrowest and the widest network from the partial identity."""
+  """(seed,) the largest difference of log training loss between the narrowest and the widest, from the partial identity."""
   (_, narrow), *_, (_, wide) = of(get, 'performance', 'identity').items()
   return np.abs(np.log(each_seed(narrow, 'train_loss')[1] / each_seed(wide, 'train_loss')[1])).max(axis=1)
 
