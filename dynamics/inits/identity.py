@@ -25,7 +25,7 @@ def identity(*, init_scale: Scale = 1.0) -> Init:
   In a network that starts so, no hidden layer ever differs from the identity by a rank above the number of inputs.
   Source: 2110.12661 (partial identity, to which it compares).
   """
-  return lambda key, leaves, data: placed(jnp.eye, leaves, init_scale)
+  return lambda key, leaves, data: placed(eye, leaves, init_scale)
 
 
 @component()
@@ -35,6 +35,9 @@ def hadamard(*, init_scale: Scale = 1.0) -> Init:
   The corner is that of H_m, 2^m x 2^m with 2^m the first power that the outputs do not exceed, divided by 2^(m/2), which makes
   its rows orthonormal where there are 2^m outputs. (The paper prints 2^((m-1)/2); this is the factor of its published code.)
   Residual branches end in zeros, where there are any: see `zero_branches`.
+
+  Of n inputs the columns of that corner repeat after the first power of two from n on, so that a wider layer holds copies. Behind
+  it no square layer of an MLP differs from the identity by a rank above that power plus the number of outputs.
 
   Source: 2110.12661 (algorithms 1 and 2).
   """
@@ -49,7 +52,7 @@ def hadamard(*, init_scale: Scale = 1.0) -> Init:
 def padded_identity(*, branch_scale: Traced(least=0.0) = 1e-6, init_scale: Scale = 1.0) -> Init:
   """IDInit: entry (i, j) is 1 where i = j modulo the smaller side, so that a layer that widens repeats its inputs.
 
-  Copies of a unit learn alike until the noise of the steps tells them apart.
+  Copies of a unit learn alike where the layers after them read them alike, and come apart where these do not.
 
   Args:
     branch_scale: epsilon, in place of the 1 in the last weights of residual branches, so that these begin near 0.
@@ -65,10 +68,15 @@ def padded_identity(*, branch_scale: Traced(least=0.0) = 1e-6, init_scale: Scale
   return init
 
 
+def eye(rows: int, columns: int) -> Array:
+  """Ones on the diagonal, in float32 in 64-bit mode too."""
+  return jnp.eye(rows, columns, dtype=jnp.float32)
+
+
 def expansion(rows: int, columns: int) -> Array:
   """The partial identity, or, where there are more columns than rows, the corner of a scaled Hadamard matrix."""
   if columns <= rows:
-    return jnp.eye(rows, columns)
+    return eye(rows, columns)
   common = jnp.arange(rows, dtype=jnp.int32)[:, None] & jnp.arange(columns, dtype=jnp.int32)[None]
   signs = 1 - 2 * (jax.lax.population_count(common) % 2)
   power = (columns - 1).bit_length()

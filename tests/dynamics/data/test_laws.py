@@ -33,6 +33,7 @@ TASKS = [  # maker, fields, shape of one x, classes (0 for numbers), rows
   (data.shuffled, dict(train=12, test=7, flat=False), (8, 8, 1), 10, N),
   (data.sphere, dict(inputs=3, **N), (3,), 0, N),
   (data.sphere, dict(target='noise', angles=(0.0, 1.0), test=7), (2,), 0, dict(train=2, test=7)),
+  (data.symmetric_map, dict(eigenvalues=(-1.0, 1.0, 2.0), train=6), (3,), 0, dict(train=6, test=6)),
   (data.text, dict(length=5, **N), (5,), 256, N),
   (data.teacher, dict(inputs=4, outputs=2, **N), (4,), 0, N),
   (data.two_alternative, dict(fixation=1, stimulus=3, delay=2, response=1, **N), (7, 3), 2, N),

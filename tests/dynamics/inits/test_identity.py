@@ -91,3 +91,30 @@ def test_nothing_is_drawn_and_scales_are_traced():
   jax.tree.map(np.testing.assert_array_equal, one, two)
   both = jax.vmap(draw, (None, 0))(KEY, jnp.asarray([1.0, 3.0]))
   np.testing.assert_allclose(both['input']['kernel'][1], 3 * np.asarray(one['input']['kernel']), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('init', 'width', 'low', 'high'),
+  [
+    ('identity', 16, 1, 6),
+    ('identity', 32, 1, 6),
+    ('hadamard', 16, 7, 10),  # its columns repeat after 8, and the readout tells the first 2 apart
+    ('hadamard', 32, 7, 10),
+    ('padded_identity', 16, 1, 6),  # 2 outputs read copies of 6 inputs alike
+    ('gaussian', 32, 11, 32),
+  ],
+)
+def test_what_a_square_hidden_layer_learns_has_the_rank_that_the_symmetry_of_the_start_leaves(wide, init, width, low, high):
+  """Minibatches of a relu network 6 - 6 - h - h - 2 in float64."""
+  rng = np.random.default_rng(2)
+  model, variables = start(models.mlp(2, widths=(6, width, width), bias=False), getattr(inits, init)())
+  first = jax.tree.map(lambda w: w.astype(jnp.float64), variables['params'])
+  x, y = jnp.asarray(rng.normal(size=(60, 8, 6))), jnp.asarray(rng.normal(size=(60, 8, 2)))
+
+  def step(params, batch):
+    loss = lambda w: jnp.mean(jnp.square(model.apply({'params': w}, batch[0]) - batch[1]))
+    return jax.tree.map(lambda w, g: w - 0.1 * g, params, jax.grad(loss)(params)), None
+
+  last, _ = jax.jit(lambda params: jax.lax.scan(step, params, (x, y)))(first)
+  rank = np.linalg.matrix_rank(np.asarray(last['hidden_2']['kernel'] - first['hidden_2']['kernel']), tol=1e-10)
+  assert low <= rank <= high

@@ -348,6 +348,7 @@ def test_weights_against_singular_values_and_entry_by_entry(probing, wide):
       close(out[f'{prefix}spectral_of'][name], values[0])
       close(out[f'{prefix}rank_of'][name], entropy_rank(values**2))
       close(out[f'{prefix}stable_rank_of'][name], np.sum(values**2) / values[0] ** 2)
+    assert out['change_numerical_rank_of'][name] == np.linalg.matrix_rank((w[name] - w0[name]).reshape(shape))
   assert set(probing.read(probes.weight_matrices(spectra=False), view)[0]) == {'flipped', 'flipped_of'}
 
 
