@@ -2,7 +2,8 @@
 
 The paper trains image classifiers, radiance fields and shapes. Each seed fits a picture of its own: a Gaussian random field of
 48 x 48 pixels whose amplitudes fall as those of photographs do. Weights start with rows of length 1 in the mean, so that
-conditioned and plain networks start at outputs of one size. Seeds 0 to 9 were used for tuning, 200 and up judge.
+conditioned and plain networks start at outputs of one size. Seeds 0 to 9 were used for tuning, 200 and up judge: the main
+setting twice, with 200 to 211 and then with 220 to 231, because the first record stands at the commit of the intervals.
 """
 
 ON = ('transforms.weight_conditioning.on', 'transforms.weight_norm.on')
@@ -19,7 +20,7 @@ PICTURE = dict(
   optimizer=dict(name='adam'),
   batch=dict(size=128, draw='epochs'),
   hyper=dict(lr=0.001),
-  seeds=tuple(range(200, 212)),
+  seeds=tuple(range(220, 232)),
   own_data=True,
 )
 

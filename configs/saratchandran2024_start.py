@@ -19,7 +19,7 @@ def get_config(variant=''):
     {
       'steps': 1,
       'seeds': tuple(range(200, 220)),
-      'schedule': dict(log_points=0, at=(0,), end=False),
+      'schedule': dict(log_points=0, stride=2, end=False),
       'probes': dict(sharpness=dict(examples=256, preconditioned=False), conditioning=dict()),
       'sweep': ((ON, tuple(ARMS.values())),),
     },
