@@ -10,7 +10,7 @@ steps and learning rates are ours, the best of five for either init. Variants: t
 """
 
 from configs._merge import merge
-from configs.zhao2021_rank import HADAMARD, RANDOM
+from configs._zhao2021 import HADAMARD, RANDOM
 
 ARMS = (RANDOM, HADAMARD)
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)

@@ -10,7 +10,7 @@ Variants: tanh; other digits; 128 units.
 """
 
 from configs._merge import merge
-from configs.zhao2021_rank import HADAMARD, INPUTS, RANDOM
+from configs._zhao2021 import HADAMARD, INPUTS, RANDOM
 
 ARMS = (RANDOM, HADAMARD)
 LEVEL = 0.1  # of the training loss, nats

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.series import select
-from configs.init_atlas import ACTIVATIONS, DEPTHS, INITS, RATES, STEPS, WIDTH
+from configs._init_atlas import ACTIVATIONS, DEPTHS, INITS, RATES, STEPS, WIDTH
 from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 

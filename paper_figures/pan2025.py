@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from analysis.claims import Claim, at_least, at_most
 from analysis.series import against, by, each_seed, highest, last, reached, select
 from configs import pan2025_negative
+from configs._pan2025 import INITS
 from configs.pan2025_copies import FULL, MINI, READ_ALIKE, READ_APART
-from configs.pan2025_residual import INITS
 from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from analysis.claims import Claim, at_least, at_most, between
 from analysis.series import against, by, each_seed, highest, last, select
 from analysis.statistics import median_and_quartiles
+from configs._zhao2021 import CLASSES, INPUTS
 from configs.zhao2021_descent import LEVEL
-from configs.zhao2021_rank import CLASSES, INPUTS
 from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
