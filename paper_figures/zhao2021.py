@@ -262,9 +262,7 @@ def training(get: Get) -> Figure:
   plots.level(descent, LEVEL, 'stop')
   descent.set(title='full batches', xlabel='step', ylabel='training loss (nats)', yscale='log')
   descent.legend()
-  stable.set(
-    title=f'at a loss of {LEVEL:g} nats', xlabel='layer', ylabel='stable rank of W - W0', xlim=(-0.6, 1.6), ylim=(3, 7)
-  )
+  stable.set(title=f'at a loss of {LEVEL:g} nats', xlabel='layer', ylabel='stable rank of W - W0', xlim=(-0.6, 1.6), ylim=(3, 7))
   stable.legend(loc='upper center', title='a point a seed')
   plots.title(figure, 'Training from ZerO and from random weights, digits', get(DEEP, 'performance'), get(DESCENT, 'performance'))
   return figure
