@@ -191,6 +191,7 @@ CLAIMS = [
     unit='last training loss over the first',
     changed='four linear layers of 8 units, y = -x',
     scope=TARGETS,
+    reason='tested: one of eight seeds has one of eight directions left after 12,000 steps; after 16,000 none has',
   ),
   faster(
     '4a',
@@ -212,6 +213,7 @@ CLAIMS = [
     'Residual networks train in no more steps from IDInit than from ZerO',
     kind='extension',
     where='beside arXiv 2110.12661',
+    reason='untested: 18 steps against 21 in the median, which eight seeds do not tell apart',
   ),
 ]
 
@@ -229,7 +231,7 @@ def ranks(ax: Axes, get: Get) -> None:
     plots.steps(ax, rows, RANK_OF, label, color=color)
     plots.level(ax, widths[0], None, color=color)
   ax.set(title='rank, 256 units', xlabel='step', ylabel='numerical rank of W - I')
-  ax.legend(title='dashed: inputs', loc='upper right', bbox_to_anchor=(1.0, 0.85))
+  ax.legend(title='dotted: inputs', loc='upper right', bbox_to_anchor=(1.0, 0.85))
 
 
 def copies(ax: Axes, get: Get) -> None:
@@ -240,7 +242,7 @@ def copies(ax: Axes, get: Get) -> None:
       rows = rows.assign(**{APART: np.maximum(rows[APART], 1e-9)})  # equal to the bit
       plots.steps(ax, rows, APART, f'{reader}, {batches}', color=color, linestyle=line)
   plots.level(ax, EQUAL, 'bound of claim 2d')
-  ax.set(title='copies', xlabel='step', ylabel='largest difference of copies', yscale='log', ylim=(5e-10, 1e3))
+  ax.set(title='copies', xlabel='step', ylabel='largest difference of copies', yscale='log', ylim=(5e-10, 1e6))
   ax.legend(loc='upper right')
 
 
@@ -259,7 +261,8 @@ def figure(get: Get) -> Figure:
   residual.set(
     title='residual network, 32 blocks', xlabel='learning rate', ylabel=f'steps to {LEVEL:.0%} (training)', xscale='log'
   )
-  residual.legend(title='gap: a seed did not')
+  residual.set_ylim(10, 105)
+  residual.legend(loc='upper right', title='gap: a seed did not')
   plots.title(drawn, 'Repeated identities', get(COPIES, 'twins'), get(ALIKE, 'weight_matrices'))
   return drawn
 
