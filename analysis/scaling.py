@@ -99,4 +99,4 @@ def check(
 ) -> dict[tuple[str, str], Scaling]:
   """(reading, field) -> how the reading at a step scales with the size in that column of the table."""
   each = {reading: scaling(*points(table, fields, reading, step), band) for reading in readings}
-  return {(reading, field): found for reading, of in each.items() for field, found in of.items()}
+  return {(reading, field): scale for reading, of in each.items() for field, scale in of.items()}

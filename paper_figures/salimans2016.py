@@ -194,22 +194,22 @@ COLORS = dict(zip(ARMS, ('C0', 'C1', 'black'), strict=True))
 
 def norms(get: Get) -> Figure:
   figure, axes = plots.canvas(2, height=3.0)
-  grown, kept = axes[0]
+  lengths, effect = axes[0]
   for number, beta1 in enumerate(MOMENTA):
     steps, total, walked = path(get, beta1)
     name = f'momentum {beta1:g}' if beta1 else 'no momentum'
-    plots.band(grown, steps[1:], total[:, 1:] - total[:, :1], name, color=f'C{number}')
+    plots.band(lengths, steps[1:], total[:, 1:] - total[:, :1], name, color=f'C{number}')
     law = (1 + beta1) / (1 - beta1)
-    plots.theory(grown, steps[1:], law * np.median(walked, axis=0)[1:], f'{law:.0f} x squared steps')
-  grown.set(xscale='log', yscale='log', title='growth of |v|$^2$', xlabel='step', ylabel='|v|$^2$ less that at the start')
-  grown.set_ylim(top=50 * grown.get_ylim()[1])  # for the legend
-  grown.legend(loc='upper left')
+    plots.theory(lengths, steps[1:], law * np.median(walked, axis=0)[1:], f'{law:.0f} x squared steps')
+  lengths.set(xscale='log', yscale='log', title='growth of |v|$^2$', xlabel='step', ylabel='|v|$^2$ less that at the start')
+  lengths.set_ylim(top=50 * lengths.get_ylim()[1])  # for the legend
+  lengths.legend(loc='upper left')
   rates, values = effective(get)
-  plots.against(kept, rates, values, 'short v, at the end', color=COLORS[NORMED_SHORT])
+  plots.against(effect, rates, values, 'short v, at the end', color=COLORS[NORMED_SHORT])
   start = squares(select(get(NORMED, 'norms'), direction_scale=SHORT, lr=RATES[0]))[1][:, 0]
-  plots.theory(kept, rates, rates / np.median(start), 'at the start')
-  kept.set(xscale='log', yscale='log', title='effective rate', xlabel='learning rate', ylabel='lr / |v|$^2$')
-  kept.legend(loc='upper left')
+  plots.theory(effect, rates, rates / np.median(start), 'at the start')
+  effect.set(xscale='log', yscale='log', title='effective rate', xlabel='learning rate', ylabel='lr / |v|$^2$')
+  effect.legend(loc='upper left')
   plots.title(figure, 'Digits, MLP 64-64-64-64-10', get(GROWTH, 'norms'))
   return figure
 

@@ -70,19 +70,19 @@ def hidden(model: Model, variables: Variables, x: Tree) -> Hidden:
   next that does not depend on x. Its shift is added before the bias. It is named after the largest parameter array that the
   weight is made of: 'w', and 'w@2', 'w@3' where this is used again.
   """
-  kept, rest = variables['params'], {name: value for name, value in variables.items() if name != 'params'}
+  parameters, rest = variables['params'], {name: value for name, value in variables.items() if name != 'params'}
 
   def call(params, rest, x):
     outputs, trace = model.forward({**rest, 'params': params}, x)
     return outputs, {('activation', name): h for name, h in trace.features.items() if jnp.issubdtype(h.dtype, jnp.floating)}
 
   example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
-  closed, (_, shown) = jax.make_jaxpr(call, return_shape=True)(kept, rest, example)
+  closed, (_, shown) = jax.make_jaxpr(call, return_shape=True)(parameters, rest, example)
   shown, targets = dict(sorted(shown.items())), {}  # in the order of jax
   for name, v in zip(shown, closed.jaxpr.outvars[1:], strict=True):
     if not isinstance(v, core.Literal):
       targets.setdefault(v, []).append(name)
-  leaves = tuple((leaf.size, name) for name, leaf in trees.by_path(kept).items())
+  leaves = tuple((leaf.size, name) for name, leaf in trees.by_path(parameters).items())
 
   def evaluate(params, rest, x, shifts):
     values = [_Value(w, leaves=frozenset({i})) for i, w in enumerate(jax.tree.leaves(params))]
@@ -98,7 +98,7 @@ def hidden(model: Model, variables: Variables, x: Tree) -> Hidden:
     return outputs.array, activations | trace.values
 
   seen = []
-  jax.eval_shape(lambda *args: seen.append(evaluate(*args, {})), kept, rest, example)
+  jax.eval_shape(lambda *args: seen.append(evaluate(*args, {})), parameters, rest, example)
   outputs, *_, trace = seen[0]
   places = {name: Place(h, _last, name in outputs.places) for name, h in shown.items()}
   places |= {name: Place(product.output, product.rows, name in outputs.places) for name, product in trace.products.items()}

@@ -47,16 +47,32 @@ def eigenvalues(kernel: Array, *, positive: bool = False) -> Array:
 def condition(kernel: Array, *, positive: bool = False) -> Array:
   """The condition number, largest over smallest eigenvalue: a scalar, infinite if the smallest is at most rounding."""
   values = eigenvalues(kernel, positive=positive)
-  rounding = values[0] * values.shape[0] * jnp.finfo(values.dtype).eps
-  return jnp.where(values[-1] <= rounding, jnp.inf, values[0] / values[-1])
+  return ratio(values, rounding(values[0], values.shape[0]))
 
 
 def rank(kernel: Array, *, positive: bool = False) -> Rank:
   """Effective ranks of a positive kernel. Negative eigenvalues count as zero. Source: Roy and Vetterli 2007 (entropy)."""
   values = jnp.maximum(eigenvalues(kernel, positive=positive), 0)
+  return Rank(entropy_rank(values), jnp.sum(values) / values[0])
+
+
+def entropy_rank(values: Array) -> Array:
+  """exp of the entropy of values (n,) >= 0 over their sum: a scalar between 1 and n, NaN where all are 0.
+
+  Source: Roy and Vetterli 2007.
+  """
   p = values / jnp.sum(values)
-  entropy = -jnp.sum(p * jnp.log(jnp.where(p == 0, 1, p)))
-  return Rank(jnp.exp(entropy), jnp.sum(values) / values[0])
+  return jnp.exp(-jnp.sum(p * jnp.log(jnp.where(p == 0, 1, p))))
+
+
+def rounding(largest: Array, size: int) -> Array:
+  """The size of eigenvalues or singular values that are rounding alone, in a matrix whose longer side is `size`."""
+  return largest * size * jnp.finfo(largest.dtype).eps
+
+
+def ratio(values: Array, zero: Array) -> Array:
+  """The largest over the smallest of descending values (n,): a scalar, infinite if the smallest is at most `zero`."""
+  return jnp.where(values[-1] <= zero, jnp.inf, values[0] / values[-1])
 
 
 def alignment(kernel: Array, reference: Array, *, centred: bool = False) -> Array:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from dynamics import trees
 from dynamics.components import component
 from dynamics.leaves import Leaf, matrices, weights
-from dynamics.linalg import dense
+from dynamics.linalg import dense, spectrum
 from dynamics.types import Array, Probe, stateless
 
 
@@ -48,5 +48,4 @@ def _equilibrated(w: Array) -> Array:
 
 def _condition(w: Array) -> Array:
   values = dense.singular_values(w)
-  rounding = values[0] * max(w.shape) * jnp.finfo(w.dtype).eps
-  return jnp.where(values[-1] <= rounding, jnp.inf, values[0] / values[-1])
+  return spectrum.ratio(values, spectrum.rounding(values[0], max(w.shape)))

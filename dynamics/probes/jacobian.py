@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics.components import component
-from dynamics.linalg import dense
+from dynamics.linalg import dense, spectrum
 from dynamics.probes.evaluation import array, first, mean, network
 from dynamics.schema import Range
 from dynamics.trees import at_least_float32
@@ -53,11 +53,10 @@ def input_jacobian(*, examples: Range(int, least=1) = 16) -> Probe:
 def _summaries(s: Array) -> dict[str, Array]:
   """Of singular values (n, r), the largest first: name -> (n,)."""
   energy = jnp.sum(s**2, axis=1)
-  share = s**2 / energy[:, None]
   return {
     'average': jnp.mean(s, axis=1),
     'squared': energy,
     'stable_rank': energy / s[:, 0] ** 2,
-    'rank': jnp.exp(-jnp.sum(jax.scipy.special.xlogy(share, share), axis=1)),
+    'rank': jax.vmap(spectrum.entropy_rank)(s**2),
     'log_condition': jnp.log(s[:, 0]) - jnp.log(s[:, -1]),
   }

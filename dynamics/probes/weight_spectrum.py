@@ -1,11 +1,10 @@
 """All singular values of weight matrices and of their change."""
 
-import jax
 import jax.numpy as jnp
 
 from dynamics import trees
 from dynamics.components import component
-from dynamics.linalg import dense
+from dynamics.linalg import dense, spectrum
 from dynamics.trees import at_least_float32
 from dynamics.types import Array, Probe
 
@@ -34,9 +33,9 @@ def weight_spectrum() -> Probe:
     for path in _matrices(now):
       w, w0 = (at_least_float32(of[path]).reshape(-1, of[path].shape[-1]) for of in (now, start))
       spectra = {'': dense.singular_values(w), 'change_': dense.singular_values(w - w0)}
-      rounding = spectra[''][0] * max(w.shape) * jnp.finfo(w.dtype).eps
+      zero = spectrum.rounding(spectra[''][0], max(w.shape))
       for prefix, s in spectra.items():
-        for name, value in _summaries(s, rounding).items():
+        for name, value in _summaries(s, zero).items():
           reading.setdefault(f'{prefix}{name}_of', {})[path] = value
     return reading, state
 
@@ -54,11 +53,6 @@ def _matrices(named: dict[str, Array]) -> list[str]:
   return [path for path, w in named.items() if w.ndim > 1]
 
 
-def _summaries(s: Array, rounding: Array) -> dict[str, Array]:
-  share = s / jnp.sum(s)
-  log_condition = jnp.log(s[0]) - jnp.log(jnp.where(s[-1] <= rounding, 0, s[-1]))
-  return {
-    'singular': s,
-    'effective_rank': jnp.exp(-jnp.sum(jax.scipy.special.xlogy(share, share))),
-    'log_condition': jnp.where(s[0] == 0, jnp.nan, log_condition),
-  }
+def _summaries(s: Array, zero: Array) -> dict[str, Array]:
+  log_condition = jnp.where(s[0] == 0, jnp.nan, jnp.log(spectrum.ratio(s, zero)))
+  return {'singular': s, 'effective_rank': spectrum.entropy_rank(s), 'log_condition': log_condition}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dynamics import parallel, plan, train
-from experiments.build import build
+from experiments.build import after_start, build
 from experiments.check import check_cell
 from experiments.resolve import resolve_config
 
@@ -87,3 +87,11 @@ def test_directions_of_the_task_and_of_the_inputs(directions):
 def test_parts_that_do_not_fit_are_a_sentence(init, changes, words):
   with pytest.raises(ValueError, match=words):
     check_cell(cell_of(init, **changes))
+
+
+def test_a_component_from_outside_may_draw_weights_and_keeps_programs_apart(tmp_path, monkeypatch):
+  (tmp_path / 'drawers.py').write_text('from dynamics.probes import norms\n\n\ndef drawer():\n  return norms()\n')
+  monkeypatch.syspath_prepend(tmp_path)
+  for probes, shared in (({'norms': {}}, True), ({'drawn': {'name': 'drawers:drawer'}}, False)):
+    cells = [cell_of(dict(name=name), probes=probes) for name in ('gaussian', 'generalised_gaussian')]
+    assert (len({plan.alike(after_start(cell)) for cell in cells}) == 1) == shared

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dynamics import plan
-from experiments import build, config, markers, record, resolve, store, work
+from experiments import config, markers, record, resolve, store, work
 from experiments.check import check_cell
 
 
@@ -133,15 +133,6 @@ def test_one_probe_off_leaves_the_others_on(tiny):
   assert on({**plain, 'probes': {name: {'on': False} for name in usual}}) == []
 
 
-PLAIN = {
-  'data': {'name': 'modular', 'p': 5},
-  'model': {'name': 'mlp'},
-  'loss': {'name': 'cross_entropy'},
-  'optimizer': {'name': 'sgd'},
-  'hyper': {'lr': 0.1},
-  'steps': 4,
-  'seeds': (0, 1),
-}
 CELLS = "--config.sweep=(('model.bias', (True, False)),)"
 
 
@@ -151,15 +142,6 @@ def test_cells_that_differ_in_their_init_share_all_programs_but_the_start(go, fo
   assert said.count('; compiling 5 programs') == said.count('; compiling the start, all else is there') == 1
   assert folders(*words)[1].name == whole.name
   same(folders(*words)[1], whole)
-
-
-def test_a_component_from_outside_may_draw_weights_and_keeps_programs_apart(tmp_path, monkeypatch):
-  (tmp_path / 'drawers.py').write_text('from dynamics.probes import norms\n\n\ndef drawer():\n  return norms()\n')
-  monkeypatch.syspath_prepend(tmp_path)
-  of = lambda init, **probes: resolve.resolve_config({**PLAIN, 'init': {'name': init}, 'probes': probes})
-  for probes, shared in (({'norms': {}}, True), ({'drawn': {'name': 'drawers:drawer'}}, False)):
-    texts = {plan.alike(build.after_start(of(init, **probes))) for init in ('gaussian', 'generalised_gaussian')}
-    assert (len(texts) == 1) == shared
 
 
 def test_a_stop_in_the_first_of_two_cells(go, folders, monkeypatch):

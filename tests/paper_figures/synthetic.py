@@ -5,8 +5,10 @@ import functools
 import numpy as np
 
 from analysis import tables
+from dynamics import plan
 from experiments import config as configs
 from experiments import tables as stored
+from experiments.build import after_start
 from experiments.check import check_cell
 
 
@@ -24,9 +26,16 @@ def traced(cell):
 @functools.cache
 def schema_of(config):
   """`traced` of each cell. What both ends of a sweep have in common, the cells between them have too."""
-  cells = cells_of(config)
-  first, last = traced(cells[0]), traced(cells[-1])
-  return [first] * len(cells) if first == last else [traced(cell) for cell in cells]
+  cells, seen = cells_of(config), {}
+
+  def schema(cell):
+    key = plan.alike(after_start(cell))  # no time and no column depends on the init
+    if key not in seen:
+      seen[key] = traced(cell)
+    return seen[key]
+
+  first, last = schema(cells[0]), schema(cells[-1])
+  return [first] * len(cells) if first == last else [schema(cell) for cell in cells]
 
 
 @functools.cache

@@ -28,11 +28,10 @@ def few_resamples(monkeypatch):
 
 def figures():
   """The first of every second paper, and in the slow tier all others; the claims of all papers are read in any case."""
-  large = ('init_atlas',)  # hundreds of cells, each of which is traced
-  marks = lambda paper, place, number: [pytest.mark.slow] if number or place % 2 or paper in large else []
+  marks = lambda place, number: [pytest.mark.slow] if number or place % 2 else []
   every = [(paper, importlib.import_module(f'paper_figures.{paper}').FIGURES) for paper in PAPERS]
   return [
-    pytest.param(paper, figure, marks=marks(paper, place, number), id=figure.name)
+    pytest.param(paper, figure, marks=marks(place, number), id=figure.name)
     for place, (paper, those) in enumerate(every)
     for number, figure in enumerate(those)
   ]

@@ -54,10 +54,10 @@ def test_values_and_gradients_are_those_of_the_layers(case):
 
   theirs = jax.jit(jax.grad(by_flax))(jax.tree.map(jnp.zeros_like, values))
   zeros = {name: jnp.zeros(place.output.shape, place.output.dtype) for name, place in seen.places.items()}
-  ours, found = jax.jit(jax.grad(by_jaxpr, has_aux=True))(zeros)
+  ours, hidden_values = jax.jit(jax.grad(by_jaxpr, has_aux=True))(zeros)
   close = lambda a, b: np.testing.assert_allclose(a, b.reshape(a.shape), rtol=1e-4, atol=1e-5)
   for name in names:
-    close(found['preactivation', name], values[name])
+    close(hidden_values['preactivation', name], values[name])
     close(seen.places['preactivation', name].rows(ours['preactivation', name]), theirs[name])
   assert all(place.reaches for place in seen.places.values())
   if case == 'residual':  # what a block adds to the stream and the stream have one gradient
