@@ -156,7 +156,7 @@ def _spent(commands: Sequence[Sequence[str]]) -> tuple[float, float]:
   ended = [process.communicate() for process in started]
   assert all(process.returncode == 0 for process in started), ended
   after = resource.getrusage(resource.RUSAGE_CHILDREN)
-  last = ended[0][0].split()[-1]
+  last = next(reversed(ended[0][0].split()), '')  # a command may print nothing
   number = float(last) if last.replace('.', '', 1).isdigit() else float('nan')
   return number, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
