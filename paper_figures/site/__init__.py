@@ -1,0 +1,1 @@
+"""The gallery as pages that open from the disk: `python -m paper_figures --page`."""
