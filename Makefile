@@ -40,11 +40,11 @@ figures: .venv/lab
 	@touch $@
 
 .venv/test: .venv/lab
-	$(INSTALL) --editable .[test]
+	$(INSTALL) --editable .[test,page]
 	@touch $@
 
 .venv/slow: .venv/test
-	$(INSTALL) --editable .[test,sweep,mirror]
+	$(INSTALL) --editable .[test,page,browser,sweep,mirror]
 	@touch $@
 
 .venv/bench: .venv/lab

@@ -7,12 +7,14 @@
   --register       state the intervals of the claims in docs/gallery/registered, to be committed before their runs
   --draw_only      make no runs; draw and judge what is there
   --gallery        also write the ledger and thumbnails of the figures into docs/gallery
+  --page           write gallery, reference and texts as pages that open from the disk, into the folder page of --to; figures are
+                   SVG where their runs are in --out, and the committed pictures elsewhere (needs: pip install -e '.[page]')
   --seeds 0,1      these seeds instead of the configs' own: to try a figure before its claims are judged
   --out DIR        where results lie (default: results)
   --mirror ADDRESS from where runs are brought first that are not there (gs://, s3:// or another address)
   --to DIR         where figures go (default: figures)
 
-Missing runs are made first. Each figure is written as PDF and PNG, with the CSV behind it and the hashes of its runs.
+Missing runs are made first. Each figure is written as PDF, PNG and SVG, with the CSV behind it and the hashes of its runs.
 """
 
 import argparse
@@ -44,6 +46,8 @@ def main(argv: Sequence[str]) -> int:
     papers = {name: importlib.import_module(f'paper_figures.{name}') for name in options.papers}
     if options.register:
       return register(papers)
+    if options.page:
+      return page(papers, options)
     if options.list:
       print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
       return 0
@@ -77,6 +81,32 @@ def register(papers) -> int:
   for name, paper in papers.items():
     changed = registration.register(name, paper)
     print(f'{name}: {len(changed)} new or changed {" ".join(changed)}'.rstrip())
+  return 0
+
+
+def page(papers, options) -> int:
+  """Builds the site of what is committed, and of the runs that are in `--out`."""
+  from paper_figures.site import installed
+
+  installed.check()
+  from paper_figures import output
+  from paper_figures.site import build, stored
+
+  rows, others = output.read_ledger(GALLERY), stored.made_as(options.out)
+  pictures = {}
+  for name, paper in papers.items():
+    for spec in paper.FIGURES:
+      if options.out.is_dir():
+        print(f'looking for the runs of {spec.name} ...', flush=True)
+        pictures[spec.name] = stored.picture(spec, name, options.cells, options.out, options.to, GALLERY, others)
+      else:
+        pictures[spec.name] = stored.committed(spec, name, GALLERY, f'there is no folder {options.out.name} with stored runs')
+  built = build.build(papers, rows, pictures, options.to / 'page')
+  for line in built.warnings:
+    print(f'warning: {line}', file=sys.stderr)
+  drawn = sum(picture.file is not None and picture.file.suffix == '.svg' for picture in pictures.values())
+  print(f'{built.pages} pages, {built.bytes / 1e6:.1f} MB, {drawn} of {len(pictures)} figures as SVG')
+  print(f'page: {built.index}')
   return 0
 
 
@@ -218,7 +248,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
   parser.error = refuse  # argparse would print its usage and leave
   parser.add_argument('papers', nargs='*')
-  for flag in ('--list', '--slow', '--scope', '--register', '--draw_only', '--gallery'):
+  for flag in ('--list', '--slow', '--scope', '--register', '--draw_only', '--gallery', '--page'):
     parser.add_argument(flag, action='store_true')
   parser.add_argument('--seeds', type=lambda text: tuple(int(word) for word in text.split(',')))
   parser.add_argument('--out', default='results')
@@ -234,6 +264,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     raise ConfigError('--gallery shows the seeds that judge; leave out --seeds.')
   if options.register and len([word for word in argv if word.startswith('--')]) > 1:
     raise ConfigError('--register states intervals and does nothing else; leave out the other flags.')
+  if options.page and (options.papers or options.seeds or options.gallery or options.slow or options.scope or options.mirror):
+    raise ConfigError('--page shows all papers as they are committed; beside it only --out and --to may be given.')
   options.cells = cells_by(options.seeds)
   options.papers = options.papers or [name for name in names() if name != 'demo']
   return options

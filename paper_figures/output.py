@@ -37,7 +37,7 @@ COLUMNS = (
 def figure(
   spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Path, gallery: pathlib.Path | None, made_of: str = ''
 ) -> pathlib.Path:
-  """Draws one figure as PDF and PNG; beside them the CSV of every table it asked for, and the hashes of its runs.
+  """Draws one figure as PDF, PNG and SVG; beside them the CSV of every table it asked for, and the hashes of its runs.
 
   Args:
     spec: what to draw.
@@ -60,6 +60,7 @@ def figure(
     # Without dates in the file, the same tables give the same bytes.
     drawing.savefig(to / f'{spec.name}.pdf', metadata={'CreationDate': None, 'Keywords': ' '.join(runs)})
     drawing.savefig(to / f'{spec.name}.png', metadata={'Description': ' '.join(runs)})
+    drawing.savefig(to / f'{spec.name}.svg', metadata={'Date': None, 'Description': ' '.join(runs)})
     if gallery:
       gallery.mkdir(parents=True, exist_ok=True)
       _thumbnail(drawing, gallery / f'{spec.name}.png', runs)
@@ -92,7 +93,7 @@ def up_to_date(spec: PaperFigure, made_of: str, to: pathlib.Path) -> bool:
   """Whether a figure and the tables beside it are there, and made of this."""
   try:
     about = json.loads((to / f'{spec.name}.json').read_text())
-    files = [f'{spec.name}.pdf', f'{spec.name}.png', *about['tables']]
+    files = [*(f'{spec.name}.{kind}' for kind in ('pdf', 'png', 'svg')), *about['tables']]
     return about['made_of'] == made_of and all((to / name).is_file() for name in files)
   except (OSError, ValueError, KeyError, TypeError):
     return False

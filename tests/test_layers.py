@@ -19,8 +19,8 @@ ALLOWED = {  # layer -> what its files may import beside themselves and the stan
   'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'pandas', 'sklearn', 'xarray', 'duckdb', 'equinox'},
   'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.frames', 'dynamics.plan', 'dynamics.schema',
                'dynamics.sealed'},
-  'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.progress',
-                    'dynamics.schema', 'dynamics.sealed', 'dynamics.theory.deep_linear',
+  'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'jinja2', 'pygments', 'sphinx', 'dynamics.plan',
+                    'dynamics.progress', 'dynamics.schema', 'dynamics.sealed', 'dynamics.theory.deep_linear',
                     'dynamics.theory.permutation', 'dynamics.theory.relu_limit', 'dynamics.theory.spectra'},
 }  # fmt: skip
 WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('components.py', 'plan.py', 'schema.py', 'sealed.py')}

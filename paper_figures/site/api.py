@@ -1,6 +1,7 @@
 """What Python calls: a page a group of modules, from signatures and docstrings, read off the source. Nothing is imported."""
 
 import ast
+import functools
 import io
 import pathlib
 import re
@@ -28,11 +29,25 @@ GROUPS = {  # page -> its title, what it is for, its files. Components are in th
     ('dynamics/linalg/[!_]*.py', 'dynamics/matching.py', 'dynamics/probes/landscape.py'),
   ),
   'theory': ('Closed forms', 'Kernels of infinite width, mean field, and exact training dynamics.', ('dynamics/theory/*.py',)),
-  'stored': ('Stored runs', 'Reading what a run left, or has left so far.', ('experiments/__init__.py', 'experiments/loaded.py:Loaded')),
-  'analysis': ('Analysis', 'Tables of stored runs, readings as arrays, fits, and claims. No jax is needed.', ('analysis/[!_]*.py',)),
+  'stored': (
+    'Stored runs',
+    'Reading what a run left, or has left so far.',
+    ('experiments/__init__.py', 'experiments/loaded.py:Loaded'),
+  ),
+  'analysis': (
+    'Analysis',
+    'Tables of stored runs, readings as arrays, fits, and claims. No jax is needed.',
+    ('analysis/[!_]*.py',),
+  ),
 }
 INSIDE = ('blocks', 'copies', 'hidden', 'layers', 'sites', 'export')  # files of these folders that nobody else calls
-COMMANDS = ('experiments/run.py', 'experiments/sweep.py', 'experiments/watch.py', 'analysis/export.py', 'paper_figures/__main__.py')
+COMMANDS = (
+  'experiments/run.py',
+  'experiments/sweep.py',
+  'experiments/watch.py',
+  'analysis/export.py',
+  'paper_figures/__main__.py',
+)
 
 
 class Entry(NamedTuple):
@@ -120,14 +135,29 @@ def _read(node: ast.stmt, module: str, comments: Mapping[int, str]) -> Entry | N
   return Entry(module, node.name, 'class', f'({", ".join(arguments)})', doc, tuple(rows), tuple(methods))
 
 
+@functools.cache
+def _classes() -> set[str]:
+  """The full names of the classes that pages show."""
+  files = [file for _, _, patterns in GROUPS.values() for of in patterns for file, _ in _paths(of)]
+  return {
+    f'{_module(file)}.{node.name}'
+    for file in files
+    for node in ast.parse(file.read_text()).body
+    if isinstance(node, ast.ClassDef)
+  }
+
+
 def _qualify(tree: ast.Module, module: str) -> None:
   """Gives annotations the full names of our own types, by which Sphinx links to the right one of two that share a name."""
   names = {node.name: f'{module}.{node.name}' for node in tree.body if isinstance(node, ast.ClassDef)}
   for node in tree.body:
     if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] in ('dynamics', 'analysis', 'experiments'):
       names |= {alias.asname or alias.name: f'{node.module}.{alias.name}' for alias in node.names}
+  names = {name: full for name, full in names.items() if full in _classes()}
   functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-  arguments = [a for f in functions for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs, f.args.vararg, f.args.kwarg) if a]
+  arguments = [
+    a for f in functions for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs, f.args.vararg, f.args.kwarg) if a
+  ]
   for annotation in [a.annotation for a in arguments if a.annotation] + [f.returns for f in functions if f.returns]:
     for part in ast.walk(annotation):
       if isinstance(part, ast.Name):

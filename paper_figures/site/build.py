@@ -1,6 +1,5 @@
 """The site: its source, made from what is committed, and Sphinx, which turns it into pages that need no server and no network."""
 
-import importlib.util
 import io
 import pathlib
 import re
@@ -13,7 +12,6 @@ from dynamics.schema import ConfigError
 from paper_figures.site import api, documents, examples, records, render, stored
 from paper_figures.site.documents import ROOT
 
-NEEDS = ('sphinx', 'furo', 'myst_parser')
 HERE = pathlib.Path(__file__).parent
 FIRST = ('docs/start.md', 'docs/verdicts.md', 'docs/add_a_paper.md', 'docs/your_own.md')  # guides, before the others
 
@@ -25,13 +23,6 @@ class Built(NamedTuple):
   pages: int
   bytes: int
   warnings: tuple[str, ...]  # what Sphinx found wrong, such as a link that leads nowhere
-
-
-def check_installed() -> None:
-  """Raises: ConfigError, where what builds the site is not installed."""
-  absent = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-  if absent:
-    raise ConfigError(f"--page needs {', '.join(absent)}, which is not installed: .venv/bin/pip install -e '.[page]'")
 
 
 def build(
@@ -46,9 +37,8 @@ def build(
     to: the folder of the site.
 
   Raises:
-    ConfigError: a folder that holds something else; a program that is missing.
+    ConfigError: a folder that holds something else.
   """
-  check_installed()
   if to.exists() and any(to.iterdir()) and not (to / 'objects.inv').is_file():
     raise ConfigError(f'{to} holds something else than a site; move it, or give another folder with --to.')
   to.parent.mkdir(parents=True, exist_ok=True)
@@ -72,15 +62,20 @@ def write_source(
   shown = [records.paper(name, module, rows) for name, module in papers.items()]
   fill = render.templates([record for paper in shown for record in paper.records])
   text_of = lambda path, page: documents.relinked((ROOT / path).read_text(), path, page, known, code)
-  pages = {page: text_of(path, page) for path, page in known.items() if path.endswith('.md') and not page.startswith(('papers', 'ledger'))}
+  pages = {
+    page: text_of(path, page)
+    for path, page in known.items()
+    if path.endswith('.md') and not page.startswith(('papers', 'ledger'))
+  }
   for paper in shown:
     module, findings, page = papers[paper.name], f'docs/{paper.name}.md', f'papers/{paper.name}.md'
     body = documents.body(text_of(findings, page)) if (ROOT / findings).is_file() else ''
-    paths = dict.fromkeys(
-      config.partition(':')[0] for part in (*module.FIGURES, *module.CLAIMS) for config in (part.configs if hasattr(part, 'draw') else part.of)
-    )
+    asked = [c for spec in module.FIGURES for c in spec.configs] + [c for claim in module.CLAIMS for c in claim.of]
+    paths = dict.fromkeys(config.partition(':')[0] for config in asked)
     code |= set(paths)
-    pages[page] = render.paper(paper, [_figure(spec, pictures) for spec in module.FIGURES], [*map(render.config, paths)], body, fill)
+    pages[page] = render.paper(
+      paper, [_figure(spec, pictures) for spec in module.FIGURES], [*map(render.config, paths)], body, fill
+    )
   pages |= api.pages(examples.calls(ROOT, known), code)
   pages['ledger.md'] = render.ledger(shown, fill)
   pages['index.md'] = render.index(shown, contents(pages), fill)
@@ -147,4 +142,6 @@ def _sphinx(source: pathlib.Path, made: pathlib.Path, doctrees: pathlib.Path) ->
   with docutils_namespace():
     app = Sphinx(source, None, made, doctrees, 'html', options, status=None, warning=said, freshenv=True)
     app.build()
-  return tuple(re.sub(r'\x1b\[[\d;]*m', '', line).replace(f'{source}/', '') for line in said.getvalue().splitlines() if line.strip())
+  return tuple(
+    re.sub(r'\x1b\[[\d;]*m', '', line).replace(f'{source}/', '') for line in said.getvalue().splitlines() if line.strip()
+  )

@@ -24,7 +24,9 @@ def places(papers: Iterable[str], figures: Mapping[str, str]) -> dict[str, str]:
   guides = {str(path): f'papers/{path.name}' if path.stem in papers else str(path) for path in texts}
   lessons = {str(path.relative_to(ROOT)): f'lessons/{path.name}' for path in sorted((ROOT / 'docs/lessons').glob('*.md'))}
   reference = {str(path.relative_to(ROOT)): f'reference/{path.name}' for path in sorted((ROOT / 'docs/reference').glob('*.md'))}
-  gallery = dict.fromkeys(('docs/gallery', 'docs/gallery/README.md', 'docs/gallery/ledger.md', 'docs/gallery/ledger.csv'), 'ledger.md')
+  gallery = dict.fromkeys(
+    ('docs/gallery', 'docs/gallery/README.md', 'docs/gallery/ledger.md', 'docs/gallery/ledger.csv'), 'ledger.md'
+  )
   drawn = {f'docs/gallery/{name}.png': f'papers/{paper}.md' for name, paper in figures.items()}
   return {**guides, **GUIDES, **lessons, **reference, **gallery, **drawn, 'docs/reference': 'reference/README.md'}
 

@@ -37,7 +37,9 @@ def calls(root: pathlib.Path, places: Mapping[str, str]) -> dict[str, list[Examp
     for path, page, blocks in kind:
       for function, code in _of_page(blocks, defined):
         if kind is not tests or (function not in examples and 'pytest.raises' not in code):
-          new.setdefault(function, []).append(Example(code, page if page.startswith('code:') else posixpath.relpath(page, 'api'), path))
+          new.setdefault(function, []).append(
+            Example(code, page if page.startswith('code:') else posixpath.relpath(page, 'api'), path)
+          )
     for function, those in new.items():
       each = {example.page: example for example in sorted(those, key=_length, reverse=True)}
       examples.setdefault(function, []).extend(sorted(each.values(), key=_length))

@@ -92,7 +92,13 @@ def drawing(expected: str, arms: Sequence[Arm]) -> str:
     axis.append(f'<line class="axis" x1="{x:.2f}%" x2="{x:.2f}%" y1="{foot}" y2="{foot + 4}"/>')
     axis.append(f'<text class="tick" x="{x:.2f}%" y="{foot + 17}" text-anchor="middle">{tick:g}</text>')
   return '\n'.join(
-    [f'<svg class="interval" role="img" aria-label="{label}" width="100%" height="{foot + FOOT}">', *band, *axis, *marks, '</svg>']
+    [
+      f'<svg class="interval" role="img" aria-label="{label}" width="100%" height="{foot + FOOT}">',
+      *band,
+      *axis,
+      *marks,
+      '</svg>',
+    ]
   )
 
 
@@ -111,8 +117,10 @@ def _axis(numbers: Sequence[float]):
     return LEFT + (RIGHT - LEFT) * (scale(number) - first) / (last - first)
 
   if log:
-    powers = range(math.ceil(first), math.floor(last) + 1)
-    return position, [10.0**power for power in powers[:: 1 + len(powers) // 5]], True
+    powers = range(math.floor(first), math.ceil(last) + 1)
+    within = lambda ticks: [tick for tick in ticks if first <= math.log10(tick) <= last]
+    few = within(10.0**power for power in powers[:: 1 + len(powers) // 8])
+    return position, few if len(few) > 2 else within(k * 10.0**power for power in powers for k in (1, 2, 5)), True
   step = 10 ** math.floor(math.log10((last - first) / 2))
   step *= next((k for k in (5, 2) if (last - first) / (step * k) >= 2), 1)
   return position, [step * i for i in range(math.ceil(first / step), math.floor(last / step) + 1)][:12], False
@@ -123,7 +131,9 @@ def _band(interval: Interval, position, foot: int) -> list[str]:
   lines = [f'<rect class="band" x="{low:.2f}%" width="{max(high - low, 0.4):.2f}%" y="{TOP - 4}" height="{foot - TOP + 4}"/>']
   for end in dict.fromkeys(end for end in interval if math.isfinite(end)):
     lines.append(f'<line class="bound" x1="{position(end):.2f}%" x2="{position(end):.2f}%" y1="{TOP - 4}" y2="{foot}"/>')
-  anchor, x = ('end', RIGHT) if (low + high) / 2 > 70 else ('start', LEFT) if (low + high) / 2 < 30 else ('middle', (low + high) / 2)
+  anchor, x = (
+    ('end', RIGHT) if (low + high) / 2 > 70 else ('start', LEFT) if (low + high) / 2 < 30 else ('middle', (low + high) / 2)
+  )
   return [*lines, f'<text class="claimed" x="{x:.2f}%" y="11" text-anchor="{anchor}">claimed: {words(interval)}</text>']
 
 

@@ -9,7 +9,7 @@ from paper_figures import pages
 from paper_figures.site import intervals
 
 CARRIES = ('everywhere it was tried', 'in some of the other settings', 'nowhere else', 'not tried elsewhere')
-SIGNS = {'holds': '✓', 'fails': '✗', 'undecided': '?', 'diverged': '∞', 'not run': '–'}  # beside the word and the colour
+SIGNS = {'holds': '✓', 'fails': '✗', 'undecided': '?', 'diverged': '∞', 'not run': '○'}  # beside the word and the colour
 
 
 class Record(NamedTuple):
@@ -75,7 +75,9 @@ def _record(name: str, row: Mapping[str, str] | None, claim: claims.Claim | None
   elif claim is None:
     notes.append('The code has no such claim any more: this verdict was made by another version of it.')
   elif row['expected'] != claims.expected(claim):
-    notes.append(f'The claim was stated anew since it was judged, as {claims.expected(claim)}; this verdict is that of the old interval.')
+    notes.append(
+      f'The claim was stated anew since it was judged, as {claims.expected(claim)}; this verdict is that of the old interval.'
+    )
   elif row['sentence'] != claim.says:
     notes.append(f'The sentence has other words since it was judged: {claim.says}.')
   if row['verdict'] == claims.NOT_RUN:

@@ -1,4 +1,4 @@
-"""The figures of a page: drawn as SVG where their runs are there, the committed pictures elsewhere, and a sentence that says which."""
+"""The figures of a page: drawn as SVG where their runs are there, else the committed pictures, and a sentence that says which."""
 
 import functools
 import json

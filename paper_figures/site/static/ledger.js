@@ -10,12 +10,12 @@
   const state = { sort: '', down: false }
 
   const value = (row, i) => row.cells[i].dataset.sort || row.cells[i].textContent.trim()
-  const compare = new Intl.Collator('en', { numeric: false }).compare
-  const order = (a, b) => {
-    const [x, y] = [parseFloat(a), parseFloat(b.replace('inf', 'Infinity'))]
-    const [p, q] = [parseFloat(a.replace('inf', 'Infinity')), y]
-    if (!Number.isNaN(p) && !Number.isNaN(q)) return p === q ? 0 : p - q
-    return Number.isNaN(x) === Number.isNaN(y) ? compare(a, b) : Number.isNaN(x) ? 1 : -1
+  const number = (text) => parseFloat(text.replace('inf', 'Infinity'))
+  const order = (a, b) => { // numbers before words
+    const [x, y] = [number(a), number(b)]
+    if (Number.isNaN(x) && Number.isNaN(y)) return a.localeCompare(b, 'en')
+    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1
+    return x === y ? 0 : x < y ? -1 : 1
   }
 
   heads.forEach((head) => {
