@@ -1,9 +1,10 @@
-# make demo: the first experiment, from nothing to a figure.   make test: the test suite.   Each sets up .venv itself.
+# make demo: the first experiment, from nothing to a figure.   make test: the test suite.   make page: the gallery to browse.
+# Each sets up .venv itself.
 PYTHON ?= python3
 RUN := .venv/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow faults lint bench figures
+.PHONY: demo test test-slow faults lint bench figures page
 
 demo: .venv/lab
 	$(RUN) -m paper_figures demo
@@ -33,6 +34,10 @@ bench: .venv/bench
 figures: .venv/lab
 	$(RUN) -m paper_figures $(ARGS)
 
+# The gallery as pages: open figures/page/index.html.
+page: .venv/page
+	$(RUN) -m paper_figures --page
+
 .venv/lab: setup.cfg constraints.txt
 	@echo "setting up .venv (about a minute)"
 	$(PYTHON) -m venv .venv
@@ -45,6 +50,10 @@ figures: .venv/lab
 
 .venv/slow: .venv/test
 	$(INSTALL) --editable .[test,page,browser,sweep,mirror]
+	@touch $@
+
+.venv/page: .venv/lab
+	$(INSTALL) --editable .[page]
 	@touch $@
 
 .venv/bench: .venv/lab
