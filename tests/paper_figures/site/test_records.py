@@ -12,7 +12,7 @@ from dynamics.plan import identity
 from dynamics.schema import ConfigError
 from paper_figures import __main__ as command
 from paper_figures import output
-from paper_figures.site import installed, records, render, stored
+from paper_figures.site import build, documents, installed, records, render, stored
 from tests.paper_figures.synthetic import cells_of
 from tests.paper_figures.synthetic import table as synthetic
 
@@ -166,3 +166,28 @@ def test_what_is_not_installed_is_named_with_the_command(monkeypatch, capsys):
 def test_the_page_is_of_all_papers(capsys):
   assert command.main(['hoffer2017', '--page']) == 2
   assert '--page shows all papers' in capsys.readouterr().err
+
+
+def test_lessons_and_new_texts_have_a_place_when_they_come():
+  pages = dict.fromkeys(
+    ('docs/start.md', 'lessons/scale.md', 'papers/law.md', 'reference/README.md', 'api/linalg.md', 'ledger.md'), ''
+  )
+  parts = dict(build.contents(pages))
+  assert list(parts) == ['Verdicts', 'Papers', 'Lessons', 'Guides', 'Reference', 'Python']
+  assert parts['Lessons'] == ['lessons/scale.md']
+  assert 'Lessons' not in dict(build.contents({'papers/law.md': ''}))
+
+
+def test_links_of_a_text_lead_to_pages_of_the_site_and_code_stays_code():
+  known, code = documents.places(['hoffer2017'], {'init_atlas': 'init_atlas'}), set()
+  text = '[a](hoffer2017.md#b) [c](gallery/README.md#d) [e](../dynamics/train.py) [f](gallery/init_atlas.png) [g](https://x.org/y.md)\n'
+  text += '![h](gallery/init_atlas.png) table[i](x) [j](../dynamics)\n```\n[k](hoffer2017.md)\n```\n'
+  linked = documents.relinked(text, 'docs/verdicts.md', 'docs/verdicts.md', known, code)
+  assert linked.splitlines() == [
+    '[a](../papers/hoffer2017.md#b) [c](../ledger.md) [e](code:dynamics/train.py) [f](../papers/init_atlas.md) [g](https://x.org/y.md)',
+    '![h](../extra/figures/init_atlas.png) table[i](x) j',
+    '```',
+    '[k](hoffer2017.md)',
+    '```',
+  ]
+  assert code == {'dynamics/train.py'}
