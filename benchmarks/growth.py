@@ -57,8 +57,8 @@ def members(options: Options) -> Table:
       state = jax.block_until_ready(item.advance(state, frozen, 3, 3 + steps))
       times.append(time.process_time() - began)
     held = sum(leaf.nbytes for leaf in jax.tree.leaves((state, frozen)))
-    series.append((count, 1e3 * np.median(times) / steps, held))
-  header = ('members', 'processor, ms a step', 'bytes of state and start')
+    series.append((count, 1e3 * np.median(times) / steps, held / 1e6))
+  header = ('members', 'processor, ms a step', 'MB of state and start')
   return _table('How training grows with members', header, series, ['The small problem, one device each core.'])
 
 
