@@ -86,6 +86,7 @@ CLAIMS = [
     holds=at_least(2.0),
     unit=BETWEEN,
     changed=f'{CHANGED}; widths {WIDTHS[0]} to {WIDTHS[-1]}',
+    reason='untested: widths span a factor of 9, and losses below 0.003 near the best rate leave its octave to chance',
     scope=ELSEWHERE,
   ),
   Claim(
@@ -123,6 +124,7 @@ CLAIMS = [
     holds=between(-0.01, 0.01),
     unit='training loss with rounded weights over that without, less 1, at each of three learning rates',
     changed=f'{CHANGED}; weights alone, not activations and gradients',
+    reason='untested: within one percent at the two smaller rates; at the largest, losses of 0.01 differ by more from seed to seed',
     scope=FORMATS,
   ),
   Claim(
@@ -135,6 +137,7 @@ CLAIMS = [
     statistic=change,
     holds=at_least(0.01),
     unit='training loss with rounded weights over that without, less 1, at the smallest of three learning rates',
+    reason='untested: at width 256 weights of 1/16 are still well inside of the range of E4M3',
     scope=FORMATS,
   ),
 ]
@@ -158,7 +161,7 @@ def rates(get: Get) -> Figure:
   for ax, name, text in ((unit, 'unit', 'u-muP'), (standard, 'standard', 'standard')):
     rates_panel(get, ax, name)
     ax.set(title=text, xlabel='learning rate (Adam)', ylabel=f'training loss after {STEPS} steps (nats)')
-    ax.sharey(unit)
+    ax.set_ylim(3e-4, 4)
   unit.legend(loc='lower left')
   for color, name in (('C0', 'unit'), ('C1', 'standard')):
     plain, eight = rounded(get, name)
