@@ -124,7 +124,7 @@ CLAIMS = [
     holds=between(-0.01, 0.01),
     unit='training loss with rounded weights over that without, less 1, at each of three learning rates',
     changed=f'{CHANGED}; weights alone, not activations and gradients',
-    reason='untested: within one percent at the two smaller rates; at the largest, losses of 0.01 differ by more from seed to seed',
+    reason='untested: within one percent at the two smaller rates; at the largest, losses of 0.01 differ by more between seeds',
     scope=FORMATS,
   ),
   Claim(
