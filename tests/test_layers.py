@@ -17,8 +17,8 @@ STDLIB = sys.stdlib_module_names
 ALLOWED = {  # layer -> what its files may import beside themselves and the standard library
   'configs': {'ml_collections', 'dynamics.plan'},
   'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'pandas', 'sklearn', 'xarray', 'duckdb', 'equinox'},
-  'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.frames', 'dynamics.plan', 'dynamics.schema',
-               'dynamics.sealed'},
+  'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'altair', 'vl_convert', 'jinja2', 'dynamics.frames',
+               'dynamics.plan', 'dynamics.progress', 'dynamics.schema', 'dynamics.sealed'},
   'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.progress',
                     'dynamics.schema', 'dynamics.sealed', 'dynamics.theory'},
 }  # fmt: skip

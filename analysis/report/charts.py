@@ -82,9 +82,11 @@ def _moment(rows: pd.DataFrame, reading: str, steps: np.ndarray) -> alt.Chart:
   title = f'{reading}, {rows["setting"].iloc[0]}' if plane else reading
   if plane:
     chart = base.mark_rect().encode(
-      x=alt.X('column:O', axis=None), y=alt.Y('row:O', axis=None),
-      color=alt.Color('median:Q', scale=alt.Scale(scheme='viridis'), title=None), tooltip=['row:O', 'column:O', 'median:Q', 'step:Q'],
-    )  # fmt: skip
+      x=alt.X('column:O', axis=None),
+      y=alt.Y('row:O', axis=None),
+      color=alt.Color('median:Q', scale=alt.Scale(scheme='viridis'), title=None),
+      tooltip=['row:O', 'column:O', 'median:Q', 'step:Q'],
+    )
     return chart.properties(title=title, width=WIDTH, height=WIDTH)
   chart = base.mark_line(point=alt.OverlayMarkDef(size=14), strokeWidth=1.5).encode(
     x=alt.X('row:Q', title='entry'),

@@ -37,7 +37,7 @@ def varied(runs: Sequence[Run]) -> list[str]:
 
 
 def labels(run: Run, names: Sequence[str]) -> list[str]:
-  """'lr 0.1, p 59' for each member; fields are called by the last word of their path, and those that a run has not are left out."""
+  """'lr 0.1, p 59' for each member: the settings that the run has, each called by the last word of its path."""
   own = [name for name in names if name in run.settings]
   rows = run.settings[own].itertuples(index=False)
   return [', '.join(f'{last(name)} {word(value)}' for name, value in zip(own, row, strict=True)) or 'all members' for row in rows]
@@ -115,7 +115,7 @@ def shown(readings: Sequence[str]) -> tuple[list[str], int]:
   """Readings to draw, and how many are left out: of those that all leaves have, 'x_of/leaf', a few from the first to the last."""
   families: dict[str, list[str]] = {}
   for reading in readings:
-    families.setdefault(reading.partition('_of/')[0] if '_of/' in reading else reading, []).append(reading)
+    families.setdefault(reading.partition('/')[0] if '_of/' in reading else reading, []).append(reading)
   chosen = [reading for family in families.values() for reading in _few(family, LEAVES)]
   return chosen, len(readings) - len(chosen)
 

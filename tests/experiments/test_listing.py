@@ -11,7 +11,8 @@ def test_every_config_says_what_it_is_of_and_how_long_it_takes():
   assert {entry.path.stem for entry in entries} == {path.stem for path in pathlib.Path('configs').glob('[!_]*.py')}
   for entry in entries:
     assert entry.source.startswith('arXiv '), entry.path
-    assert entry.title and entry.time != 'run time not stated', entry.path
+    assert entry.title, entry.path
+    assert entry.time != 'run time not stated', entry.path
 
 
 def test_what_is_done_is_read_from_the_folder_of_results(whole, tmp_path):
