@@ -40,11 +40,9 @@ def main(argv: Sequence[str]) -> int:
     command.fetch(options.mirror, cells, out)
     write(tables.load(cells, options.probe, out, make), options)
   except (ConfigError, StoreError, tables.Missing) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+    return command.refused(error)
   except (OSError, duckdb.Error) as error:
-    print(f'error: {options.to or "standard output"} cannot be written: {str(error).splitlines()[0]}.', file=sys.stderr)
-    return 2
+    return command.refused(f'{options.to or "standard output"} cannot be written: {str(error).splitlines()[0]}.')
   return 0
 
 

@@ -151,7 +151,7 @@ def _of_one_kind(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray
     name: [value for cell in cells for value in np.broadcast_to(cell.hyper[name], cell.members)] for name in cells[0].hyper
   }
   members = frames.settings([seed for cell in cells for seed in cell.seeds], hyper)
-  members = members.assign(**{path: each([_text(cell.swept[path]) for cell in cells]) for path in cells[0].swept})
+  members = members.assign(**{path: each([text(cell.swept[path]) for cell in cells]) for path in cells[0].swept})
   members.insert(0, 'cell', each(map(identity, cells)))
   firsts = np.cumsum([0, *(cell.members for cell in cells)])
   places = [columns['member'] + first for columns, first in zip(series, firsts[:-1], strict=True)]
@@ -161,10 +161,10 @@ def _of_one_kind(cells: Sequence[Cell], series: Sequence[Mapping[str, np.ndarray
   return table
 
 
-def _text(value: Any) -> Any:
+def text(value: Any) -> Any:
   """A swept value as a table holds it."""
   if isinstance(value, Mapping) and 'name' in value:
-    fields = ', '.join(f'{name}={_text(of)}' for name, of in value.items() if name != 'name')
+    fields = ', '.join(f'{name}={text(of)}' for name, of in value.items() if name != 'name')
     return f'{value["name"]}({fields})' if fields else value['name']
   return str(value) if isinstance(value, (tuple, list, Mapping)) else value
 

@@ -1,7 +1,8 @@
 """python -m benchmarks [NAME ...] [--OPTION ...]: prints tables and writes nothing.
 
 NAME        of paper, small, ensemble, large, compilation, probing, resume, checkpoints, readings, ntk, ntk_memory,
-            ntk_growth, curvature, language, cells, looks, growth; all of them without a name
+            ntk_growth, curvature, language, cells, looks, members, growing_cells,
+            growing_readings; all of them without a name
 --markdown  tables for a README
 --rounds N  A B rounds (default: 9)
 --cores N   the first N cores only: one is the steadiest where others share the machine
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks import compilation, curvature, language, ntk, probing, scale, storage, timing, training
+from benchmarks import compilation, curvature, growth, language, ntk, probing, scale, storage, timing, training
 
 BENCHMARKS = {
   'paper': training.paper,
@@ -34,7 +35,9 @@ BENCHMARKS = {
   'language': language.language,
   'cells': scale.cells,
   'looks': scale.looks,
-  'growth': scale.growth,
+  'members': growth.members,
+  'growing_cells': growth.cells,
+  'growing_readings': growth.readings,
 }
 
 

@@ -1,4 +1,4 @@
-"""What grows with the number of cells, runs, members and readings."""
+"""What a sweep of many cells costs beside them, and a look at many runs."""
 
 import os
 import pathlib
@@ -10,11 +10,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
-from benchmarks import problems, timing
-from benchmarks.problems import SMALL
+from benchmarks import timing
 from benchmarks.timing import Options, Table
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -114,29 +112,6 @@ def looks(options: Options) -> Table:
         times.append((time.perf_counter() - began, processor))
       rows.append((words[0], f'{count:,}', *(timing.spread(part) for part in np.array(times).T)))
   return Table('What a look at many runs takes', ('command', 'runs', 'seconds', 'processor, s'), rows, ['Imports included.'])
-
-
-def growth(options: Options) -> Table:
-  """Time and memory against the number of members; exponents of a fit a * m^b to the upper half."""
-  counts = (1, 2, 4, 8) if options.quick else (1, 4, 16, 64, 256, 1024)
-  steps, rows, series = 20 if options.quick else 50, [], []
-  for members in counts:
-    item = problems.subject(SMALL, members)
-    state, frozen = item.start()
-    state = item.advance(state, frozen, 0, 3)
-    times = []
-    for _ in range(3):
-      began = time.process_time()
-      state = jax.block_until_ready(item.advance(state, frozen, 3, 3 + steps))
-      times.append(time.process_time() - began)
-    kept = sum(leaf.nbytes for leaf in jax.tree.leaves((state, frozen)))
-    series.append((members, np.median(times) / steps, kept))
-    rows.append((f'{members:,}', f'{1e3 * series[-1][1]:.3g}', f'{1e3 * series[-1][1] / members:.3g}', f'{kept:,}'))
-  half = np.log(np.array(series[len(series) // 2 :]))
-  slopes = [np.polyfit(half[:, 0], half[:, column], 1)[0] for column in (1, 2)]
-  rows.append(('exponent', f'{slopes[0]:.2f}', '', f'{slopes[1]:.2f}'))
-  header = ('members', 'processor, ms a step', 'a step of a member', 'bytes of state and start')
-  return Table('How training grows with members', header, rows, ['The small problem, one device each core.'])
 
 
 def _workers(config: pathlib.Path) -> dict[str, list[Sequence[str]]]:

@@ -61,6 +61,12 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
   return status
 
 
+def refused(error: object) -> int:
+  """Says in one line on standard error why a command cannot go on; the exit status of a mistake."""
+  print('error:', ' '.join(str(error).split()), file=sys.stderr)
+  return 2
+
+
 def _stays() -> bool:
   """Whether threads outlive the work by more than a while: orbax's wait many minutes for a save that has failed."""
   end, mine = time.monotonic() + PATIENCE, (threading.main_thread(), threading.current_thread())

@@ -9,7 +9,15 @@
   --log KINDS        mirrors single readings to tensorboard, wandb (offline) or both, with a comma; pip install -e '.[log]'
   --mirror ADDRESS   keeps all runs at gs://, s3:// or another address too, and goes on from there; pip install -e '.[mirror]'
   --processes WHICH  several processes run one program: auto (TPU, GKE, Slurm), or I/N@HOST:PORT, of which the first listens there
+  --list             print the configs by paper, with their run time and how much of each is in --out, and run nothing
   --help             this text
+
+Examples:
+  python -m experiments.run --config=configs/prieto2025_fig1.py --dry_run
+  python -m experiments.run --config=configs/prieto2025_fig1.py --config.data.p=59 --config.seeds="(0,1,2,3)"
+  python -m experiments.run --config=configs/cohen2021_descent.py --config.sweep="(('hyper.lr',(0.1,0.2)),)" --out=/tmp/tries
+  python -m experiments.run --config=mine.py --cells=1/2 --mirror=s3://bucket/runs
+  python -m experiments.watch                               # what these runs do meanwhile, from another terminal
 
 The same command goes on where it was stopped, and only reports what is done. A probe that is added, changed or read at other
 times makes its own table: the training is replayed for it, to the same bits, and nothing else is made again.
@@ -47,6 +55,7 @@ FLAGS = (
   '--log',
   '--mirror',
   '--processes',
+  '--list',
   '--help',
 )
 UNSENT, HELD = 3, 4  # exit statuses: the mirror lacks something; others hold what is left
@@ -73,8 +82,7 @@ def main(argv: Sequence[str]) -> int:
   try:
     group = processes.joined(argv)
   except ConfigError as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+    return command.refused(error)
   except KeyboardInterrupt:
     return 130
   try:
@@ -95,6 +103,9 @@ def _run(argv: Sequence[str], group: processes.Group) -> tuple[int, str]:
   try:
     with stop_flag() as stop:
       with _screen(group) as screen:
+        if '--list' in argv:
+          listed(argv, screen)
+          return 0, ''
         screen.show('reading the config')
         from experiments import config  # after --help, which needs no jax
 
@@ -112,9 +123,7 @@ def _run(argv: Sequence[str], group: processes.Group) -> tuple[int, str]:
         raise KeyboardInterrupt
       shared = run_cells(cells, options, group=group)
   except (ConfigError, StoreError) as error:
-    text = ' '.join(str(error).split())
-    print('error:', text, file=sys.stderr)
-    return 2, text
+    return command.refused(error), ' '.join(str(error).split())
   except KeyboardInterrupt:
     print('stopped before anything was written', flush=True)
     return 130, 'a signal'
@@ -126,9 +135,17 @@ def _run(argv: Sequence[str], group: processes.Group) -> tuple[int, str]:
   return status, 'a signal' if shared.at_once else ''
 
 
+def listed(argv: Sequence[str], screen: progress.Screen) -> None:
+  """Prints the configs that there are."""
+  from experiments import listing
+
+  for line in listing.lines(parse([word for word in argv if word != '--list'], ('--out', '--list')).out, screen.show):
+    screen.say(line)
+
+
 def tell_unsent(runs: int, options: Options) -> None:
   text = f'{options.mirror} lacks something of {runs} runs, all of which is in {options.out}'
-  print(f'error: {text}: give {options.command} again to send it.', file=sys.stderr)
+  command.refused(f'{text}: give {options.command} again to send it.')
 
 
 def check(units: Sequence[share.Unit], options: Options, screen: progress.Screen, group=processes.ALONE) -> None:
@@ -222,6 +239,8 @@ def run_cells(
     run = lambda unit: run_unit(unit, context)
     before = group.agreed(lambda: [share.status(unit.cell, options.out) == 'done' for unit in units])
     done = {unit.key for unit, is_done in zip(units, before, strict=True) if is_done}
+    if len(done) < len(units):
+      context.say(f'to watch from another terminal: python -m experiments.watch --out={shlex.quote(str(options.out))}')
     shared = share.share(units, done, run, context.say, context.stop, options.wait, group)
     for line in share.lines(units, shared):
       context.say(line)

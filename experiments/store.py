@@ -42,6 +42,7 @@ class Pass:
     self._pending: dict[str, list] = {}
     self._shapes: dict[str, dict] = {}
     self._parts: dict[str, str] = {}  # name -> sha256
+    self._lost: list[pathlib.Path] = []  # parts that were damaged before this pass; they are made again after it
     self.since = time.monotonic()  # when it was last saved
     self._saved = -1  # the step of the newest checkpoint; parts hold the rows up to and with it
 
@@ -77,7 +78,8 @@ class Pass:
   def newest(self) -> tuple[int, dict[str, str]] | None:
     """(step, probe -> table) of the newest checkpoint whose notes can be read, and the tables of which are whole.
 
-    A checkpoint that cannot be read is moved to damaged/. A table with a damaged part is left out: it is made again later.
+    A checkpoint that cannot be read is moved to damaged/. A table with damaged parts goes on, and they are made again when the
+    pass is done; one that has lost all, or lies with several processes, is left out and is made again as a whole.
     """
     for step in self.checkpoints.steps():
       try:
@@ -85,9 +87,15 @@ class Pass:
       except Exception as error:  # any fault of a damaged file: there are as many as file formats
         self.checkpoints.set_aside(step, error, self.run.folder / 'damaged')
         continue
-      lost = {path.parent.name for path in tables.damaged(self.run.tables, notes['parts'])}
-      if lost:
-        self.run.say(f'  {", ".join(sorted(lost))}: a part is missing or damaged; the table is made again')
+      lost = set()
+      for name, (damaged, parts) in tables.losses(self.run.tables, notes['parts']).items():
+        if damaged < parts and self.group.count == 1:
+          self.run.say(
+            f'  {name}: {damaged} of {parts} parts are missing or damaged; they are made again when the others are done'
+          )
+        else:
+          lost.add(name)
+          self.run.say(f'  {name}: a part is missing or damaged; the table is made again')
       return step, {probe: name for probe, name in notes['tables'].items() if name not in lost}
     return None
 
@@ -118,6 +126,7 @@ class Pass:
           self.checkpoints.set_aside(step, error, self.run.folder / 'damaged')
           continue
         self._parts = {part: sha for part, sha in notes['parts'].items() if part.split('/')[0] in self.names.values()}
+        self._lost = tables.damaged(self.run.tables, self._parts)
         self._drop_others()
         states.append(state)
         return step, self._parts
@@ -143,9 +152,9 @@ class Pass:
     with faults(self.run.folder):
       try:
         self.checkpoints.read(step, state)
-        lost = tables.damaged(self.run.tables, self._parts)
+        lost = set(tables.damaged(self.run.tables, self._parts)) - set(self._lost)
         if lost:
-          raise Damage(f'its table part {lost[0]} is missing or damaged')
+          raise Damage(f'its table part {min(lost)} is missing or damaged')
       except Exception as error:  # see `newest`
         raise StoreError(f'{self.run.folder}: {reason(error)}; the disk does not keep what is written to it.') from error
 

@@ -69,8 +69,7 @@ def main(argv: Sequence[str]) -> int:
         raise KeyboardInterrupt
     replies, stopped, unsent = work(units, options, engine)
   except (ConfigError, StoreError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+    return command.refused(error)
   except KeyboardInterrupt:
     print(f'stopped at once; what was saved before is whole\ngo on with: {again}', flush=True)
     return 130

@@ -5,6 +5,7 @@ is 'name/i', and the metadata hold the shapes. Parquet written from numpy holds 
 and `analysis` reads NaN back.
 """
 
+import collections
 import hashlib
 import json
 import os
@@ -78,6 +79,13 @@ def digest(path: pathlib.Path) -> str:
 def damaged(folder: pathlib.Path, parts: Mapping[str, str]) -> list[pathlib.Path]:
   """Those of `parts` (name -> sha256) that are missing, or hold other bytes than were written."""
   return [folder / name for name, sha256 in parts.items() if digest(folder / name) != sha256]
+
+
+def losses(folder: pathlib.Path, parts: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+  """Table -> (damaged, all) of its parts; tables that are whole are left out."""
+  count = lambda names: collections.Counter(name.split('/')[0] for name in names)
+  all_, lost = count(parts), count(path.relative_to(folder).as_posix() for path in damaged(folder, parts))
+  return {name: (lost[name], all_[name]) for name in sorted(lost)}
 
 
 def is_whole(folder: pathlib.Path) -> bool:

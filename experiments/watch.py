@@ -49,8 +49,7 @@ def main(argv: Sequence[str]) -> int:
       raise ConfigError('--png, --probe and --readings are about one run: name it with --run or --config.')
     watch(cells, options)
   except (ConfigError, StoreError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+    return command.refused(error)
   except KeyboardInterrupt:
     print(flush=True)
   return 0

@@ -53,13 +53,19 @@ def run_cell(cell: Cell, title: str, context: Context) -> Outcome:
     group.agreed(lambda: record.note(folder, cell, record.surroundings(job.grid), context.command, context.say))
     if not is_done() and not _train(job, names):
       return Outcome(False, 0)
-    for probe, lost in run.holes(names).items():
-      if not fill(job, probe, names[probe], lost):
-        return Outcome(False, 0)
-    missing = run.missing(names)
-    if (missing or lost_milestones(cell, run)) and not replay(job, missing):
-      return Outcome(False, 0)
-    return Outcome(True, diverged())
+    return Outcome(True, diverged()) if _complete(job, names) else Outcome(False, 0)
+
+
+def _complete(job: Job, names: Mapping[str, str]) -> bool:
+  """Makes what a finished training lacks; False where a signal came first."""
+  run = job.run
+  for probe, lost in run.holes(names).items():
+    if not fill(job, probe, names[probe], lost):
+      return False
+  missing = run.missing(names)
+  if not missing and not lost_milestones(job.cell, run):
+    return True
+  return replay(job, missing) and _complete(job, names)  # a replay that went on over a damaged part leaves it
 
 
 def _is_whole(cell: Cell, run: store.Run, names: Mapping[str, str]) -> bool:

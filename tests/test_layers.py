@@ -17,15 +17,12 @@ STDLIB = sys.stdlib_module_names
 ALLOWED = {  # layer -> what its files may import beside themselves and the standard library
   'configs': {'ml_collections', 'dynamics.plan'},
   'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'pandas', 'sklearn', 'xarray', 'duckdb', 'equinox'},
-  'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.frames', 'dynamics.plan', 'dynamics.schema',
-               'dynamics.sealed'},
+  'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'altair', 'vl_convert', 'jinja2', 'dynamics.frames',
+               'dynamics.plan', 'dynamics.progress', 'dynamics.schema', 'dynamics.sealed'},
   'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'jinja2', 'pygments', 'sphinx', 'dynamics.plan',
-                    'dynamics.progress', 'dynamics.schema', 'dynamics.sealed', 'dynamics.theory.deep_linear',
-                    'dynamics.theory.permutation', 'dynamics.theory.relu_limit', 'dynamics.theory.spectra'},
+                    'dynamics.progress', 'dynamics.schema', 'dynamics.sealed', 'dynamics.theory'},
 }  # fmt: skip
 WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('components.py', 'plan.py', 'schema.py', 'sealed.py')}
-DRAWN = ('deep_linear', 'permutation', 'relu_limit', 'spectra')  # theory that figures draw
-NUMPY_ALONE = {pathlib.Path('dynamics/theory', f'{name}.py') for name in DRAWN}
 
 
 @functools.cache
@@ -39,6 +36,16 @@ def imported(path: pathlib.Path) -> frozenset[str]:
       base = '.'.join([*path.parts[: len(path.parts) - node.level], *([node.module] if node.module else [])])
       found |= {f'{base if node.level else node.module}.{alias.name}' for alias in node.names}
   return frozenset(found)
+
+
+DRAWN = sorted({  # theory that figures draw
+  name.split('.')[2]
+  for path in FILES
+  if path.parts[0] == 'paper_figures'
+  for name in imported(path)
+  if name.startswith('dynamics.theory.')
+})  # fmt: skip
+NUMPY_ALONE = {pathlib.Path('dynamics/theory', f'{name}.py') for name in DRAWN}
 
 
 @functools.cache

@@ -68,8 +68,7 @@ def main(argv: Sequence[str]) -> int:
     else:
       write(folder, launch.files)
   except ConfigError as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+    return command.refused(error)
   print(f'{description.cells} cells on {description.hosts} hosts, of commit {description.commit[:12]}, which must be pushed')
   print(f'start with: {start}')
   return 0

@@ -45,6 +45,7 @@ COMMANDS = (
   'experiments/run.py',
   'experiments/sweep.py',
   'experiments/watch.py',
+  'analysis/report/__main__.py',
   'analysis/export.py',
   'paper_figures/__main__.py',
 )

@@ -1,5 +1,6 @@
 """Tables and milestones asked for after the run: the bits of a run that had them from the start, and nothing else is made."""
 
+import contextlib
 import json
 import signal
 
@@ -28,6 +29,25 @@ def at_once(whole, tmp_path_factory):
   with jax.numpy_rank_promotion('allow'):
     assert run.main([*words, *(f'--config.{change}' for change in LATER.values())]) == 0
   return out / whole.name
+
+
+@pytest.fixture
+def stopped_at(monkeypatch):
+  """A context in which a command gets SIGTERM when it has the readings of a step."""
+  real = store.Pass.append
+
+  @contextlib.contextmanager
+  def stopped(at):
+    def append(self, step, *rest):
+      real(self, step, *rest)
+      if step == at:
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+      patch.setattr(store.Pass, 'append', append)
+      yield
+
+  return stopped
 
 
 @pytest.fixture
@@ -108,16 +128,8 @@ def test_an_interrupted_replay_goes_on(copy, go, at_once, same_rows, monkeypatch
   same_rows(copy / 'tables' / new, at_once / 'tables' / new)
 
 
-def test_a_replay_that_is_left_for_another_begins_again(copy, go, monkeypatch):
-  real = store.Pass.append
-
-  def append(self, step, *rest):
-    real(self, step, *rest)
-    if step == 8:
-      signal.raise_signal(signal.SIGTERM)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(store.Pass, 'append', append)
+def test_a_replay_that_is_left_for_another_begins_again(copy, go, stopped_at):
+  with stopped_at(8):
     go('--config.probes.path.on=True', status=130)
   go('--config.probes.path.on=True', '--config.probes.distance.on=True')
   assert len(tables(copy)) == 4
@@ -173,24 +185,36 @@ def test_a_part_that_comes_back_with_other_bytes_makes_its_table_again(copy, go,
   same(copy, whole)
 
 
-def test_a_flipped_bit_while_a_run_is_under_way_leaves_its_checkpoint_in_use(go, tmp_path, only, whole, same, flip, monkeypatch):
-  real = store.Pass.append
-
-  def append(self, step, *rest):
-    real(self, step, *rest)
-    if step == 12:
-      signal.raise_signal(signal.SIGTERM)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(store.Pass, 'append', append)
+@pytest.mark.parametrize(
+  ('parts', 'again'), [([2], '1 damaged parts of performance are made again'), (None, 'the table is made again')]
+)
+def test_flipped_bits_while_a_run_is_under_way_cost_their_parts_alone(
+  go, tmp_path, only, whole, same, flip, stopped_at, stamps, parts, again
+):
+  with stopped_at(12):
     go('--save_every=0', status=130)
   folder = only(tmp_path / 'out')
-  flip(sorted((folder / 'tables').glob('performance-*/part-*'))[2])
+  there = sorted((folder / 'tables').glob('performance-*/part-*'))
+  lost = there if parts is None else [there[i] for i in parts]
+  for path in lost:
+    flip(path)
+  before = stamps(folder)
   said = go('--save_every=0').out
   assert 'going on from step 12' in said
-  assert 'a part is missing or damaged; the table is made again' in said
+  assert again in said
   same(folder, whole)
+  after = stamps(folder)
+  assert all((after[path] == before[path]) == (path not in lost) for path in there if path in before)
   assert not (folder / 'damaged').exists()
+
+
+def test_a_flipped_bit_while_a_replay_is_under_way_costs_its_part_alone(copy, go, stopped_at, flip, at_once, same_rows):
+  with stopped_at(12):
+    go('--config.probes.distance.on=True', '--save_every=0', status=130)
+  (table,) = (copy / 'tables').glob('distance-*')
+  flip(sorted(table.glob('part-*'))[1])
+  assert '1 damaged parts of distance are made again' in go('--config.probes.distance.on=True').out
+  same_rows(table, at_once / 'tables' / table.name)
 
 
 def test_a_damaged_checkpoint_is_no_end_of_a_replay(copy, go, flip, at_once, same_rows):

@@ -167,16 +167,25 @@ PARTS = {
 
 @pytest.mark.parametrize('damage', PARTS)
 @pytest.mark.parametrize('step', [1, 6])
-def test_a_damaged_part_costs_its_table_alone(stored, said, damage, step):
+def test_a_damaged_part_costs_itself_alone(stored, said, damage, step):
   PARTS[damage](stored / f'tables/norms-2/part-00000000{0 if step == 1 else step}-00000000{step}.parquet')
   with Training(stored, said) as training:
-    assert training.newest() == (6, {'performance': 'performance-1'})
-  assert said == ['  norms-2: a part is missing or damaged; the table is made again']
-  with Training(stored, said, names={'performance': 'performance-1'}) as training:
+    assert training.newest() == (6, {'performance': 'performance-1', 'norms': 'norms-2'})
+  assert said == ['  norms-2: 1 of 6 parts are missing or damaged; they are made again when the others are done']
+  with Training(stored, said) as training:
     equal(training.restore(state(0)), 6)
     training.finish(6, state(6))
   assert [tables.is_whole(stored / 'tables' / name) for name in ('performance-1', 'norms-2')] == [True, False]
+  assert len(tables.holes(stored / 'tables/norms-2')) == 1
   assert not (stored / 'damaged').exists()
+
+
+def test_a_table_without_a_whole_part_is_left_out(stored, said):
+  for path in (stored / 'tables/norms-2').glob('part-*'):
+    bit(path)
+  with Training(stored, said) as training:
+    assert training.newest() == (6, {'performance': 'performance-1'})
+  assert said == ['  norms-2: a part is missing or damaged; the table is made again']
 
 
 def test_any_flipped_bit_is_noticed_or_does_not_matter(stored, said, tmp_path):

@@ -1,0 +1,1 @@
+"""One page on the runs of any config: `python -m analysis.report`."""
