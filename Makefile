@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow faults lint bench figures page
+.PHONY: demo test test-slow faults lint bench figures page lessons
 
 demo: .venv/lab
 	$(RUN) -m paper_figures demo
@@ -34,6 +34,10 @@ bench: .venv/bench
 figures: .venv/lab
 	$(RUN) -m paper_figures $(ARGS)
 
+# Notebooks and pages of docs/lessons, run anew: two minutes.
+lessons: .venv/lessons
+	$(RUN) -m docs.lessons
+
 # The gallery as pages: open figures/page/index.html.
 page: .venv/page
 	$(RUN) -m paper_figures --page
@@ -50,6 +54,10 @@ page: .venv/page
 
 .venv/slow: .venv/test
 	$(INSTALL) --editable .[test,page,browser,sweep,mirror]
+	@touch $@
+
+.venv/lessons: .venv/lab
+	$(INSTALL) --editable .[lessons]
 	@touch $@
 
 .venv/page: .venv/lab
