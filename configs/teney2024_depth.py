@@ -7,7 +7,7 @@ well it hardly grows.
 
 Nothing is trained. All networks have as many weight matrices and activations: a residual one has a linear first layer, and
 blocks h + W phi(h) or h + W phi(norm h) after it. Weights are uniform in balls, biases in [-1, 1].
-Variants: Gaussians for tanh, branches over the root of their number, the 28 x 28 digits.
+Variants: Gaussians for tanh, branches over the root of their number (48 wide, so that all runs are others), the 28 x 28 digits.
 """
 
 from configs._merge import merge
@@ -16,21 +16,21 @@ from configs._teney2024 import DEPTH_BANDS, DEPTHS, MNIST, UNTRAINED
 VARIANTS = {
   '': {},
   'gaussian': {'activation': 'gaussian'},
-  'scaled': {'power': -0.5},
+  'scaled': {'power': -0.5, 'width': 48},
   'mnist': MNIST,
 }
 
 
-def models(activation='tanh', power=0.0):
+def models(activation='tanh', power=0.0, width=64):
   """Plain, residual, and residual with layer normalisation, at every depth; branches times depth^power."""
   for depth in DEPTHS:
-    yield dict(name='mlp', widths=(64,) * depth, activation=activation)
-    branches = dict(name='residual', width=64, depth=depth - 1, multiplier=float(depth**power), activation=activation)
+    yield dict(name='mlp', widths=(width,) * depth, activation=activation)
+    branches = dict(name='residual', width=width, depth=depth - 1, multiplier=float(depth**power), activation=activation)
     for norm in ('none', 'layer'):
       yield dict(branches, norm=norm)
 
 
 def get_config(variant=''):
   changes = dict(VARIANTS[variant])
-  swept = tuple(models(**{name: changes.pop(name) for name in ('activation', 'power') if name in changes}))
+  swept = tuple(models(**{name: changes.pop(name) for name in ('activation', 'power', 'width') if name in changes}))
   return merge(UNTRAINED, {'sweep': (('model', swept), ('hyper.band', DEPTH_BANDS))}, changes)
