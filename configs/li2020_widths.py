@@ -13,7 +13,7 @@ Variants: Gaussians, sines and relu for tanh.
 from configs._li2020 import BAND, BEYOND, ELSEWHERE, FITTED, WIDTHS, WITHIN
 from configs._merge import merge
 
-VARIANTS = ELSEWHERE
+VARIANTS = {**ELSEWHERE, 'relu': {'model.activation': 'relu'}}
 
 
 def get_config(variant=''):
