@@ -126,11 +126,12 @@ def complexity(get: Get) -> Figure:
       values = by_depth(get, kind)[:, place]
       label = f'{kind}, {DEPTH_BANDS[place]:g}'
       plots.against(layers, DEPTHS, values, label, color=color, linestyle=style)
-  layers.set(title='tanh, by depth and magnitude', xlabel='hidden layers')
+  layers.set(title='tanh, by kind and magnitude', xlabel='hidden layers', ylabel='mean frequency (cycles a turn)')
   plots.log_axes(layers, 'y')
   plots.ticks(layers, DEPTHS)
-  plots.ticks(layers, (1, 2, 5, 10, 20), axis='y')
-  layers.legend(loc='upper left')
+  plots.ticks(layers, (1, 2, 5, 10, 20, 50), axis='y')
+  layers.set_ylim(0.9, 100)
+  layers.legend(loc='upper left', handlelength=2.8)
   plots.title(figure, 'Random networks 64 wide along circles of the plane', magnitude, depth)
   return figure
 

@@ -20,11 +20,11 @@ ALLOWED = {  # layer -> what its files may import beside themselves and the stan
   'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'dynamics.frames', 'dynamics.plan', 'dynamics.schema',
                'dynamics.sealed'},
   'paper_figures': {'analysis', 'configs', 'matplotlib', 'numpy', 'pandas', 'dynamics.plan', 'dynamics.progress',
-                    'dynamics.schema', 'dynamics.sealed', 'dynamics.theory.deep_linear',
+                    'dynamics.schema', 'dynamics.sealed', 'dynamics.theory.deep_linear', 'dynamics.theory.interval_growth',
                     'dynamics.theory.permutation', 'dynamics.theory.relu_limit', 'dynamics.theory.spectra'},
 }  # fmt: skip
 WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('components.py', 'plan.py', 'schema.py', 'sealed.py')}
-DRAWN = ('deep_linear', 'permutation', 'relu_limit', 'spectra')  # theory that figures draw
+DRAWN = ('deep_linear', 'interval_growth', 'permutation', 'relu_limit', 'spectra')  # theory that figures draw
 NUMPY_ALONE = {pathlib.Path('dynamics/theory', f'{name}.py') for name in DRAWN}
 
 

@@ -5,10 +5,9 @@ import jax.numpy as jnp
 
 from dynamics.components import component
 from dynamics.linalg import dense
-from dynamics.probes.evaluation import first
+from dynamics.probes.evaluation import first, with_features
 from dynamics.schema import Range
-from dynamics.trees import at_least_float32
-from dynamics.types import Array, Probe, stateless
+from dynamics.types import Array, Probe
 
 
 @component(needs=('hidden_layers',))
@@ -28,29 +27,33 @@ def random_features(*, examples: Range(int, least=1) = 1024, ridge: Range(float,
   Source: 2008.08427 (random features with least squares).
   """
 
-  def read(view, key):
+  def measure(view, state, key):
     train, test = first(view.data.train, examples), first(view.data.test, examples)
     (f, y), (f_test, y_test) = (_features_and_targets(view, batch) for batch in (train, test))
     u, s, vt = dense.svd(f)
     level = ridge * s[0] ** 2
     c = vt.T @ ((s / (s**2 + level))[:, None] * (u.T @ y))
     error = lambda f, y: jnp.linalg.norm(f @ c - y) / jnp.linalg.norm(y)
-    return {
+    reading = {
       'train_error': error(f, y),
       'test_error': error(f_test, y_test),
       'norm': jnp.linalg.norm(c),
       'freedom': jnp.sum(s**2 / (s**2 + level)),
     }
+    return reading, state
 
-  return stateless(read)
+  def init(view):
+    jax.eval_shape(lambda: measure(view, (), None)[0])  # which refuses what cannot be read
+    return ()
+
+  return Probe(init, measure)
 
 
 def _features_and_targets(view, batch) -> tuple[Array, Array]:
   """(n, h) and (n, k)."""
-  outputs, trace = view.problem.model.forward(view.variables, batch.x)
+  outputs, features = with_features(view, view.variables, batch.x)
   if outputs.ndim != 2:
     raise ValueError(f'random_features needs one answer an example, outputs (n, k), but they are {outputs.shape}')
-  floats = [h for h in trace.features.values() if jnp.issubdtype(h.dtype, jnp.floating)]
-  h = at_least_float32(floats[-1].reshape(outputs.shape[0], -1))
+  h = list(features.values())[-1].reshape(outputs.shape[0], -1)
   y = batch.y if batch.y.ndim == 2 else jax.nn.one_hot(batch.y, outputs.shape[1], dtype=h.dtype)
   return h, y.astype(h.dtype)
