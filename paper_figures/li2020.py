@@ -64,6 +64,7 @@ CLAIMS = [
     holds=at_least(-0.1),
     unit=f'exponent of the relative test error by the number of features, {WIDTHS[3]} to {WIDTHS[-1]}, at four times the band',
     changed=CHANGED,
+    reason='tested: sines, whose spectrum ends at the band, stay at an error of 1 (exponent 0); that of tanh has a tail beyond it',
     scope=WITH_RELU,
   ),
   Claim(
@@ -90,6 +91,7 @@ CLAIMS = [
     holds=between(0.8, 1.2),
     unit=f'exponent of the least band with a relative error below {LEVEL:g} by the frequency, of 256 features',
     changed=CHANGED,
+    reason='untested: slow waves on an interval are near polynomials, which features far below the band make of large coefficients',
     scope=ELSEWHERE,
   ),
   Claim(
@@ -122,7 +124,8 @@ def fitted(get: Get) -> Figure:
     ax.set_xlabel('random features')
     plots.log_axes(ax)
     plots.ticks(ax, (8, 32, 128, 512))
-  error.legend(loc='best', title='frequency')
+  error.set_ylim(3e-8, 3)
+  error.legend(loc='lower left', title='frequency')
   for color, probe, name in (('C0', 'random_features', 'ridge 1e-8'), ('C2', 'bounded', 'ridge 1e-6')):
     plots.against(band, FREQUENCIES, needed(get, probe), name, color=color)
   plots.guide(band, FREQUENCIES, 1.0, (8, 2), 'proportional')
@@ -130,7 +133,7 @@ def fitted(get: Get) -> Figure:
   plots.log_axes(band)
   plots.ticks(band, FREQUENCIES)
   plots.ticks(band, (1, 2, 4, 8, 16, 32), axis='y')
-  band.legend(loc='best')
+  band.legend(loc='upper left')
   plots.title(figure, 'Random tanh features of a wave, output layer by least squares', counts, bands)
   return figure
 
