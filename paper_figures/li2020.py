@@ -64,7 +64,7 @@ CLAIMS = [
     holds=at_least(-0.1),
     unit=f'exponent of the relative test error by the number of features, {WIDTHS[3]} to {WIDTHS[-1]}, at four times the band',
     changed=CHANGED,
-    reason='tested: sines, whose spectrum ends at the band, stay at an error of 1 (exponent 0); that of tanh has a tail beyond it',
+    reason='tested: sines, whose spectrum ends at the band, stay at error 1 (exponent 0); that of tanh has a tail beyond it',
     scope=WITH_RELU,
   ),
   Claim(
@@ -91,7 +91,7 @@ CLAIMS = [
     holds=between(0.8, 1.2),
     unit=f'exponent of the least band with a relative error below {LEVEL:g} by the frequency, of 256 features',
     changed=CHANGED,
-    reason='untested: slow waves on an interval are near polynomials, which features far below the band make of large coefficients',
+    reason='untested: slow waves on an interval are near polynomials, which features of a narrow band make of large coefficients',
     scope=ELSEWHERE,
   ),
   Claim(
