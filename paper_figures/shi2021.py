@@ -144,7 +144,8 @@ def bounds(get: Get) -> Figure:
   for color, (arm, text) in zip(('C0', 'C2', 'C1'), texts.items(), strict=True):
     plots.against(learning, RATES, accuracies(get, arm), text, color=color)
   plots.level(learning, CHANCE, 'chance')
-  learning.set(title=f'plain training, {STEPS} steps', xlabel='learning rate', ylabel='training accuracy', ylim=(-0.03, 1.5))
+  learning.set(title=f'plain training, {STEPS} steps', xlabel='learning rate', ylabel='training accuracy (share)')
+  learning.set(ylim=(-0.03, 1.75), yticks=(0, 0.5, 1))
   plots.log_axes(learning, 'x')
   plots.ticks(learning, RATES)
   learning.legend(loc='upper left')

@@ -120,6 +120,7 @@ def complexity(get: Get) -> Figure:
   plots.log_axes(sizes)
   plots.ticks(sizes, BANDS)
   plots.ticks(sizes, (1, 2, 5, 10, 20, 30), axis='y')
+  sizes.set_ylim(0.85, 200)
   sizes.legend(loc='upper left', ncols=2)
   for color, kind in zip(('C0', 'C1', 'C2'), KINDS, strict=True):
     for style, place in (('--', 1), ('-', 2)):
