@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dynamics.types import Array
 
-Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'sigmoid', 'erf', 'abs', 'identity']
+Activation = Literal['relu', 'tanh', 'gelu', 'silu', 'softplus', 'sigmoid', 'erf', 'abs', 'identity', 'selu', 'sine', 'gaussian']
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
   'relu': jax.nn.relu,
   'tanh': jnp.tanh,
@@ -19,4 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
   'erf': jax.lax.erf,
   'abs': jnp.abs,
   'identity': lambda x: x,
+  'selu': jax.nn.selu,
+  'sine': jnp.sin,
+  'gaussian': lambda x: jnp.exp(-jnp.square(x) / 2),
 }

@@ -116,7 +116,19 @@ INTERNAL = {'tridiagonal', 'orthogonalise', 'block_rows', 'orthogonality', 'chec
   'module',
   [
     f'linalg.{name}'
-    for name in ('dense', 'eigen', 'kinks', 'lanczos', 'ntk', 'products', 'projections', 'quadrature', 'spectrum', 'traces')
+    for name in (
+      'dense',
+      'eigen',
+      'intervals',
+      'kinks',
+      'lanczos',
+      'ntk',
+      'products',
+      'projections',
+      'quadrature',
+      'spectrum',
+      'traces',
+    )
   ]
   + [f'theory.{path.stem}' for path in sorted((ROOT / 'dynamics/theory').glob('[!_]*.py'))],
 )

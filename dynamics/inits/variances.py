@@ -22,8 +22,12 @@ BESIDE_0 = 1e-4  # where slopes at 0 are read: the error of a smooth one is of t
 def recommended(*, activation: Activation = 'relu', init_scale: Scale = 1.0) -> Init:
   """N(0, (gain init_scale)^2 / fan_in) with the gain that carries a small signal through the activation, `recommended_gain`.
 
+  Raises:
+    ValueError: an activation that is flat at 0, such as 'gaussian'.
   Source: 1704.08863.
   """
+  with jax.ensure_compile_time_eval():
+    recommended_gain(ACTIVATIONS[activation])  # which refuses one without a slope outside of traces alone
   gain = recommended_gain(ACTIVATIONS[activation])
   return independent(distributions.gaussian, gain * jnp.asarray(init_scale, jnp.float32))
 

@@ -10,7 +10,8 @@ from dynamics import losses
 from dynamics.linalg import products
 from dynamics.linalg.lanczos import Matvec
 from dynamics.linalg.traces import Estimate
-from dynamics.types import Array, Batch, Loss, Tree, View
+from dynamics.trees import at_least_float32
+from dynamics.types import Array, Batch, Loss, Tree, Variables, View
 
 
 def first(batch: Batch, n: int, least: int = 1) -> Batch:
@@ -39,6 +40,20 @@ def array(x: Tree) -> Array:
 def network(view: View) -> Callable[[Tree, Tree], Array]:
   """(params, x) -> outputs, with the other collections of now."""
   return lambda params, x: view.problem.model.apply({**view.variables, 'params': params}, x)
+
+
+def with_features(view: View, variables: Variables, x: Tree) -> tuple[Array, dict[str, Array]]:
+  """Outputs and hidden features, at least in float32, by name, in the order of the layers.
+
+  Raises:
+    ValueError: a model that shows none.
+  """
+  outputs, trace = view.problem.model.forward(variables, x)
+  if not trace.features:
+    raise ValueError(
+      "the model shows no hidden features, which this probe reads; give it a hidden layer, or self.sow('intermediates', ...)"
+    )
+  return outputs, {name: at_least_float32(h) for name, h in trace.features.items()}
 
 
 def mean_loss(view: View, batch: Batch, microbatch: int = 0) -> Callable[[Tree], Array]:

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from dynamics.components import component
 from dynamics.linalg import dense, spectrum
 from dynamics.losses import predict
-from dynamics.probes.evaluation import first
+from dynamics.probes.evaluation import first, with_features
 from dynamics.schema import Range
 from dynamics.trees import at_least_float32
-from dynamics.types import Array, Batch, Probe, Reading, View
+from dynamics.types import Array, Probe, Reading
 
 
 @component(needs=('hidden_layers',))
@@ -177,18 +177,10 @@ def _of_features(examples: int, read: Callable[..., Reading], least: int = 1, in
   A model that shows no features, and targets that `read` refuses, are refused at the start.
   """
 
-  def shown(view: View, variables, batch: Batch):
-    outputs, trace = view.problem.model.forward(variables, batch.x)
-    if not trace.features:
-      raise ValueError(
-        "the model shows no hidden features, which this probe reads; give it a hidden layer, or self.sow('intermediates', ...)"
-      )
-    return outputs, {name: at_least_float32(h) for name, h in trace.features.items()}
-
   def measure(view, state, key):
     batch = first(view.data.train, examples, least)
-    outputs, features = shown(view, view.variables, batch)
-    start = shown(view, view.initial, batch)[1] if initial else {}
+    outputs, features = with_features(view, view.variables, batch.x)
+    start = with_features(view, view.initial, batch.x)[1] if initial else {}
     return read(outputs, features, start, batch.y, view), state
 
   def init(view):

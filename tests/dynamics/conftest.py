@@ -55,7 +55,7 @@ def _case(name: str, plain: bool) -> Case:
 
 
 MODELS = ('tokens', 'linear', 'matrix', 'floats', 'transformer')
-REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'input_spectrum', 'input_jacobian', 'complexity')
+REFUSE_TOKENS = ('modes', 'null_space', 'patches', 'input_spectrum', 'input_jacobian', 'interval_bounds', 'complexity')
 MATRICES = ('recovery',)  # on matrix sensing alone
 # Tangent kernels and Hessians of a transformer take longer to compile than all else, and are tested by themselves.
 CURVATURE = ('batch_curvature', 'dense_spectrum', 'hessian_spectrum', 'sharpness')

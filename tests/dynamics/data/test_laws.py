@@ -37,6 +37,7 @@ TASKS = [  # maker, fields, shape of one x, classes (0 for numbers), rows
   (data.text, dict(length=5, **N), (5,), 256, N),
   (data.teacher, dict(inputs=4, outputs=2, **N), (4,), 0, N),
   (data.two_alternative, dict(fixation=1, stimulus=3, delay=2, response=1, **N), (7, 3), 2, N),
+  (data.wave, dict(inputs=3, frequency=4.0, **N), (3,), 0, N),
 ]
 OF_POSITIONS = {data.text}
 CONSTANT = {'constraints', 'hierarchy', 'permutation'}

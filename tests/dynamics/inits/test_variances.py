@@ -21,10 +21,13 @@ GAINS = {  # 1 / sqrt(phi'(0)^2 (1 + phi(0)^2)); for relu 2 / n
   'erf': np.pi**0.5 / 2,
   'abs': 1.0,
   'identity': 1.0,
+  'sine': 1.0,
 }
+SELU = 1.0507009873554805, 1.7580993408473766  # the slopes on both sides; the left one is read at -1e-4
+GAINS['selu'] = ((SELU[0] ** 2 + SELU[1] ** 2 * np.exp(-2e-4)) / 2) ** -0.5
 
 
-@pytest.mark.parametrize('name', ACTIVATIONS)
+@pytest.mark.parametrize('name', [name for name in ACTIVATIONS if name != 'gaussian'])
 def test_the_recommended_gain_is_that_of_the_slope_at_zero(name):
   np.testing.assert_allclose(recommended_gain(ACTIVATIONS[name]), GAINS[name], rtol=1e-5)
 
@@ -32,6 +35,8 @@ def test_the_recommended_gain_is_that_of_the_slope_at_zero(name):
 def test_a_flat_activation_has_no_gain():
   with pytest.raises(ValueError, match='the activation is flat at 0, so no variance of the weights carries'):
     recommended_gain(jnp.square)
+  with pytest.raises(ValueError, match='the activation is flat at 0'):
+    jax.jit(lambda scale: inits.recommended(activation='gaussian', init_scale=scale) and scale)(1.0)
 
 
 def test_a_deep_relu_network_keeps_its_signal_at_the_recommended_variance_and_loses_half_a_layer_at_one():

@@ -24,9 +24,28 @@ QUICK = (pytest.param('floats', marks=pytest.mark.slow), 'linear', 'matrix')  # 
 REFUSED = {
   'floats': ('recovery',),
   'linear': ('neural_collapse', 'recovery'),
-  'matrix': ('activations', 'activity', 'neural_collapse', 'null_space', 'patches', 'representation'),
-  'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
-  'transformer': ('balance', 'modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
+  'matrix': (
+    'activations',
+    'activity',
+    'neural_collapse',
+    'null_space',
+    'patches',
+    'random_features',
+    'representation',
+    'interval_bounds',
+  ),
+  'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'interval_bounds', 'complexity'),
+  'transformer': (
+    'balance',
+    'modes',
+    'null_space',
+    'patches',
+    'recovery',
+    'input_spectrum',
+    'input_jacobian',
+    'interval_bounds',
+    'complexity',
+  ),
 }
 # What carries a state, and can so change the programs of the start and of the steps.
 STATEFUL = {
