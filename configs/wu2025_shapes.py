@@ -1,7 +1,7 @@
 """arXiv 2506.00486, generalised Gaussian init: training from weights of one variance and several shapes, and what they become.
 
 Command: python -m experiments.run --config=configs/wu2025_shapes.py
-Run time: 2 minutes on one core.
+Run time: half a minute on one core; the decoder 2.
 Expected: trained weights are heavier-tailed than the Gaussian ones that they start from (shape below 2), and networks that start
 with shape 1 or 1/2 do not reach a given loss sooner than those that start Gaussian (shape 2).
 
