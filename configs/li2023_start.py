@@ -1,7 +1,7 @@
 """arXiv 2312.02622, figures on variances: sizes of hidden values and of gradients through the layers of a deep graph network.
 
 Command: python -m experiments.run --config=configs/li2023_start.py
-Run time: 1 minute on one core.
+Run time: half a minute on one core.
 Expected: with the forward variances of Virgo the last of eight layers has values of the size of the first, with the backward
 ones gradients have one size, and with Xavier's the size halves at each layer.
 

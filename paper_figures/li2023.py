@@ -118,6 +118,8 @@ CLAIMS = [
     unit='mean square of the gradient at what the first layer puts out over that of the last hidden layer, of means over seeds',
     changed=f'{GRAPH}, 40 labels of 400 nodes',
     scope=ELSEWHERE,
+    reason='tested: messages average gradients of different labels away; with all labels the ratio is 0.37, with one gradient at '
+    'all nodes 0.67, and with independent ones 0.03 (48 tuning draws)',
   ),
   Claim(
     name='3a',
@@ -130,6 +132,7 @@ CLAIMS = [
     unit='test accuracy (share) after 100 steps from Virgo less that from Xavier, each at its best of three rates',
     changed=f'{GRAPH}, eight layers, 100 steps of Adam',
     scope=ELSEWHERE,
+    reason='tested: the interval begins just below one point; with sixteen layers the median gains 20 points and it holds',
   ),
   Claim(
     name='3b',
