@@ -21,7 +21,7 @@ def get_config(variant=''):
       'data.nodes': 400,
       'steps': 1,
       'seeds': tuple(range(200, 248)),
-      'schedule': dict(log_points=0, at=(0,), end=False),
+      'schedule': dict(log_points=0, stride=2, end=False),
       'probes': dict(preactivations=dict(examples=2)),
       'sweep': ((FIELDS, tuple(INITS.values())),),
     },

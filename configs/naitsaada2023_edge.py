@@ -33,7 +33,7 @@ def get_config(variant=''):
       steps=1,
       seeds=tuple(range(200, 216)),
       layout='map',
-      schedule=dict(log_points=0, at=(0,), end=False),
+      schedule=dict(log_points=0, stride=2, end=False),
       probes=dict(preactivations=dict(examples=32)),
       sweep=(('init', inits(WIDTH, HIDDEN, ARMS)), ('hyper.init_scale', SCALES)),
     ),

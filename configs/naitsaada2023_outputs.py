@@ -39,7 +39,7 @@ def get_config(variant=''):
       steps=1,
       seeds=tuple(range(200, 456)),
       layout='map',
-      schedule=dict(log_points=0, at=(0,), end=False),
+      schedule=dict(log_points=0, stride=2, end=False),
       probes=dict(predictions=dict(examples=2)),
     ),
     VARIANTS[variant],
