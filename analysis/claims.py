@@ -56,6 +56,7 @@ class Claim(NamedTuple):
   changed: str = ''  # against the paper's own settings, in a short phrase
   reason: str = ''  # of another verdict than 'holds': 'tested: ...' or 'untested: ...'
   scope: Mapping[str, str] = MappingProxyType({})  # where else it should hold -> the argument of its configs, 'file.py:argument'
+  against: str = ''  # a claim of another paper that this one contradicts, and why: 'naitsaada2023/2: ...'
 
 
 class Verdict(NamedTuple):
@@ -149,7 +150,7 @@ def row(paper: str, verdict: Verdict) -> dict[str, Any]:
     'expected': expected(claim),
     'measured': number(verdict.estimate) if run else '',
     'verdict': verdict.verdict,
-    'note': verdict.note,
+    'note': '; '.join(filter(None, (verdict.note, claim.against and f'against {claim.against}'))),
     'reason': claim.reason if run and verdict.verdict != HOLDS else '',
     'carries': carries(verdict.scope),
     'scope': '; '.join(f'{where}: {number(v.estimate)}' for where, v in verdict.scope.items() if v.verdict != NOT_RUN),

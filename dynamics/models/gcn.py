@@ -1,23 +1,24 @@
 """Graph convolutions."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from dynamics import contracts
 from dynamics.activations import ACTIVATIONS, Activation
 from dynamics.components import component
 from dynamics.schema import Range
+from dynamics.theory.message_passing import propagation
 from dynamics.types import Array, Tree
 
 
 class GCN(nn.Module):
-  """{'nodes': (n, v, d), 'adjacency': (n, v, v)} to (n, outputs)."""
+  """{'nodes': (n, v, d), 'adjacency': (n, v, v)} to (n, outputs), or with `every` to (n, v, outputs)."""
 
   widths: tuple[int, ...]
   outputs: int
   activation: Activation
   bias: bool
+  every: bool = False
 
   @nn.compact
   def __call__(self, x: Tree) -> Array:
@@ -36,14 +37,8 @@ class GCN(nn.Module):
       h_nvh = nn.Dense(width, self.bias, dtype=h_nvh.dtype, name=name)(passing_nvv @ h_nvh)
       h_nvh = ACTIVATIONS[self.activation](h_nvh)
       self.sow('intermediates', f'after_{name}', h_nvh)
-    return nn.Dense(self.outputs, self.bias, dtype=h_nvh.dtype, name='readout')(jnp.mean(h_nvh, axis=1))
-
-
-def propagation(adjacency_nvv: Array) -> Array:
-  """D^(-1/2) (A + I) D^(-1/2) with D the degrees of A + I, (n, v, v). Source: 1609.02907, equation 2."""
-  looped = adjacency_nvv + jnp.eye(adjacency_nvv.shape[-1], dtype=adjacency_nvv.dtype)[None]
-  scale_nv = jax.lax.rsqrt(jnp.sum(looped, axis=-1))
-  return scale_nv[:, :, None] * looped * scale_nv[:, None, :]
+    last = passing_nvv @ h_nvh if self.every else jnp.mean(h_nvh, axis=1)
+    return nn.Dense(self.outputs, self.bias, dtype=h_nvh.dtype, name='readout')(last)
 
 
 @component(needs=('features',))
@@ -71,3 +66,23 @@ def gcn(
   Source: 1609.02907.
   """
   return GCN(widths, outputs, activation, bias)
+
+
+@component(needs=('features',))
+def node_gcn(
+  outputs: int,
+  vocabulary: int | None = None,
+  *,
+  widths: tuple[Range(int, least=1), ...] = (16,),
+  activation: Activation = 'relu',
+  bias: bool = True,
+) -> nn.Module:
+  """Graph convolutions with an answer at each node, (n, v, k): as `gcn`, with a graph convolution as readout, P h W + b.
+
+  Inputs and fields are those of `gcn`. Labels are (n, v), as of positions: take the objective `next_token`.
+
+  Raises:
+    ValueError: at the first call, inputs that are no such tree.
+  Source: 1609.02907, equation 9.
+  """
+  return GCN(widths, outputs, activation, bias, every=True)

@@ -8,9 +8,11 @@ from dynamics.schema import Range
 from dynamics.types import Aux
 
 
-@component(needs=('tokens', 'labels'))
+@component(needs=('labels',))
 def next_token(*, padding: Range(int, most=-1) = -1):
   """mean over all positions (n, l) whose label is not `padding` of loss(f(x)_nl, y_nl); the model answers (n, l, k).
+
+  Nodes of a graph are positions too: labels (n, v) of a model that answers at each node.
 
   Args:
     padding: the label of positions that count for nothing.

@@ -47,6 +47,15 @@ def test_one_number_is_exact():
   assert judge(CLAIM, 0.5).verdict == 'fails'
 
 
+def test_the_ledger_says_which_claim_another_contradicts():
+  values = np.array([0.95] * 5)
+  assert row('p', judge(CLAIM, values))['note'] == ''
+  contradicts = CLAIM._replace(against='other/2: it says the opposite')
+  assert row('p', judge(contradicts, values))['note'] == 'against other/2: it says the opposite'
+  arms = contradicts._replace(statistic=lambda v: [np.median(v)] * 2)
+  assert row('p', judge(arms, values))['note'] == 'the worst of 2; against other/2: it says the opposite'
+
+
 def test_the_whole_statistic_is_made_again_from_the_same_seeds_of_all_samples():
   """A difference of paired samples is exact where each varies."""
   shared = np.random.default_rng(0).normal(size=(6, 1))

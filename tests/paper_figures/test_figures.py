@@ -80,6 +80,17 @@ def test_every_claim_is_a_sentence_with_a_kind_and_an_interval_and_its_variants_
         assert {path for cell in others for path in cell.swept} == {path for cell in cells for path in cell.swept}
 
 
+def test_a_claim_is_against_one_that_there_is():
+  modules = {paper: importlib.import_module(f'paper_figures.{paper}') for paper in PAPERS}
+  every = {f'{paper}/{claim.name}': claim for paper, module in modules.items() for claim in module.CLAIMS}
+  against = {name: claim.against.partition(': ') for name, claim in every.items() if claim.against}
+  assert against
+  for name, (other, _, why) in against.items():
+    assert other in every
+    assert other.partition('/')[0] != name.partition('/')[0]
+    assert why
+
+
 def laws_of(paper):
   """Claim -> (a law of tables on which it must hold, the opposite, on which it must fail).
 
