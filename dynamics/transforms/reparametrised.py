@@ -68,7 +68,7 @@ def weight_norm(*, direction_scale: Traced(above=0.0) = 1.0):
 
 
 @component()
-def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one'):
+def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one', readout: bool = True):
   """w = (v - mean) / std in every unit, over its inputs.
 
   The gradient of v is orthogonal to 1 and to w, and the function does not change when v is scaled or shifted. A unit of equal
@@ -77,6 +77,7 @@ def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one'):
   Args:
     scale: of w: 'one' leaves its entries at variance 1, for networks that normalise after each layer; 'fan_in' divides them by
       sqrt(fan_in), so that a layer keeps the size of its inputs.
+    readout: whether the output layer is standardised too. The source leaves it as it is.
 
   Raises:
     ValueError: in the transform: a model that has been reparametrised, or whose layers a subspace hides.
@@ -88,7 +89,8 @@ def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one'):
     size = _count(leaf) ** 0.5 / (leaf.fan_in**0.5 if scale == 'fan_in' else 1.0)
     return jnp.asarray(size, v.dtype) * _direction(v - mean, leaf)
 
-  return _of_weights('weight_standardization', weight)
+  where = lambda leaf: _has_units(leaf) and (readout or leaf.role != 'output')
+  return _of_weights('weight_standardization', weight, where=where)
 
 
 @component()
