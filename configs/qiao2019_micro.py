@@ -1,7 +1,7 @@
 """arXiv 1903.10520: batches of two with group normalisation, with weight standardisation, and with batch-channel normalisation.
 
 Command: python -m experiments.run --config=configs/qiao2019_micro.py
-Run time: 3 minutes on one core.
+Run time: 4 minutes on one core.
 Expected: weight standardisation lowers the training loss after two epochs.
 
 Smoothness is read of the convolutions alone. Variants: `mnist` (28 x 28), `one` (batches

@@ -121,10 +121,12 @@ def micro(get: Get) -> Figure:
   plots.log_axes(sweep)
   sweep.set(title='two epochs', xlabel='learning rate', ylabel='training loss at the end (nats)', ylim=(None, 30))
   plots.ticks(sweep, (0.1, 1, 10), axis='y')
+  plots.ticks(sweep, (0.002, 0.008, 0.03))
   plots.log_axes(learning, 'y')
   plots.ticks(learning, (0.1, 0.3, 1, 3), axis='y')
   learning.set(title='at the best rate', xlabel='step', ylabel='training loss (nats)', ylim=(None, 12))
   plots.log_axes(smooth, 'y')
+  plots.ticks(smooth, (200, 500, 1000, 2000), axis='y')
   low, high = smooth.get_ylim()
   smooth.set(title='the convolutions', xlabel='step', ylabel='gradient change / step, |w|² (nats)', ylim=(low, high**1.2))
   for ax in axes[0]:
