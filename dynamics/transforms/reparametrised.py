@@ -61,8 +61,10 @@ def weight_norm(*, direction_scale: Traced(above=0.0) = 1.0):
       return {'direction': inner, 'gain': {name: trees.by_path(inner)[name] for name in units()}}
 
     forward = lambda variables, x, **mode: model.forward(on_params(seen, variables), x, **mode)
+    inside = lambda variables: model.weights(on_params(seen, variables))
     applied = (*model.transforms, 'weight_norm')
-    return model._replace(init=init, forward=forward, leaves=leaves, rates=model.rates and rates, transforms=applied)
+    given = model.rates and rates
+    return model._replace(init=init, forward=forward, leaves=leaves, rates=given, transforms=applied, weights=inside)
 
   return transform
 
@@ -153,10 +155,12 @@ def _of_weights(name: str, weight: Callable[[Array, Leaf], Array], start=None, w
       variables = model.init(key, data)
       return {**variables, 'params': each(start, model.leaves(), variables['params'])} if start else variables
 
-    def forward(variables, x, **mode):
-      return model.forward(on_params(lambda params: each(weight, model.leaves(), params), variables), x, **mode)
+    def changed(variables):
+      return on_params(lambda params: each(weight, model.leaves(), params), variables)
 
-    return model._replace(init=init, forward=forward, transforms=(*model.transforms, name))
+    forward = lambda variables, x, **mode: model.forward(changed(variables), x, **mode)
+    inside = lambda variables: model.weights(changed(variables))
+    return model._replace(init=init, forward=forward, transforms=(*model.transforms, name), weights=inside)
 
   return transform
 
