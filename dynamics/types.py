@@ -74,6 +74,7 @@ class Model(NamedTuple):
   leaves: Callable[[], Tree]  # a `dynamics.leaves.Leaf` for every parameter
   rates: Callable[[bool], Tree] | None = None  # normalised? -> a factor on the learning rate of every leaf; None: all 1
   transforms: tuple[str, ...] = ()  # names of those that made it, the first first
+  weights: Callable[[Variables], Tree] = lambda variables: variables['params']  # -> what the network inside all transforms sees
 
   def apply(self, variables: Variables, x: Tree, *, key: Key | None = None, train: bool = False) -> Array:
     """The outputs alone, (n, k)."""

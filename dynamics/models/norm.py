@@ -1,4 +1,4 @@
-"""Batch normalisation in ghost batches. Source: 1705.08741 (ghost batch normalisation)."""
+"""Batch normalisation in ghost batches (1705.08741), and by running statistics in training too (1903.10520)."""
 
 import flax.linen as nn
 import jax
@@ -52,6 +52,32 @@ class GhostNorm(nn.Module):
     else:
       mean, var = (running[name].value.astype(x.dtype)[None] for name in ('mean', 'var'))
       out = (x - mean) * jax.lax.rsqrt(var + EPSILON)
+    return out * scale[None] + shift[None]
+
+
+class RunningNorm(nn.Module):
+  """Features of (n, h) activations less their running mean, over the root of their running variance; then scaled and shifted.
+
+  A training step first takes the batch into the running statistics, and no gradient goes through them. So a row does not see the
+  others, and a batch may hold one example. Where it is split over devices, its statistics span all of them.
+  """
+
+  rate: float  # eta, of the running statistics
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    h = x.shape[-1]
+    scale = self.param('scale', nn.initializers.ones, (h,), jnp.float32).astype(x.dtype)
+    shift = self.param('bias', nn.initializers.zeros, (h,), jnp.float32).astype(x.dtype)
+    mean = self.variable('batch_stats', 'mean', jnp.zeros, (h,), jnp.float32)
+    var = self.variable('batch_stats', 'var', jnp.ones, (h,), jnp.float32)
+    if train and not self.is_initializing():
+      share = lambda v: jax.lax.pmean(v, parallel.DATA) if parallel.split() else v
+      seen = jax.lax.stop_gradient(x).astype(jnp.float32)
+      center = share(jnp.mean(seen, axis=0))
+      mean.value += self.rate * (center - mean.value)
+      var.value += self.rate * (share(jnp.mean(jnp.square(seen - center[None]), axis=0)) - var.value)
+    out = (x - mean.value.astype(x.dtype)[None]) * jax.lax.rsqrt(var.value + EPSILON).astype(x.dtype)[None]
     return out * scale[None] + shift[None]
 
 

@@ -54,12 +54,16 @@ def parametrized(multipliers: Multipliers):
     def forward(variables, x, **mode):
       return model.forward(on_params(seen, variables), x, **mode)
 
+    def inside(variables):
+      return model.weights(on_params(seen, variables))
+
     def rates(normalised):
       return map_leaves(lambda leaf: multipliers(leaf, normalised).c, model.leaves())
 
     plain = all(multipliers(leaf, normalised).c == 1 for leaf in weights(model.leaves()) for normalised in (False, True))
     applied = (*model.transforms, 'parametrization')
-    return model._replace(init=init, forward=forward, rates=None if plain else rates, transforms=applied)
+    given = None if plain else rates
+    return model._replace(init=init, forward=forward, rates=given, transforms=applied, weights=inside)
 
   return transform
 

@@ -61,14 +61,16 @@ def weight_norm(*, direction_scale: Traced(above=0.0) = 1.0):
       return {'direction': inner, 'gain': {name: trees.by_path(inner)[name] for name in units()}}
 
     forward = lambda variables, x, **mode: model.forward(on_params(seen, variables), x, **mode)
+    inside = lambda variables: model.weights(on_params(seen, variables))
     applied = (*model.transforms, 'weight_norm')
-    return model._replace(init=init, forward=forward, leaves=leaves, rates=model.rates and rates, transforms=applied)
+    given = model.rates and rates
+    return model._replace(init=init, forward=forward, leaves=leaves, rates=given, transforms=applied, weights=inside)
 
   return transform
 
 
 @component()
-def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one'):
+def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one', readout: bool = True):
   """w = (v - mean) / std in every unit, over its inputs.
 
   The gradient of v is orthogonal to 1 and to w, and the function does not change when v is scaled or shifted. A unit of equal
@@ -77,6 +79,7 @@ def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one'):
   Args:
     scale: of w: 'one' leaves its entries at variance 1, for networks that normalise after each layer; 'fan_in' divides them by
       sqrt(fan_in), so that a layer keeps the size of its inputs.
+    readout: whether the output layer is standardised too. The source leaves it as it is.
 
   Raises:
     ValueError: in the transform: a model that has been reparametrised, or whose layers a subspace hides.
@@ -88,7 +91,8 @@ def weight_standardization(*, scale: Literal['one', 'fan_in'] = 'one'):
     size = _count(leaf) ** 0.5 / (leaf.fan_in**0.5 if scale == 'fan_in' else 1.0)
     return jnp.asarray(size, v.dtype) * _direction(v - mean, leaf)
 
-  return _of_weights('weight_standardization', weight)
+  where = lambda leaf: _has_units(leaf) and (readout or leaf.role != 'output')
+  return _of_weights('weight_standardization', weight, where=where)
 
 
 @component()
@@ -151,10 +155,12 @@ def _of_weights(name: str, weight: Callable[[Array, Leaf], Array], start=None, w
       variables = model.init(key, data)
       return {**variables, 'params': each(start, model.leaves(), variables['params'])} if start else variables
 
-    def forward(variables, x, **mode):
-      return model.forward(on_params(lambda params: each(weight, model.leaves(), params), variables), x, **mode)
+    def changed(variables):
+      return on_params(lambda params: each(weight, model.leaves(), params), variables)
 
-    return model._replace(init=init, forward=forward, transforms=(*model.transforms, name))
+    forward = lambda variables, x, **mode: model.forward(changed(variables), x, **mode)
+    inside = lambda variables: model.weights(changed(variables))
+    return model._replace(init=init, forward=forward, transforms=(*model.transforms, name), weights=inside)
 
   return transform
 

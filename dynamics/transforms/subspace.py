@@ -86,7 +86,8 @@ def subspace(*, most: Range(int, least=1), kind: Kind = 'hadamard', dimension: T
       return {'coordinates': Leaf('coordinates', (most,), jnp.dtype(jnp.float32), 1, most, 'hidden')}
 
     forward = lambda variables, x, **mode: model.forward(whole(variables), x, **mode)
-    return model._replace(init=init, forward=forward, leaves=leaves, transforms=(*model.transforms, 'subspace'))
+    inside = lambda variables: model.weights(whole(variables))
+    return model._replace(init=init, forward=forward, leaves=leaves, transforms=(*model.transforms, 'subspace'), weights=inside)
 
   return transform
 

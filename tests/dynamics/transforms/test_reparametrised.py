@@ -178,3 +178,11 @@ def test_a_second_reparametrisation_and_one_of_a_subspace_are_refused():
     MAKE['weight_compander'](MAKE['weight_norm'](plain))
   with pytest.raises(ValueError, match='put it before the subspace'):
     MAKE['weight_norm'](transforms.subspace(most=6, kind='dense', dimension=4.0)(plain))
+
+
+def test_the_readout_may_stay_as_it_is_under_weight_standardization():
+  plain, x = plain_of('mlp')
+  model = transforms.weight_standardization(readout=False)(plain)
+  params = model.init(KEY, None)['params']
+  inside = {**params, 'input': {**params['input'], 'kernel': by_hand('weight_standardization', params['input']['kernel'], (0,))}}
+  np.testing.assert_allclose(model.apply({'params': params}, x), plain.apply({'params': inside}, x), rtol=1e-5, atol=1e-6)
