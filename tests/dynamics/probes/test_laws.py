@@ -24,7 +24,7 @@ QUICK = (pytest.param('floats', marks=pytest.mark.slow), 'linear', 'matrix')  # 
 REFUSED = {
   'floats': ('recovery',),
   'linear': ('neural_collapse', 'recovery'),
-  'matrix': ('activations', 'activity', 'neural_collapse', 'null_space', 'patches', 'representation'),
+  'matrix': ('activations', 'activity', 'extremes', 'neural_collapse', 'null_space', 'patches', 'representation'),
   'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
   'transformer': ('balance', 'modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
 }
