@@ -1,12 +1,13 @@
 """The largest hidden activations."""
 
+import jax
 import jax.numpy as jnp
 
 from dynamics.components import component
 from dynamics.probes.evaluation import first
 from dynamics.schema import Range
 from dynamics.trees import at_least_float32
-from dynamics.types import Probe, stateless
+from dynamics.types import Probe
 
 
 @component(needs=('hidden_layers',))
@@ -22,11 +23,19 @@ def extremes(*, examples: Range(int, least=1) = 64) -> Probe:
   Source: 2503.17500 (extreme activations).
   """
 
-  def read(view, key):
+  def measure(view, state, key):
     features = view.problem.model.forward(view.variables, first(view.data.train, examples).x)[1].features
+    if not features:
+      raise ValueError(
+        "the model shows no hidden features, which this probe reads; give it a hidden layer, or self.sow('intermediates', ...)"
+      )
     sizes = {name: jnp.abs(at_least_float32(h)) for name, h in features.items()}
     largest = {name: jnp.max(h) for name, h in sizes.items()}
     relative = {name: largest[name] / jnp.sqrt(jnp.mean(jnp.square(h))) for name, h in sizes.items()}
-    return {'largest': jnp.max(jnp.stack(list(largest.values()))), 'largest_of': largest, 'relative_of': relative}
+    return {'largest': jnp.max(jnp.stack(list(largest.values()))), 'largest_of': largest, 'relative_of': relative}, state
 
-  return stateless(read)
+  def init(view):
+    jax.eval_shape(lambda: measure(view, (), None)[0])
+    return ()
+
+  return Probe(init, measure)
