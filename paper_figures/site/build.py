@@ -58,10 +58,10 @@ def write_source(
 ) -> None:
   """The site as markdown, with the folder of pictures."""
   figures = {spec.name: name for name, module in papers.items() for spec in module.FIGURES}
-  known, code = documents.places(papers, figures), set()
+  known, code, drawn = documents.places(papers, figures), set(), {}
   shown = [records.paper(name, module, rows) for name, module in papers.items()]
   fill = render.templates([record for paper in shown for record in paper.records])
-  text_of = lambda path, page: documents.relinked((ROOT / path).read_text(), path, page, known, code)
+  text_of = lambda path, page: documents.relinked((ROOT / path).read_text(), path, page, known, code, drawn)
   pages = {
     page: text_of(path, page)
     for path, page in known.items()
@@ -88,9 +88,9 @@ def write_source(
   for picture in pictures.values():
     if picture.file:
       shutil.copy(picture.file, drawings)
-  for path in re.findall(r'extra/figures/(\S+?)\)', '\n'.join(pages.values())):  # of texts
-    if not (drawings / path).is_file():
-      shutil.copy(ROOT / 'docs' / 'gallery' / path, drawings)
+  for name, path in drawn.items():  # of texts
+    if not (drawings / name).is_file():
+      shutil.copy(path, drawings)
 
 
 def contents(pages: Mapping[str, str]) -> list[tuple[str, list[str]]]:

@@ -31,7 +31,7 @@ def places(papers: Iterable[str], figures: Mapping[str, str]) -> dict[str, str]:
   return {**guides, **GUIDES, **lessons, **reference, **gallery, **drawn, 'docs/reference': 'reference/README.md'}
 
 
-def relinked(text: str, source: str, page: str, known: Mapping[str, str], code: set[str]) -> str:
+def relinked(text: str, source: str, page: str, known: Mapping[str, str], code: set[str], drawn: dict[str, pathlib.Path]) -> str:
   """A text of the repository whose links lead to pages of the site.
 
   Args:
@@ -40,6 +40,7 @@ def relinked(text: str, source: str, page: str, known: Mapping[str, str], code: 
     page: its path in the site.
     known: from `places`.
     code: to which the source files are added that it links to, as 'code:path', see `build`.
+    drawn: to which its pictures are added, by the name under which the site has them.
   """
   here = posixpath.dirname(page)
 
@@ -49,6 +50,7 @@ def relinked(text: str, source: str, page: str, known: Mapping[str, str], code: 
     if not (ROOT / path).exists():
       return match[0]  # no link, but code that looks like one
     if picture:
+      drawn[posixpath.basename(path)] = ROOT / path
       return f'![{words}]({posixpath.relpath(f"extra/figures/{posixpath.basename(path)}", here)})'
     if path in known:
       return f'[{words}]({posixpath.relpath(known[path], here)}{anchor if path not in GALLERY else ""})'

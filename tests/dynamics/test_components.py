@@ -14,7 +14,7 @@ import pytest
 
 from dynamics import network, types
 from dynamics.components import NEEDS, Part, component, hyper_signature, makers, readers
-from dynamics.models import linear, mlp
+from dynamics.models import linear, mlp, node_gcn
 from dynamics.schema import ConfigError, Range, Traced, check, fields, hyper_values
 from experiments.resolve import families
 
@@ -96,8 +96,16 @@ class Residual(nn.Module):
     return nn.Dense(2)(x + nn.Dense(3)(jnp.tanh(nn.Dense(5)(x))))
 
 
+GRAPHS = {'nodes': jnp.asarray(X).reshape(2, 4, 4), 'adjacency': jnp.broadcast_to(1 - jnp.eye(4), (2, 4, 4))}
+
+
 def initialised(make):
   init, data = make(), DATA._replace(source={'params': {'input': {'kernel': jnp.ones((4, 3))}}})
+  if init.__module__ == 'dynamics.inits.graph':
+    batch = types.Batch(GRAPHS, jnp.zeros((2, 4), jnp.int32))
+    return network.initialised(network.from_flax(node_gcn(2, widths=(3,)), GRAPHS), init).init(KEY, types.Data(batch, batch))[
+      'params'
+    ]
   looks = 'model' in inspect.signature(init).parameters  # at branches, among others
   module = Residual() if looks else mlp(2, widths=(3,))
   return network.initialised(network.from_flax(module, X), init).init(KEY, data)['params']

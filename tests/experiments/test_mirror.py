@@ -139,7 +139,7 @@ def test_an_empty_disk_takes_a_finished_run_as_finished(sent, whole, tiny, tmp_p
   assert not any('lease' in path for path in Faulty.store)
 
 
-@pytest.mark.parametrize('disk', ['empty', 'older'])
+@pytest.mark.parametrize('disk', [pytest.param('empty', marks=pytest.mark.slow), 'older'])
 def test_another_machine_goes_on_where_the_first_was_stopped(disk, address, whole, tmp_path, go, only, same, monkeypatch):
   """The first machine is stopped twice; the second has nothing, or what the first had at the first stop."""
   real, calls, stops = store.Pass.append, [0], [3, 8]
@@ -176,7 +176,11 @@ def test_another_machine_goes_on_where_the_first_was_stopped(disk, address, whol
   assert {path.rpartition('/')[2] for path in objects()} == named  # nothing else lies there
 
 
-@pytest.mark.parametrize('kinds', [('refused',), ('cut',), ('slow', 'old'), ('refused', 'cut', 'slow', 'old')], ids='-'.join)
+@pytest.mark.parametrize(
+  'kinds',
+  [('refused',), ('cut',), ('slow', 'old'), pytest.param(('refused', 'cut', 'slow', 'old'), marks=pytest.mark.slow)],
+  ids='-'.join,
+)
 def test_faults_of_a_store_delay_what_is_sent_and_nothing_else(kinds, address, whole, tmp_path, go, only, same):
   FAULTS.kinds, FAULTS.rate, FAULTS.delay = kinds, 0.15, 0.05
   said = go(f'--mirror={address}', '--save_every=0')
@@ -189,7 +193,7 @@ def test_faults_of_a_store_delay_what_is_sent_and_nothing_else(kinds, address, w
   same(only(tmp_path / 'out'), whole)
 
 
-@pytest.mark.parametrize('main', [run.main, sweep.main], ids=['run', 'sweep'])
+@pytest.mark.parametrize('main', [run.main, pytest.param(sweep.main, marks=pytest.mark.slow)], ids=['run', 'sweep'])
 def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes_it(
   main, address, whole, tmp_path, tiny, only, same, capsys, monkeypatch, is_sentence
 ):
@@ -216,7 +220,7 @@ def test_a_mirror_that_vanishes_stops_no_training_and_the_same_command_completes
   assert states.read(remote.opened(address, 5.0), whole.name)[0].done
 
 
-@pytest.mark.parametrize('harm', ['bit', 'cut', 'gone'])
+@pytest.mark.parametrize('harm', ['bit', *(pytest.param(harm, marks=pytest.mark.slow) for harm in ('cut', 'gone'))])
 def test_damage_in_a_mirror_is_told_and_never_taken(harm, sent, whole, tmp_path, go, only, same):
   newest = states.read(remote.opened(sent, 5.0), whole.name)[0]
   last = max((path for path in newest.files if path.startswith('checkpoints/24/')), key=lambda p: (whole / p).stat().st_size)

@@ -21,7 +21,7 @@ KILLS = [  # each goes on where the one before was killed
 ]
 
 
-@pytest.mark.parametrize('kills', [KILLS[::2], pytest.param(KILLS, marks=pytest.mark.slow)], ids=['half', 'all'])
+@pytest.mark.parametrize('kills', [KILLS[::3], pytest.param(KILLS, marks=pytest.mark.slow)], ids=['some', 'all'])
 def test_killed_at_many_moments(tiny, tmp_path, whole, same, only, command, signalled, kills):
   words = (tiny, '--out', tmp_path / 'out', '--save_every', 0)
   for moment in kills:
@@ -37,7 +37,7 @@ def test_killed_at_many_moments(tiny, tmp_path, whole, same, only, command, sign
   assert not (folder / 'damaged').exists()
 
 
-@pytest.mark.parametrize('number', [TERM, HUP])
+@pytest.mark.parametrize('number', [TERM, pytest.param(HUP, marks=pytest.mark.slow)])
 def test_stopped_and_resumed_by_the_printed_command(tiny, tmp_path, whole, same, only, command, signalled, number):
   words = (tiny, '--out', tmp_path / 'out')
   status, out, err = signalled(('store.Pass', 'append', 4, 'after', number), *words)

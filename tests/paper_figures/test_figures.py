@@ -27,8 +27,8 @@ def few_resamples(monkeypatch):
 
 
 def figures():
-  """The first of every second paper, and in the slow tier all others; the claims of all papers are read in any case."""
-  marks = lambda place, number: [pytest.mark.slow] if number or place % 2 else []
+  """The first of every third paper, and in the slow tier all others; the claims of all papers are read in any case."""
+  marks = lambda place, number: [pytest.mark.slow] if number or place % 3 else []
   every = [(paper, importlib.import_module(f'paper_figures.{paper}').FIGURES) for paper in PAPERS]
   return [
     pytest.param(paper, figure, marks=marks(place, number), id=figure.name)

@@ -85,6 +85,7 @@ def test_vectors_to_start_from_are_trusted_or_checked_again(wide):
   assert again.products == 2  # a further copy of the last value would change nothing
 
 
+@pytest.mark.slow
 def test_where_nothing_is_missing_the_look_costs_less_than_early_looks_at_residuals_save(wide):
   """Ten outliers of a bulk, as a network has. Before copies were looked for the medians were 23 and 41 products."""
   values = np.concatenate([draw.normal(size=600) * 0.2, np.geomspace(1, 10, 10)])

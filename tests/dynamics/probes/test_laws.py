@@ -24,10 +24,10 @@ QUICK = (pytest.param('floats', marks=pytest.mark.slow), 'linear', 'matrix')  # 
 REFUSED = {
   'floats': ('recovery',),
   'linear': ('neural_collapse', 'recovery'),
-<<<<<<< HEAD
   'matrix': (
     'activations',
     'activity',
+    'extremes',
     'neural_collapse',
     'null_space',
     'patches',
@@ -47,11 +47,6 @@ REFUSED = {
     'interval_bounds',
     'complexity',
   ),
-=======
-  'matrix': ('activations', 'activity', 'extremes', 'neural_collapse', 'null_space', 'patches', 'representation'),
-  'tokens': ('modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
-  'transformer': ('balance', 'modes', 'null_space', 'patches', 'recovery', 'input_spectrum', 'input_jacobian', 'complexity'),
->>>>>>> w-b
 }
 # What carries a state, and can so change the programs of the start and of the steps.
 STATEFUL = {

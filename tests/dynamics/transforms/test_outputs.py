@@ -96,8 +96,17 @@ MAKE = {
   'mean_field': transforms.mean_field,
   'subspace': lambda: transforms.subspace(most=6, kind='dense', dimension=4.0),
 }
-# Those of test_reparametrised.py and test_parametrization.py: they need hidden weights, or replace the trained tree.
-ELSEWHERE = {'depth_mup', 'u_mup', 'weight_norm', 'weight_standardization', 'weight_conditioning', 'weight_compander'}
+# Those of test_reparametrised.py, test_parametrization.py and test_rounding.py: they need hidden weights, or replace the trained
+# tree, or are no smooth function of it.
+ELSEWHERE = {
+  'depth_mup',
+  'u_mup',
+  'rounded_weights',
+  'weight_norm',
+  'weight_standardization',
+  'weight_conditioning',
+  'weight_compander',
+}
 PARAMETRIZATIONS = ('ntk', 'mup', 'mean_field')
 TWICE = {name: f'transforms has {name} twice' for name in ('scaled', 'centred', 'linearised', 'subspace')}
 REFUSED = (

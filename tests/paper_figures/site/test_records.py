@@ -30,7 +30,9 @@ ROW = dict.fromkeys(output.COLUMNS, '') | {
 
 
 def claim(name='1', says='It falls', **others):
-  fields = dict(name=name, says=says, where='', kind='paper', of=(), holds=claims.at_most(0), unit='slope', reason='', changed='')
+  fields = dict(
+    name=name, says=says, where='', kind='paper', of=(), holds=claims.at_most(0), unit='slope', reason='', changed='', against=''
+  )
   return types.SimpleNamespace(**fields | others)
 
 
@@ -182,7 +184,7 @@ def test_links_of_a_text_lead_to_pages_of_the_site_and_code_stays_code():
   known, code = documents.places(['hoffer2017'], {'init_atlas': 'init_atlas'}), set()
   text = '[a](hoffer2017.md#b) [c](gallery/README.md#d) [e](../dynamics/train.py) [f](gallery/init_atlas.png) [g](https://x.org/y.md)\n'
   text += '![h](gallery/init_atlas.png) table[i](x) [j](../dynamics)\n```\n[k](hoffer2017.md)\n```\n'
-  linked = documents.relinked(text, 'docs/verdicts.md', 'docs/verdicts.md', known, code)
+  linked = documents.relinked(text, 'docs/verdicts.md', 'docs/verdicts.md', known, code, {})
   assert linked.splitlines() == [
     '[a](../papers/hoffer2017.md#b) [c](../ledger.md) [e](code:dynamics/train.py) [f](../papers/init_atlas.md) [g](https://x.org/y.md)',
     '![h](../extra/figures/init_atlas.png) table[i](x) j',
