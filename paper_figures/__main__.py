@@ -39,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
   from analysis.tables import Missing  # after --help, which needs no tables
   from dynamics.sealed import SealError
+  from experiments import command
   from experiments.disk import StoreError
 
   try:
@@ -53,8 +54,7 @@ def main(argv: Sequence[str]) -> int:
       return 0
     statuses = [rebuild(name, paper, options) for name, paper in papers.items()]
   except (ConfigError, Missing, StoreError, SealError, OSError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+    return command.refused(error)
   return max(statuses)
 
 

@@ -124,6 +124,32 @@ def test_one_slider_moves_all_arrays(store, report):
   assert all(row['ends'] == row['first'] + 1 for row in rows)
 
 
+@pytest.mark.slow
+def test_a_browser_draws_every_chart_and_the_slider_moves_them(store, report, tmp_path):
+  sync = pytest.importorskip('playwright.sync_api', reason="no playwright is here: pip install -e '.[browser]'")
+  chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+  if chromium is None:
+    pytest.skip('no chromium is here: apt-get install chromium')
+  page, _ = report(store / 'out')
+  wrong = []
+  with sync.sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
+    tab = browser.new_page(viewport={'width': 390, 'height': 844})
+    tab.on('console', lambda message: message.type == 'error' and wrong.append(message.text))
+    tab.on('pageerror', lambda error: wrong.append(str(error)))
+    tab.on('request', lambda request: request.url.startswith(('file:', 'data:')) or wrong.append(request.url))
+    tab.goto((tmp_path / 'page.html').as_uri())
+    tab.wait_for_selector('.chart svg')
+    assert tab.locator('.chart svg.marks').count() == len([spec for spec in specs(page) if spec])
+    assert tab.evaluate('document.documentElement.scrollWidth') <= 390
+    slider = tab.locator('input[type=range]')
+    for number, step in ((4, 8), (1, 2)):
+      slider.fill(str(number))
+      tab.wait_for_selector(f'text=step {step}')
+    browser.close()
+  assert not wrong
+
+
 def test_what_is_missing_or_half_done_is_said_and_the_rest_is_shown(copy, report):
   one, other = sorted(path.parent for path in copy.glob('*/done.json'))
   shutil.rmtree(one)
