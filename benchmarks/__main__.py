@@ -2,7 +2,7 @@
 
 NAME        of paper, small, ensemble, large, compilation, probing, resume, checkpoints, readings, ntk, ntk_memory,
             ntk_growth, curvature, language, cells, looks, members, growing_cells,
-            growing_readings; all of them without a name
+            growing_readings, starts; all of them without a name
 --markdown  tables for a README
 --rounds N  A B rounds (default: 9)
 --cores N   the first N cores only: one is the steadiest where others share the machine
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks import compilation, curvature, growth, language, ntk, probing, scale, storage, timing, training
+from benchmarks import compilation, curvature, growth, language, ntk, probing, scale, starts, storage, timing, training
 
 BENCHMARKS = {
   'paper': training.paper,
@@ -38,6 +38,7 @@ BENCHMARKS = {
   'members': growth.members,
   'growing_cells': growth.cells,
   'growing_readings': growth.readings,
+  'starts': starts.starts,
 }
 
 
