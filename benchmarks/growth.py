@@ -15,24 +15,7 @@ from benchmarks.problems import SMALL
 from benchmarks.scale import CONFIG, ROOT
 from benchmarks.timing import Options, Table
 
-READINGS = """
-import ml_collections
-
-
-def get_config():
-  return ml_collections.ConfigDict(
-    dict(
-      data=dict(name='modular', p=7),
-      model=dict(name='mlp', widths=(16,)),
-      loss=dict(name='cross_entropy'),
-      optimizer=dict(name='sgd'),
-      hyper=dict(lr=0.1),
-      steps=20_000,
-      seeds=(0, 1, 2, 3),
-      probes=dict(performance=dict(schedule=dict(log_points=0, linear_points={readings}))),
-    )
-  )
-"""
+STEPS = 20_000  # of the run with more and more readings
 # In a small process: the peak of a child begins with the size of the process that starts it.
 MEASURED = """
 import resource, subprocess, sys
@@ -65,25 +48,30 @@ def members(options: Options) -> Table:
 def cells(options: Options) -> Table:
   """`experiments.run` of more and more cells, in a process of its own."""
   counts = (1, 2, 4, 8) if options.quick else (5, 10, 20, 40, 80, 160)
-  return _runs('cells', counts, lambda count: CONFIG.format(cells=count), ['The cells of the benchmark `cells`.'])
+  return _runs('cells', counts, lambda count: (count, []), ['The cells of the benchmark `cells`.'])
 
 
 def readings(options: Options) -> Table:
-  """`experiments.run` of one run with more and more readings, in a process of its own."""
+  """`experiments.run` of one cell with more and more readings, in a process of its own."""
   counts = (5, 10, 20, 40) if options.quick else (10, 40, 160, 640, 2_560, 10_240)
-  notes = ['The probe `performance` in 20,000 steps of 4 members of the small cell of the benchmark `cells`.']
-  return _runs('readings', counts, lambda count: READINGS.format(readings=count), notes)
+  schedule = '--config.probes.performance.schedule'
+  words = lambda count: [f'--config.steps={STEPS}', f'{schedule}.log_points=0', f'{schedule}.linear_points={count}']
+  notes = [f'The probe `performance` in {STEPS:,} steps of one small cell of the benchmark `cells`, of 4 members.']
+  return _runs('readings', counts, lambda count: (1, words(count)), notes)
 
 
-def _runs(what: str, counts: Sequence[int], config, notes: Sequence[str]) -> Table:
+def _runs(what: str, counts: Sequence[int], run, notes: Sequence[str]) -> Table:
+  """What a command takes; `run` gives the number of cells and further words for a count."""
   series = []
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
+    config = folder / 'grown.py'
     for count in counts:
-      (folder / 'grown.py').write_text(config(count))
+      number, words = run(count)
+      config.write_text(CONFIG.format(cells=number))
       out = folder / str(count)
-      words = [sys.executable, '-m', 'experiments.run', f'--config={folder / "grown.py"}', f'--out={out}']
-      seconds, peak = _measured(words)
+      command = [sys.executable, '-m', 'experiments.run', f'--config={config}', f'--out={out}', *words]
+      seconds, peak = _measured(command)
       written = sum(path.stat().st_size for path in out.rglob('*') if path.is_file())
       series.append((count, seconds, peak, written / 1e6))
   header = (what, 'processor, s', 'peak memory, MiB', 'MB on disk')

@@ -70,10 +70,10 @@ def moving(table: pd.DataFrame, readings: list[str], description: str) -> dict:
 
 def _moment(rows: pd.DataFrame, reading: str, steps: np.ndarray) -> alt.Chart:
   """One array reading at the last step at which it was read up to the slider's."""
-  own = np.unique(rows['step'])
-  first = np.searchsorted(steps, own)  # numbers at which each of its steps begins to show
+  read_at = np.unique(rows['step'])
+  first = np.searchsorted(steps, read_at)  # numbers at which each of its steps begins to show
   ends = np.append(first[1:], len(steps))
-  place = np.searchsorted(own, rows['step'])
+  place = np.searchsorted(read_at, rows['step'])
   rows = rows.assign(first=first[place], ends=ends[place]).drop(columns=['reading', 'low', 'high', 'lost', 'members'])
   plane = rows['column'].nunique() > 1
   if plane:

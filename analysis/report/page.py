@@ -49,18 +49,18 @@ def page(about: About, runs: Sequence[Run]) -> str:
   sections, specs, tables, notes = [], [], [], []
   for probe in probes(runs):
     table = curves(runs, probe)
-    readings, left = shown(list(dict.fromkeys(table['reading'])))
+    readings, omitted = shown(list(dict.fromkeys(table['reading'])))
     arrays, large = moments(runs, probe)
     tables.append(thinned(arrays.assign(reading=probe + ': ' + arrays['reading'].astype(str)), MOMENTS))
     notes += [f'{probe}: {name} is too large to be shown.' for name in large]
-    sections.append(_section(probe, table, left, len(readings)))
+    sections.append(_section(probe, table, omitted, len(readings)))
     specs.append(charts.curves(thinned(table, STEPS), readings, f'Readings of {probe} against steps') if readings else {})
   arrays = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
   moving = len(arrays) > 0
   if moving:
     names = list(dict.fromkeys(arrays['reading']))
-    chosen, left = shown(names)
-    notes += [f'{left} more are not drawn.'] * (left > 0)
+    chosen, omitted = shown(names)
+    notes += [f'{omitted} more are not drawn.'] * (omitted > 0)
     specs.append(charts.moving(arrays, chosen, 'Array readings at a step that a slider sets'))
   template = jinja2.Environment(autoescape=False).from_string(TEMPLATE.read_text())
   return template.render(
@@ -100,9 +100,9 @@ def _row(run: Run, names: Sequence[str]) -> tuple[str, ...]:
   return run.name, ranges(run, names), str(len(run.settings)), run.state, f'{run.step} of {run.steps}', took, lost
 
 
-def _section(probe: str, table: pd.DataFrame, left: int, drawn: int) -> dict[str, Any]:
+def _section(probe: str, table: pd.DataFrame, omitted: int, drawn: int) -> dict[str, Any]:
   lost = int(table['lost'].sum())
-  notes = [f'{left} readings of single leaves are in the CSV and not drawn.'] * (left > 0)
+  notes = [f'{omitted} readings of single leaves are in the CSV and not drawn.'] * (omitted > 0)
   notes += [f'{lost} numbers are not finite, and are left out of medians and bands.'] * (lost > 0)
   notes += ['All readings of this probe are arrays, below.'] * (not drawn)
   csv = base64.b64encode(table.to_csv(index=False).encode()).decode()

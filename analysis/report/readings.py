@@ -38,9 +38,11 @@ def varied(runs: Sequence[Run]) -> list[str]:
 
 def labels(run: Run, names: Sequence[str]) -> list[str]:
   """'lr 0.1, p 59' for each member: the settings that the run has, each called by the last word of its path."""
-  own = [name for name in names if name in run.settings]
-  rows = run.settings[own].itertuples(index=False)
-  return [', '.join(f'{last(name)} {word(value)}' for name, value in zip(own, row, strict=True)) or 'all members' for row in rows]
+  present = [name for name in names if name in run.settings]
+  rows = run.settings[present].itertuples(index=False)
+  return [
+    ', '.join(f'{last(name)} {word(value)}' for name, value in zip(present, row, strict=True)) or 'all members' for row in rows
+  ]
 
 
 def ranges(run: Run, names: Sequence[str]) -> str:

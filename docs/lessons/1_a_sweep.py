@@ -64,9 +64,9 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout='constrained
 for lr in np.unique(sweep.settings['lr']):
   members = (sweep.settings['lr'] == lr).to_numpy()
   for axis, values in ((left, table), (right, accuracy)):
-    some = values[members]
-    axis.plot(values['step'], some.median('member'), label=f'{lr:g}')
-    axis.fill_between(values['step'], some.min('member'), some.max('member'), alpha=0.2)
+    group = values[members]
+    axis.plot(values['step'], group.median('member'), label=f'{lr:g}')
+    axis.fill_between(values['step'], group.min('member'), group.max('member'), alpha=0.2)
 left.set(xlabel='step', ylabel='|w - w0| / |w0|', xscale='symlog')
 right.set(xlabel='step', ylabel='test accuracy (share)', xscale='symlog')
 left.legend(title='learning rate')

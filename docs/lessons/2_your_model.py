@@ -81,9 +81,9 @@ for axis, (probe, reading, label) in zip(axes, panels, strict=True):
   values = result.arrays[probe][reading]
   values = values.isel({values.dims[2]: 0}) if values.ndim == 3 else values
   for lr, color in ((0.1, 'C0'), (0.5, 'C1')):
-    some = values[rates == lr]
-    axis.plot(some['step'], some.median('member'), color=color, label=f'learning rate {lr:g}')
-    axis.fill_between(some['step'], some.min('member'), some.max('member'), color=color, alpha=0.2)
+    group = values[rates == lr]
+    axis.plot(group['step'], group.median('member'), color=color, label=f'learning rate {lr:g}')
+    axis.fill_between(group['step'], group.min('member'), group.max('member'), color=color, alpha=0.2)
     if reading == 'largest':
       axis.axhline(2 / lr, color=color, linestyle=':')
 axes[0].legend()

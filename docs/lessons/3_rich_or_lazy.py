@@ -52,10 +52,10 @@ alphas = np.unique(sweep.settings['alpha'])
 for axis, (probe, reading, label) in zip(axes, panels, strict=True):
   values = sweep.arrays[probe][reading]
   for place, alpha in enumerate(alphas):
-    some = values[(sweep.settings['alpha'] == alpha).to_numpy()]
+    group = values[(sweep.settings['alpha'] == alpha).to_numpy()]
     color = plt.cm.viridis(place / len(alphas))
-    axis.plot(some['step'], some.median('member'), color=color, label=f'{alpha:g}')
-    axis.fill_between(some['step'], some.min('member'), some.max('member'), color=color, alpha=0.2)
+    axis.plot(group['step'], group.median('member'), color=color, label=f'{alpha:g}')
+    axis.fill_between(group['step'], group.min('member'), group.max('member'), color=color, alpha=0.2)
   axis.set(xlabel='step', ylabel=label, xscale='symlog', yscale='log')
 axes[0].legend(title='alpha')
 figure.suptitle('The same network at five output scales; median and range of three seeds')
@@ -79,9 +79,9 @@ axis.set(xlabel='output scale alpha', ylabel='|K - K0| / |K0| at the end')
 axis.legend()
 figure.savefig('drift.png')
 for alpha in alphas:
-  some = (sweep.settings['alpha'] == alpha).to_numpy()
-  accuracy = sweep.arrays['performance']['test_accuracy'].isel(step=-1)[some]
-  print(f'alpha {alpha:6g}: drift {float(drift[some].median()):.4f}, test accuracy {float(accuracy.median()):.3f}')
+  group = (sweep.settings['alpha'] == alpha).to_numpy()
+  accuracy = sweep.arrays['performance']['test_accuracy'].isel(step=-1)[group]
+  print(f'alpha {alpha:6g}: drift {float(drift[group].median()):.4f}, test accuracy {float(accuracy.median()):.3f}')
 
 # %% [markdown]
 # **What to try.** `transforms=(dict(name='linearised'),)` trains the tangent model itself: beside $\alpha = 100$ there is

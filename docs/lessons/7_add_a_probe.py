@@ -95,9 +95,9 @@ run.main(['--config=uneven.py', '--out=results'])
 values = sweep.arrays['evenness']['gini_of/input/kernel']
 figure, axis = plt.subplots(figsize=(5, 3.2), layout='constrained')
 for decay in np.unique(sweep.settings['weight_decay']):
-  some = values[(sweep.settings['weight_decay'] == decay).to_numpy()]
-  axis.plot(some['step'], some.median('member'), label=f'{decay:g}')
-  axis.fill_between(some['step'], some.min('member'), some.max('member'), alpha=0.2)
+  group = values[(sweep.settings['weight_decay'] == decay).to_numpy()]
+  axis.plot(group['step'], group.median('member'), label=f'{decay:g}')
+  axis.fill_between(group['step'], group.min('member'), group.max('member'), alpha=0.2)
 axis.set(xlabel='step', ylabel='Gini coefficient of the first layer', xscale='symlog')
 axis.legend(title='weight decay')
 figure.savefig('evenness.png')
