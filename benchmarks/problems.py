@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import flops
-from dynamics import parallel, plan, train, trees
+from dynamics import parallel, plan, stages, train, trees
 from dynamics.study import Study
 from dynamics.types import Data, Frozen, Problem, State
 from experiments.build import build
@@ -40,7 +40,7 @@ class Subject(NamedTuple):
   """A study with its compiled programs, its members, and their data on the device."""
 
   study: Study
-  members: train.Members
+  members: stages.Members
   programs: train.Programs
   data: Data
 

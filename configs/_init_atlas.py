@@ -26,6 +26,7 @@ INITS = (
   dict(name='balanced'),
   dict(name='lsuv'),
   dict(name='unit_normalised'),
+  dict(name='biased'),
 )
 
 

@@ -48,7 +48,12 @@ def size(tree: Tree) -> int:
 
 def named_key(key: Key, name: str) -> Key:
   """The key that belongs to a name. It does not depend on which other keys are drawn, or in which order."""
-  return jax.random.fold_in(key, int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'big'))
+  return jax.random.fold_in(key, number_of(name))
+
+
+def number_of(name: str) -> int:
+  """32 bits of the name, which `named_key` folds into a key."""
+  return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'big')
 
 
 def at_least_float32(x: Array) -> Array:

@@ -51,8 +51,12 @@ def in_turn(programs: Programs, most: int, own_data: bool) -> Programs:
       return each(lambda member, data, *parts: call(member, data, *parts), members, data, *trees, into=into)
     return each(lambda member, *parts: call(member, data, *parts), members, *trees, into=into)
 
-  def start(members, data):
-    return with_data(programs.start, members, data)
+  def draw(members, data):
+    return with_data(programs.draw, members, data)
+
+  def listen(state, frozen, members, data):
+    call = lambda member, data, state, frozen: programs.listen(state, frozen, member, data)
+    return with_data(call, members, data, state, frozen)
 
   def advance(state, frozen, members, data, first, last):
     call = lambda member, data, state, frozen: programs.advance(state, frozen, member, data, first, last)
@@ -74,7 +78,8 @@ def in_turn(programs: Programs, most: int, own_data: bool) -> Programs:
 
   return programs._replace(
     data=(lambda members, *seed: each(programs.data, members)) if own_data else programs.data,
-    start=start,
+    draw=draw,
+    listen=listen,
     advance=advance,
     intervene={name: intervened(program) for name, program in programs.intervene.items()},
     measure={name: measured(program) for name, program in programs.measure.items()},

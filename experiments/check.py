@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics import contracts, network, train
+from dynamics import contracts, network, stages, train
 from dynamics.components import NEEDS
 from dynamics.leaves import weights
 from dynamics.plan import Cell
@@ -61,7 +61,7 @@ def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data
   """Every program of one member, from shapes."""
   member = _member(cell, hyper)
   if after_start is not None:
-    state, frozen = _start(study._replace(schedule={}), member, data)
+    state, frozen = jax.eval_shape(stages.draw(study), member, data)
     state = state._replace(probes=after_start.state.probes)
     _check_state(cell, state, frozen)
     return after_start._replace(state=state, frozen=frozen)
@@ -77,14 +77,14 @@ def _trace(cell: Cell, study: Study, hyper: Mapping[str, np.float32], data: Data
   jax.eval_shape(loss, state, frozen, member, data)
   step = jax.ShapeDtypeStruct((), jnp.int32)
   if cell.config['data_parallel'] == 1:
-    jax.eval_shape(train.advance(study), state, frozen, member, data, step, step)
+    jax.eval_shape(stages.advance(study), state, frozen, member, data, step, step)
   for name in study.interventions:
     with sentences(f'interventions.{name}'):
-      jax.eval_shape(train.intervene(study, name), state, frozen, member, data, step)
+      jax.eval_shape(stages.intervene(study, name), state, frozen, member, data, step)
   readings = {}
   for name in study.schedule:
     with sentences(f'probes.{name}'):
-      readings[name], _ = jax.eval_shape(train.measure(study, name), state, frozen, member, data, step)
+      readings[name], _ = jax.eval_shape(stages.measure(study, name), state, frozen, member, data, step)
   return Shapes(state, frozen, data, readings)
 
 
@@ -96,9 +96,9 @@ def _look(cell: Cell, study: Study, hyper: Mapping[str, np.float32], traced: Sha
   contracts.run(study, of_members(_member(cell, hyper)), drawn, of_members(traced.state), of_members(traced.frozen))
 
 
-def _start(study: Study, member: train.Members, data: Data) -> tuple[State, Frozen]:
+def _start(study: Study, member: stages.Members, data: Data) -> tuple[State, Frozen]:
   """State and start of one member; where a probe refuses to begin, the sentence names it."""
-  alone = lambda schedule: jax.eval_shape(train.start(study._replace(schedule=schedule)), member, data)
+  alone = lambda schedule: jax.eval_shape(stages.start(study._replace(schedule=schedule)), member, data)
   try:
     return alone(study.schedule)
   except (TypeError, ValueError):
@@ -185,12 +185,12 @@ def _start_shapes(cell: Cell) -> tuple[State, Frozen]:
   """State and start of one member without probes."""
   study = build(cell._replace(probes={}))
   hyper = {name: np.float32(values[0]) for name, values in cell.hyper.items()}
-  return jax.eval_shape(train.start(study), _member(cell, hyper), shapes(study.problem(hyper, None).task))
+  return jax.eval_shape(stages.start(study), _member(cell, hyper), shapes(study.problem(hyper, None).task))
 
 
-def _member(cell: Cell, hyper: Mapping[str, np.float32]) -> train.Members:
+def _member(cell: Cell, hyper: Mapping[str, np.float32]) -> stages.Members:
   """Shapes of a member's key and source, with its hyper values."""
-  return train.Members(jax.eval_shape(lambda: train.seed_key(0)), hyper, source_shapes(cell))
+  return stages.Members(jax.eval_shape(lambda: train.seed_key(0)), hyper, source_shapes(cell))
 
 
 @contextlib.contextmanager

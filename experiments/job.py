@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dynamics import parallel, plan, progress, train, turns
+from dynamics import parallel, plan, progress, stages, train, turns
 from dynamics.plan import Cell
 from dynamics.schema import ConfigError
 from dynamics.study import Study
@@ -17,7 +17,7 @@ from experiments.build import after_start, build
 from experiments.processes import ALONE, Group
 
 SHARED = 8  # studies and programs that are kept from cell to cell
-PROGRAMS = 3  # data, start and advance; and one an intervention and a probe
+PROGRAMS = 4  # data, start, what probes keep, and steps; and one an intervention and a probe
 
 
 class Outcome(NamedTuple):
@@ -49,7 +49,7 @@ class Job(NamedTuple):
 
   cell: Cell
   study: Study
-  members: train.Members
+  members: stages.Members
   grid: Any
   run: store.Run
   title: str
@@ -68,8 +68,7 @@ class Job(NamedTuple):
       rest = after_start(self.cell)
       without = lambda: compiled(build(rest)._replace(schedule=study.schedule))
       after = shared(self.context, self._key(rest, study), without)
-      mine = compiled(study)
-      programs = _reading(after, rest.hyper)._replace(start=mine.start, shapes=mine.shapes)
+      programs = _reading(after, rest.hyper)._replace(draw=compiled(study).draw)
       most = sizes.at_once(self.cell, sizes.of_programs(self.cell, programs, self.members))
       return most, programs if most >= self.cell.members else turns.in_turn(programs, most, study.own_data)
 
@@ -94,6 +93,7 @@ def _reading(programs: train.Programs, names: Collection[str]) -> train.Programs
   of = lambda program: lambda state, frozen, members, *rest: program(state, frozen, limited(members), *rest)
   return programs._replace(
     data=lambda members, *seed: programs.data(limited(members), *seed),
+    listen=of(programs.listen),
     advance=of(programs.advance),
     intervene={name: of(program) for name, program in programs.intervene.items()},
     measure={name: of(program) for name, program in programs.measure.items()},

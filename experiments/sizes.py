@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 
-from dynamics import parallel, train, trees, turns
+from dynamics import parallel, stages, train, trees, turns
 from dynamics.plan import Cell, identity
 from dynamics.progress import size
 from dynamics.schema import ConfigError
@@ -108,7 +108,7 @@ def turns_text(cell: Cell, most: int) -> str:
   return f'{text}: {len(numbers)} turns, the first of members 1 to {numbers[0]}{exact}'
 
 
-def of_programs(cell: Cell, programs: train.Programs, members: train.Members) -> Shapes:
+def of_programs(cell: Cell, programs: train.Programs, members: stages.Members) -> Shapes:
   """The shapes of one member, from the programs of all."""
   of_one_member = lambda tree: jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
   data, (state, frozen) = jax.eval_shape(programs.data, members), programs.shapes(members)

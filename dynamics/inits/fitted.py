@@ -37,7 +37,7 @@ def lsuv(
     ValueError: in the init: weights inside of a loop, or in which a layer is not linear; outside of traces, no spread.
   Source: 1511.06422 (algorithm 1).
   """
-  draw = independent(getattr(distributions, distribution))
+  draw = independent(getattr(distributions, distribution), looped=False)  # else what is fitted to them rounds otherwise
 
   def init(key, leaves, data, *, model):
     def visit(leaf, w, layer):
@@ -69,7 +69,7 @@ def unit_normalised(*, examples: Range(int, least=2) = 256, init_scale: Traced(l
       units without spread.
   Source: 1602.07868 (section 3, equations 5 and 6).
   """
-  draw = independent(distributions.gaussian)
+  draw = independent(distributions.gaussian, looped=False)  # else what is fitted to them rounds otherwise
 
   def init(key, leaves, data, *, model):
     size = jnp.asarray(init_scale, jnp.float32)

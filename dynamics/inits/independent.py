@@ -5,9 +5,11 @@ and scales at 1.
 """
 
 import fnmatch
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 
 from dynamics import trees
@@ -27,8 +29,12 @@ Scale = Traced(least=0.0)
 Plain = Literal['gaussian', 'truncated', 'uniform', 'orthogonal']
 
 
-def independent(distribution: Distribution, scale=1.0, where: str = '*', others: Distribution | None = None, gain=1.0) -> Init:
+def independent(
+  distribution: Distribution, scale=1.0, where: str = '*', others: Distribution | None = None, gain=1.0, looped: bool = True
+) -> Init:
   """Weights whose path matches `where` come from `distribution`, times `gain`, and the rest from `others`.
+
+  `looped` draws leaves of one shape in one loop, see `filled`; the weights are the same to the bit.
 
   Raises:
     ValueError: in the init: a pattern that no weight matches.
@@ -46,20 +52,33 @@ def independent(distribution: Distribution, scale=1.0, where: str = '*', others:
     names = [leaf.name for leaf in weights(leaves)]
     if names and not any(fnmatch.fnmatch(name, where) for name in names):
       raise ValueError(f'no weight matches {where!r}; they are {", ".join(names)}')
-    return filled(weight, key, leaves)
+    return filled(weight, key, leaves, selected if looped else None)
 
   return init
 
 
-def filled(weight: Callable[[Key, Leaf], Array], key: Key, leaves: Tree) -> Tree:
-  """Params: every weight is weight(key of its name, leaf), biases are 0 and scales 1."""
+def filled(weight: Callable[[Key, Leaf], Array], key: Key, leaves: Tree, alike: Callable[[Leaf], Hashable] | None = None) -> Tree:
+  """Params: every weight is weight(key of its name, leaf), biases are 0 and scales 1.
+
+  Args:
+    alike: what `weight` sees of a leaf's name and depth; None is all of both. Leaves of one shape in which it agrees are drawn
+      in one loop, which compiles once, however deep the network is.
+  """
+  groups = defaultdict(list)
+  for leaf in weights(leaves):
+    groups[leaf._replace(name='', depth=0) if alike else leaf, alike and alike(leaf)].append(leaf)
+  drawn = {}
+  for first, *rest in groups.values():
+    draw = lambda number, leaf=first: weight(jax.random.fold_in(key, number), leaf)
+    numbers = jnp.asarray([trees.number_of(leaf.name) for leaf in (first, *rest)], jnp.uint32)
+    drawn |= zip((leaf.name for leaf in (first, *rest)), jax.lax.map(draw, numbers) if rest else [draw(numbers[0])], strict=True)
 
   def fill(leaf):
     if leaf.role == 'bias':
       return jnp.zeros(leaf.shape, leaf.dtype)
     if leaf.role == 'scale':
       return jnp.ones(leaf.shape, leaf.dtype)
-    return weight(trees.named_key(key, leaf.name), leaf)
+    return drawn[leaf.name]
 
   return map_leaves(fill, leaves)
 

@@ -60,7 +60,7 @@ def ibp(*, init_scale: Scale = 1.0) -> Init:
     size = jnp.asarray(init_scale, jnp.float32) * ((2 * math.pi) ** 0.5 / leaf.fan_in)
     return distributions.gaussian(key, leaf) * size.astype(leaf.dtype)
 
-  return lambda key, leaves, data: filled(weight, key, leaves)
+  return lambda key, leaves, data: filled(weight, key, leaves, alike=lambda leaf: ())
 
 
 @component()

@@ -26,7 +26,7 @@ def edge(*, every: int = 10, lanczos: int = 10, hold: float = 0.9, ridge=0.0) ->
   positive (no curvature, only negative curvature, zero updates) or not finite, lambda stays as it is; until it is positive for
   the first time, updates are zero. NaN in the updates passes.
 
-  `update` needs the argument `hessian`, params -> (v -> H v), which `train.advance` hands over: that of the loss of the current
+  `update` needs the argument `hessian`, params -> (v -> H v), which `stages.advance` hands over: that of the loss of the current
   batch, a mean over all devices that share it. `ridge`, which may be traced, is the curvature of a weight decay.
 
   Under `vmap` every step pays the products; one member after the other (layout 'map'), those steps alone.

@@ -141,7 +141,7 @@ def done(name: str, on: tuple[str, ...] | None = None) -> train.Result:
 
 
 def member(name: str, i: int = 1):
-  """(state, frozen, member, data, step) of member i after the study: what `train.measure` takes."""
+  """(state, frozen, member, data, step) of member i after the study: what `stages.measure` takes."""
   members = train.join(SEEDS, {'lr': LR})
   state, frozen = jax.tree.map(lambda x: jnp.asarray(x[i]), trained(name))
   return state, frozen, jax.tree.map(lambda x: x[i], members), case(name).draws, jnp.int32(6)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import contracts, losses, models, network, objectives, train
+from dynamics import contracts, losses, models, network, objectives, stages, train
 from dynamics.types import Aux, Batch, Data
 
 rng = np.random.default_rng(2)
@@ -187,9 +187,9 @@ def test_an_objective_gives_a_number_and_aux(cases, change, sentence):
   model = network.from_flax(models.linear(3), X)
   study = cases.study_of(model, Data(GOOD, GOOD), LOSS, 1, objective=lambda hyper: functools.partial(objective, change))
   members = jax.tree.map(lambda v: v[0], train.join((0,), {'lr': 0.1}))
-  state, frozen = jax.eval_shape(train.start(study), members, Data(GOOD, GOOD))
+  state, frozen = jax.eval_shape(stages.start(study), members, Data(GOOD, GOOD))
   with pytest.raises(ValueError, match=sentence):
-    jax.eval_shape(train.advance(study), state, frozen, members, Data(GOOD, GOOD), jnp.int32(0), jnp.int32(1))
+    jax.eval_shape(stages.advance(study), state, frozen, members, Data(GOOD, GOOD), jnp.int32(0), jnp.int32(1))
   assert isinstance(Aux(None, None, None), Aux)
 
 

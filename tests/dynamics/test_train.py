@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dynamics import losses, models, network, parallel, train, trees
+from dynamics import losses, models, network, parallel, stages, train, trees
 from dynamics.study import check_common_data
 from dynamics.types import Batch, Data
 
@@ -286,4 +286,4 @@ def test_a_schedule_that_names_nothing_of_the_problem_is_refused(cases, field):
   study = cases.study('linear', ('performance',), steps=1)._replace(**{field: {'performence': (0,)}})
   member = jax.tree.map(lambda x: x[0], train.join((0,), {'lr': 0.1}))
   with pytest.raises(ValueError, match=f"study.{field} names 'performence'; there are"):
-    jax.eval_shape(train.start(study), member, cases.case('linear').draws)
+    jax.eval_shape(stages.start(study), member, cases.case('linear').draws)

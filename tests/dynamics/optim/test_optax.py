@@ -14,7 +14,7 @@ import optax
 import pytest
 from optax import contrib
 
-from dynamics import optim, parallel, train
+from dynamics import optim, parallel, stages, train
 from dynamics.linalg.products import adam_scale
 
 STEPS, SEEDS = 30, (0, 1)
@@ -135,10 +135,10 @@ def test_optax_trains(cases, mean_loss, row):
 def reading(cases, optimizer):
   """The shapes that sharpness reads beside an optimizer of (learning rate)."""
   study = cases.study('linear', ('sharpness',), optimizer=optimizer, steps=STEPS)
-  member = train.Members(train.seed_key(0), {'lr': jnp.float32(0.1)})
+  member = stages.Members(train.seed_key(0), {'lr': jnp.float32(0.1)})
   data, step = cases.case('linear').draws, jnp.int32(0)
-  state, frozen = jax.eval_shape(train.start(study), member, data)
-  return jax.eval_shape(train.measure(study, 'sharpness'), state, frozen, member, data, step)[0]
+  state, frozen = jax.eval_shape(stages.start(study), member, data)
+  return jax.eval_shape(stages.measure(study, 'sharpness'), state, frozen, member, data, step)[0]
 
 
 @pytest.mark.parametrize('row', PARAMETERS)

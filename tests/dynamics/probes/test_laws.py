@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import optim, parallel, probes, train, trees
+from dynamics import optim, parallel, probes, stages, train, trees
 from dynamics.schema import fields
 from dynamics.types import StepInfo
 
@@ -103,7 +103,7 @@ def kinds(tree):
 
 
 def every(study):
-  return lambda *args: {probe: train.measure(study, probe)(*args) for probe in study.schedule}
+  return lambda *args: {probe: stages.measure(study, probe)(*args) for probe in study.schedule}
 
 
 @pytest.fixture(scope='module')
@@ -149,11 +149,11 @@ def test_a_probe_keeps_the_structure_of_its_state_or_refuses_in_a_sentence(cases
     study = cases.study(case, (probe,))
     if probe in REFUSED[case]:
       with pytest.raises(ValueError, match=r'need|show'):
-        jax.eval_shape(train.start(study), member, data)
+        jax.eval_shape(stages.start(study), member, data)
       continue
-    state, frozen = jax.eval_shape(train.start(study), member, data)
+    state, frozen = jax.eval_shape(stages.start(study), member, data)
     first = kinds(state.probes[probe])
-    _, after = jax.eval_shape(train.measure(study, probe), state, frozen, member, data, jax.ShapeDtypeStruct((), jnp.int32))
+    _, after = jax.eval_shape(stages.measure(study, probe), state, frozen, member, data, jax.ShapeDtypeStruct((), jnp.int32))
     assert kinds(after) == first, f'{probe}: in reading'
     if update := study.problem({'lr': 0.1}, None).probes[probe].update:
       loss, params = jax.ShapeDtypeStruct((), jnp.float32), state.variables['params']
@@ -200,7 +200,7 @@ def test_docstring_says_what_is_read_what_it_costs_and_how_it_is_checked(cases, 
   study = cases.study(HOME[probe], (probe,), optimizer=lambda lr: optim.adam(lr=lr))
   study = with_probes(study, {probe: maker(**everything)})
   member, data = jax.tree.map(lambda x: x[0], train.join(cases.seeds, {'lr': cases.lr})), cases.case(HOME[probe]).draws
-  state, frozen = jax.eval_shape(train.start(study), member, data)
-  reading, _ = jax.eval_shape(train.measure(study, probe), state, frozen, member, data, jnp.int32(0))
+  state, frozen = jax.eval_shape(stages.start(study), member, data)
+  reading, _ = jax.eval_shape(stages.measure(study, probe), state, frozen, member, data, jnp.int32(0))
   shown = {re.sub(r'_of/.*', '_of', name): leaf.ndim for name, leaf in trees.by_path(reading).items()}
   assert {re.sub(r'_of/.*', '_of', name): axes for name, axes in documented(maker).items()} == shown

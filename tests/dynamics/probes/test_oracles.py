@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dynamics import data, losses, models, network, objectives, optim, probes, train, trees
+from dynamics import data, losses, models, network, objectives, optim, probes, stages, train, trees
 from dynamics.data.sampling import sampler
 from dynamics.study import Study
 from dynamics.types import Batch, Problem
@@ -214,7 +214,7 @@ def test_meters_against_a_python_loop_over_single_steps(cases):
   table = train.run(study, (4,), {'lr': 0.05}).arrays['meters']
   problem, member = study.problem({'lr': 0.05}, None), jax.tree.map(lambda x: x[0], train.join((4,), {'lr': 0.05}))
   data = cases.case('linear').draws
-  state, frozen = jax.jit(train.start(study))(member, data)
+  state, frozen = jax.jit(stages.start(study))(member, data)
   params, opt_state, log = state.variables['params'], state.opt_state, []
 
   @jax.jit

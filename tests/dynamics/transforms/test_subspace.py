@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from dynamics import inits, losses, models, network, objectives, optim, probes, train, transforms
+from dynamics import inits, losses, models, network, objectives, optim, probes, stages, train, transforms
 from dynamics.linalg import ntk
 from dynamics.transforms.subspace import Kind, projection, transform
 from dynamics.types import Batch, Data
@@ -158,7 +158,7 @@ def test_the_origin_and_the_projection_are_held_once_and_not_in_the_state(cases)
   """A state is the bytes of theta and of the optimizer's moments of it, however large the network."""
   model, members = within(12, 'dense')(model_of()), train.join((0, 1), {'lr': 0.1})
   study = cases.study_of(model, DATA, LOSS, 1, optimizer=lambda hyper: optim.momentum(lr=hyper['lr']))
-  state, frozen = jax.eval_shape(jax.vmap(train.start(study), (0, None)), members, DATA)
+  state, frozen = jax.eval_shape(jax.vmap(stages.start(study), (0, None)), members, DATA)
   size = lambda tree: sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
   assert size(state) == 2 * (12 + 12) * 4
   assert set(state.variables) == set(frozen.initial) == {'params'}
