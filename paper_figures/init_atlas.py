@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from analysis.series import select
 from configs._init_atlas import ACTIVATIONS, DEPTHS, INITS, RATES, STEPS, WIDTH
@@ -111,7 +110,6 @@ def atlas(get: Get) -> Figure:
   ]
   for ax, (title, table, style) in zip(axes.ravel(), panels, strict=True):
     drawn(ax, table, title, **style)
-  axes[1, 1].legend(handles=[Patch(color='lightgray', label='none learns')], loc='lower right', fontsize=6)
   for ax in axes[:, 0]:
     ax.set_ylabel('init')
   plots.title(figure, f'Inits of dense networks, {WIDTH} wide, on 8 x 8 digits', performance, note='medians of {seeds}')

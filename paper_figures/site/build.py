@@ -122,8 +122,10 @@ def _sphinx(source: pathlib.Path, made: pathlib.Path, doctrees: pathlib.Path) ->
   options = {
     'project': 'Training dynamics',
     'html_title': 'Training dynamics',
-    'extensions': ['myst_parser'],
+    'extensions': ['myst_parser', 'paper_figures.site.formulas'],
     'source_suffix': {'.md': 'markdown'},
+    'myst_enable_extensions': ['dollarmath'],
+    'html_math_renderer': 'mathml',
     'myst_heading_anchors': 4,
     'myst_url_schemes': {'http': None, 'https': None, 'code': '../code/{{path}}.html'},
     'html_theme': 'furo',
