@@ -40,6 +40,7 @@ class Programs(NamedTuple):
   advance: Callable[[State, Frozen, Members, Data, int, int], State]
   intervene: Mapping[str, Callable[[State, Frozen, Members, Data, int], State]]
   measure: Mapping[str, Callable[[State, Frozen, Members, Data, int], tuple[Reading, ProbeState]]]
+  shapes: Callable[[Members], tuple[State, Frozen]]  # of the start of all members; nothing is compiled
   place: Callable  # moves members, or (state, frozen), to where the programs take them from
   grid: Mesh
 
@@ -48,9 +49,9 @@ class Programs(NamedTuple):
     state, frozen = self.draw(members, data)
     return state._replace(probes=self.listen(state, frozen, members, data)), frozen
 
-  def shapes(self, members: Members) -> tuple[State, Frozen]:
-    """Those of the start, without compiling it."""
-    return jax.eval_shape(self.start, members, jax.eval_shape(self.data, members))
+  def after(self, draw: Callable[[Members, Data], tuple[State, Frozen]]) -> 'Programs':
+    """The same programs, after another start."""
+    return self._replace(draw=draw, shapes=_shapes(self.data, draw, self.listen))
 
 
 def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend: str = 'shard_map') -> Programs:
@@ -77,16 +78,27 @@ def compile_programs(study: Study, grid: Mesh, *, layout: str = 'vmap', backend:
   def numbered(program):
     return lambda state, frozen, members, data, *steps: program(state, frozen, members, data, *map(np.int32, steps))
 
+  drawn = over(draw(study), (0, rows))
+  listening = over(listen(study), (0, 0, 0, rows)) if study.schedule else lambda *args: {}
   return Programs(
     data=data,
-    draw=over(draw(study), (0, rows)),
-    listen=over(listen(study), (0, 0, 0, rows)) if study.schedule else lambda *args: {},
+    draw=drawn,
+    listen=listening,
     advance=numbered(advanced),
     intervene={name: numbered(over(intervene(study, name), at_step)) for name in study.interventions},
     measure={name: numbered(over(measure(study, name), at_step)) for name in study.schedule},
+    shapes=_shapes(data, drawn, listening),
     place=lambda tree: parallel.place(tree, grid, split=True),
     grid=grid,
   )
+
+
+def _shapes(data: Callable, draw: Callable, listen: Callable) -> Callable[[Members], tuple[State, Frozen]]:
+  def start(members, seen):
+    state, frozen = draw(members, seen)
+    return state._replace(probes=listen(state, frozen, members, seen)), frozen
+
+  return lambda members: jax.eval_shape(start, members, jax.eval_shape(data, members))
 
 
 def seed_key(seed: int) -> Key:

@@ -68,7 +68,7 @@ class Job(NamedTuple):
       rest = after_start(self.cell)
       without = lambda: compiled(build(rest)._replace(schedule=study.schedule))
       after = shared(self.context, self._key(rest, study), without)
-      programs = _reading(after, rest.hyper)._replace(draw=compiled(study).draw)
+      programs = _reading(after, rest.hyper).after(compiled(study).draw)
       most = sizes.at_once(self.cell, sizes.of_programs(self.cell, programs, self.members))
       return most, programs if most >= self.cell.members else turns.in_turn(programs, most, study.own_data)
 

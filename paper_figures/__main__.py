@@ -29,7 +29,7 @@ from dynamics.schema import ConfigError, choose
 
 HERE = pathlib.Path(__file__).parent
 GALLERY = HERE.parent / 'docs' / 'gallery'
-PARTS = {'__init__', '__main__', 'pages', 'paper', 'plots', 'output', 'registration'}  # files that are no paper
+PARTS = {'__init__', '__main__', 'pages', 'panels', 'paper', 'plots', 'output', 'registration'}  # files that are no paper
 
 
 def main(argv: Sequence[str]) -> int:

@@ -15,12 +15,14 @@ from importlib import metadata
 import matplotlib
 import matplotlib.style
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from analysis import claims
 from analysis.statistics import Estimate
 from dynamics import sealed
 from dynamics.plan import identity
-from paper_figures import pages
+from paper_figures import pages, panels
 from paper_figures.paper import STYLE, PaperFigure
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -28,6 +30,7 @@ CODE = ('paper_figures', 'analysis', 'configs', 'dynamics/theory')  # what figur
 SEAL = 'ledger.json'  # beside ledger.csv
 LIBRARIES = ('matplotlib', 'numpy', 'pandas', 'scipy')
 THUMBNAIL = 150_000  # bytes at most
+CURVES = 'curves/{}.json'  # of a figure, from `panels`, in a folder of figures
 COLUMNS = (
   *('paper', 'claim', 'kind', 'sentence', 'source', 'changed', 'expected', 'measured', 'verdict', 'note', 'reason'),
   *('carries', 'scope', 'stated', 'judged', 'runs'),
@@ -37,7 +40,7 @@ COLUMNS = (
 def figure(
   spec: PaperFigure, get: Callable, cells_of: Callable, to: pathlib.Path, gallery: pathlib.Path | None, made_of: str = ''
 ) -> pathlib.Path:
-  """Draws one figure as PDF, PNG and SVG; beside them the CSV of every table it asked for, and the hashes of its runs.
+  """Draws one figure as PDF, PNG and SVG; beside them the CSV of every table it asked for, its curves and the hashes of its runs.
 
   Args:
     spec: what to draw.
@@ -64,9 +67,12 @@ def figure(
     if gallery:
       gallery.mkdir(parents=True, exist_ok=True)
       _thumbnail(drawing, gallery / f'{spec.name}.png', runs)
+    curves = panels.text(drawing)
   tables = {f'{spec.name}_{_stem(config)}_{probe}.csv': table for (config, probe), table in asked.items()}
   for name, table in tables.items():
     table.to_csv(to / name, index=False)
+  for folder in (to, *([gallery] if gallery else [])):
+    _write(folder / CURVES.format(spec.name), curves)
   about = {'caption': spec.caption, 'runs': runs, 'tables': sorted(tables), 'made_of': made_of}
   (to / f'{spec.name}.json').write_text(json.dumps(about, indent=1))
   return to / f'{spec.name}.png'
@@ -93,7 +99,7 @@ def up_to_date(spec: PaperFigure, made_of: str, to: pathlib.Path) -> bool:
   """Whether a figure and the tables beside it are there, and made of this."""
   try:
     about = json.loads((to / f'{spec.name}.json').read_text())
-    files = [*(f'{spec.name}.{kind}' for kind in ('pdf', 'png', 'svg')), *about['tables']]
+    files = [*(f'{spec.name}.{kind}' for kind in ('pdf', 'png', 'svg')), CURVES.format(spec.name), *about['tables']]
     return about['made_of'] == made_of and all((to / name).is_file() for name in files)
   except (OSError, ValueError, KeyError, TypeError):
     return False
@@ -232,6 +238,7 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
 
 def _write(path: pathlib.Path, text: str) -> None:
   """All of a file or none of it."""
+  path.parent.mkdir(parents=True, exist_ok=True)
   part = path.with_name(f'.{path.name}.{os.getpid()}')
   try:
     part.write_text(text)
@@ -241,9 +248,13 @@ def _write(path: pathlib.Path, text: str) -> None:
 
 
 def _thumbnail(drawing: Figure, path: pathlib.Path, runs: Sequence[str]) -> None:
-  """A PNG small enough to commit."""
+  """A PNG of 256 colours, small enough to commit."""
+  about = PngInfo()
+  about.add_text('Description', ' '.join(runs))
   for dpi in (110, 90, 70, 50):
-    drawing.savefig(path, dpi=dpi, metadata={'Description': ' '.join(runs)})
+    whole = io.BytesIO()
+    drawing.savefig(whole, dpi=dpi, format='png')
+    Image.open(whole).convert('RGB').quantize(dither=Image.Dither.NONE).save(path, optimize=True, pnginfo=about)
     if path.stat().st_size < THUMBNAIL:
       return
   raise ValueError(f'{path} is over {THUMBNAIL} bytes even at 50 dots an inch: draw fewer points')

@@ -1,6 +1,7 @@
 """The site: its source, made from what is committed, and Sphinx, which turns it into pages that need no server and no network."""
 
 import io
+import json
 import pathlib
 import re
 import shutil
@@ -8,8 +9,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import vl_convert
+
 from dynamics.schema import ConfigError
-from paper_figures.site import api, documents, examples, records, render, stored
+from paper_figures.site import api, charts, documents, examples, records, render, stored
 from paper_figures.site.documents import ROOT
 
 HERE = pathlib.Path(__file__).parent
@@ -85,9 +88,14 @@ def write_source(
     documents.write(source / 'extra', f'code/{path}.html', render.code(path, fill))
   drawings = source / 'extra' / 'figures'
   drawings.mkdir(parents=True)
-  for picture in pictures.values():
+  for name, picture in pictures.items():
     if picture.file:
       shutil.copy(picture.file, drawings)
+    if panels := _panels(picture):
+      (drawings / f'{name}.js').write_text(charts.script(name, panels))
+  # In a function, because it names things as the theme's own scripts do.
+  vega = f'(() => {{{vl_convert.javascript_bundle()}\nwindow.vegaEmbed = vegaEmbed}})()'
+  documents.write(source / 'extra', '_static/vega.js', vega)
   for name, path in drawn.items():  # of texts
     if not (drawings / name).is_file():
       shutil.copy(path, drawings)
@@ -110,7 +118,13 @@ def contents(pages: Mapping[str, str]) -> list[tuple[str, list[str]]]:
 
 def _figure(spec, pictures: Mapping[str, stored.Picture]) -> render.Figure:
   picture = pictures[spec.name]
-  return render.Figure(spec.name, spec.caption, spec.configs, picture.file.name if picture.file else '', picture.sentence)
+  file = picture.file.name if picture.file else ''
+  return render.Figure(spec.name, spec.caption, spec.configs, file, picture.sentence, bool(_panels(picture)))
+
+
+def _panels(picture: stored.Picture) -> list:
+  """Those of its panels that show curves."""
+  return json.loads(picture.curves.read_text()) if picture.curves else []
 
 
 def _sphinx(source: pathlib.Path, made: pathlib.Path, doctrees: pathlib.Path) -> tuple[str, ...]:
@@ -132,7 +146,7 @@ def _sphinx(source: pathlib.Path, made: pathlib.Path, doctrees: pathlib.Path) ->
     'html_static_path': [str(HERE / 'static')],
     'html_extra_path': [str(source / 'extra')],
     'html_css_files': ['page.css'],
-    'html_js_files': [('ledger.js', {'defer': 'defer'}), ('copy.js', {'defer': 'defer'})],
+    'html_js_files': [('ledger.js', {'defer': 'defer'}), ('copy.js', {'defer': 'defer'}), ('charts.js', {'defer': 'defer'})],
     'html_copy_source': False,
     'html_show_search_summary': False,  # which would fetch pages: not from a disk
     'highlight_language': 'none',

@@ -4,7 +4,7 @@ import importlib.util
 
 from dynamics.schema import ConfigError
 
-NEEDS = ('sphinx', 'furo', 'myst_parser')
+NEEDS = ('sphinx', 'furo', 'myst_parser', 'latex2mathml', 'altair', 'vl_convert')
 
 
 def check() -> None:

@@ -28,6 +28,7 @@ class Figure(NamedTuple):
   configs: tuple[str, ...]
   file: str  # its name in the folder `figures` of the site; '' where there is none
   sentence: str
+  zooms: bool  # whether its curves are there as numbers
 
 
 class Config(NamedTuple):

@@ -14,7 +14,7 @@ from dynamics.schema import ConfigError
 from paper_figures import output
 from paper_figures.paper import PaperFigure
 
-LARGEST = 600_000  # bytes of an SVG; a larger one is shown as PNG
+LARGEST = 150_000  # bytes of an SVG; a larger one is shown as PNG, which its chart enlarges
 DONE, HALF, OLD, ABSENT, DAMAGED = 'done', 'half done', 'made by another version of the code', 'not there', 'damaged'
 
 
@@ -23,13 +23,14 @@ class Picture(NamedTuple):
 
   file: pathlib.Path | None  # None where there is nothing to show
   sentence: str  # where the picture is from, or why there is none
+  curves: pathlib.Path | None = None  # what it shows, from `paper_figures.panels`
 
 
 def committed(spec: PaperFigure, paper: str, gallery: pathlib.Path, why: str) -> Picture:
   """The picture of the gallery, and why it is that one; none where it is not there."""
   file = gallery / f'{spec.name}.png'
   if file.is_file():
-    return Picture(file, f'The committed picture: {why}.')
+    return Picture(file, f'The committed picture: {why}.', _curves(spec, gallery))
   return Picture(None, f'No picture is committed, and {why}. Draw it with: python -m paper_figures {paper}')
 
 
@@ -63,8 +64,13 @@ def picture(
     return committed(spec, paper, gallery, f'its {len(cells)} stored runs cannot be drawn ({" ".join(str(error).split())})')
   file, said = to / f'{spec.name}.svg', f'Drawn from {len(cells)} stored run{"s" * (len(cells) > 1)}{_versions(cells, out)}.'
   if file.stat().st_size > LARGEST:
-    return Picture(to / f'{spec.name}.png', f'{said} As SVG it would take {file.stat().st_size / 1e6:.1f} MB, so this is a PNG.')
-  return Picture(file, said)
+    file, said = to / f'{spec.name}.png', f'{said} As SVG it would take {file.stat().st_size / 1e6:.1f} MB, so this is a PNG.'
+  return Picture(file, said, _curves(spec, to))
+
+
+def _curves(spec: PaperFigure, folder: pathlib.Path) -> pathlib.Path | None:
+  file = folder / output.CURVES.format(spec.name)
+  return file if file.is_file() else None
 
 
 def state(cell: Cell, out: pathlib.Path, others: Mapping[str, object]) -> str:

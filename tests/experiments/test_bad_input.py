@@ -280,9 +280,9 @@ def test_a_plan_compiles_nothing_and_writes_nothing(tiny, tmp_path, capsys, comp
   cells = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('  ')]
   assert len(cells) == 3, cells
   for line, dtype in zip(cells, ('float32', 'float64'), strict=False):
-    assert 'to run  4 members x 24 steps  69 parameters a member  5 programs  13 probe times  ' in line
+    assert 'to run  4 members x 24 steps  69 parameters a member  6 programs  13 probe times  ' in line
     assert line.endswith(f'kB  [loss.dtype={dtype}]')
-  assert cells[2].startswith('2 cells, 8 members, 10 programs to compile, about ')
+  assert cells[2].startswith('2 cells, 8 members, 12 programs to compile, about ')
   assert cells[2].endswith(f'kB of results in {tmp_path / "out"}')
   jax.jit(lambda x: x * 2.5 + 1)(1.0)
   assert len(compiled) > count  # the count is alive

@@ -1,11 +1,15 @@
 """The site in a real browser, from the disk: `apt-get install chromium`, and the extra `browser`."""
 
+import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+
+from paper_figures import output
 
 ROOT = pathlib.Path(__file__).parents[3]
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
@@ -221,3 +225,61 @@ def test_a_claim_of_the_ledger_leads_to_its_line(visit):
   page.wait_for_function("Math.abs(document.querySelector('#claim-2a').getBoundingClientRect().y - 100) < 100")  # it scrolls
   line = page.get_by_role('img', name='Claimed between 0 and 1. measured: 9.783')
   assert line.bounding_box()['width'] > 300
+
+
+def opened(figure):
+  """The chart of a figure, after its button was pressed."""
+  figure.locator('button.zoom').click()
+  chart = figure.locator('.chart')
+  chart.locator('svg').first.wait_for()
+  return chart
+
+
+def test_every_figure_of_curves_becomes_a_chart_and_a_picture_again(visit, site):
+  page = visit('index.html')
+  names = sorted((site / 'papers').glob('*.html'))
+  charts = 0
+  for path in names:
+    page.goto(path.as_uri())
+    for figure in page.locator('figure.plot[data-curves]').all():
+      chart = opened(figure)
+      panels = json.loads((output.ROOT / 'docs/gallery' / output.CURVES.format(figure.get_attribute('data-curves'))).read_text())
+      assert chart.locator('g.mark-group.role-scope').count() >= len(panels)
+      assert chart.locator('path[d*="L"], path[d*="A"]').count() >= len(panels)
+      assert not figure.locator('img').is_visible()
+      figure.get_by_role('button', name='Show the picture').click()
+      assert figure.locator('img').is_visible()
+      charts += 1
+  assert charts > 50
+
+
+def test_a_chart_is_zoomed_by_the_wheel_and_says_the_numbers_under_the_pointer(visit):
+  page = visit('papers/cohen2021.html', viewport={'width': 1300, 'height': 1000})
+  chart = opened(page.locator('figure.plot[data-curves]').first)
+  chart.scroll_into_view_if_needed()
+  ticks = lambda: chart.locator('g.role-axis-label text').all_inner_texts()
+  before, box = ticks(), chart.locator('svg').bounding_box()
+  page.mouse.move(box['x'] + 150, box['y'] + 120)
+  page.mouse.wheel(0, -400)
+  page.wait_for_timeout(300)
+  assert ticks() != before
+  page.mouse.dblclick(box['x'] + 150, box['y'] + 120)
+  page.wait_for_timeout(300)
+  assert ticks() == before
+  point = chart.locator('g.mark-symbol.role-mark path').nth(150)
+  point.hover(force=True)
+  told = page.locator('#vg-tooltip-element')
+  told.wait_for()
+  assert 'step' in told.inner_text()
+  assert any(sign.isdigit() for sign in told.inner_text())
+
+
+def test_formulas_are_set_and_not_shown_as_their_source(visit):
+  page = visit('lessons/4_edge_of_stability.html')
+  source = (output.ROOT / 'docs/lessons/4_edge_of_stability.md').read_text()
+  assert page.locator('math').count() == len(re.findall(r'\$[^$]+\$', source)) > 0
+  words = page.locator('article').evaluate(
+    "(page) => { page.querySelectorAll('pre, code').forEach((e) => e.remove()); return page.innerText }"
+  )
+  assert '$' not in words
+  assert '\\eta' not in words
