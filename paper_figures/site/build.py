@@ -90,7 +90,7 @@ def write_source(
   drawings.mkdir(parents=True)
   for name, picture in pictures.items():
     if picture.file:
-      shutil.copy(picture.file, drawings)
+      (drawings / picture.file.name).write_bytes(stored.small(picture.file))
     if panels := _panels(picture):
       (drawings / f'{name}.js').write_text(charts.script(name, panels))
   # In a function, because it names things as the theme's own scripts do.
