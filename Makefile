@@ -30,9 +30,11 @@ lint: .venv/test
 bench: .venv/bench
 	$(RUN) -m benchmarks
 
-# All figures and verdicts that need no slow run; `make figures ARGS=--slow` makes those runs too.
+# All figures and verdicts that need no slow run, with two runs at a time: WORKERS=1 where an accelerator has room for one.
+# `make figures ARGS=--slow` makes the slow runs too.
+WORKERS ?= 2
 figures: .venv/lab
-	$(RUN) -m paper_figures $(ARGS)
+	$(RUN) -m paper_figures --workers=$(WORKERS) $(ARGS)
 
 # Notebooks and pages of docs/lessons, run anew: two minutes.
 lessons: .venv/lessons

@@ -9,6 +9,7 @@
   --gallery        also write the ledger and thumbnails of the figures into docs/gallery
   --page           write gallery, reference and texts as pages that open from the disk, into the folder page of --to; figures are
                    SVG where their runs are in --out, and the committed pictures elsewhere (needs: pip install -e '.[page]')
+  --workers N      make missing runs in N processes of this machine, all of them before the first figure (default: in this one)
   --seeds 0,1      these seeds instead of the configs' own: to try a figure before its claims are judged
   --out DIR        where results lie (default: results)
   --mirror ADDRESS from where runs are brought first that are not there (gs://, s3:// or another address)
@@ -52,6 +53,8 @@ def main(argv: Sequence[str]) -> int:
     if options.list:
       print('\n'.join(line for name, paper in papers.items() for line in listing(name, paper, options)))
       return 0
+    if options.workers > 1 and not options.draw_only and (status := make_side_by_side(papers, options)) in (2, 130):
+      return status
     statuses = [rebuild(name, paper, options) for name, paper in papers.items()]
   except (ConfigError, Missing, StoreError, SealError, OSError) as error:
     return command.refused(error)
@@ -166,10 +169,9 @@ def run_time(config: str) -> str:
 def rebuild(name: str, paper, options) -> int:
   """Makes what is missing, draws, judges and writes."""
   from analysis import tables
-  from experiments import command
 
-  command.fetch(options.mirror, [cell for config in wanted(paper) for cell in options.cells(config)], options.out)
-  status = make(paper, options)
+  fetch(paper, options)
+  status = make(paper, options) if options.workers == 1 and not options.draw_only else 0
   if status:
     return status
   from paper_figures import output, registration
@@ -208,18 +210,16 @@ def rebuild(name: str, paper, options) -> int:
   return 3 if missing else 0
 
 
-def make(paper, options) -> int:
-  """Runs what is not there."""
-  from analysis import tables
+def fetch(paper, options) -> None:
+  """Brings the runs of a paper from the mirror, where there is one."""
+  from experiments import command
 
-  if options.draw_only:
-    return 0
-  absent = absent_data(paper, options) if options.scope else {}
-  for config, sentence in absent.items():
-    print(f'{config}: left out: {sentence}')
-  asked = wanted(paper) + ([c for c in variants(paper) if c not in absent] if options.scope else [])
-  configs = [c for c in asked if options.slow or c.partition(':')[0] not in paper.SLOW]
-  missing = [c for c in configs if not all(tables.done(options.cells(c), options.out))]
+  command.fetch(options.mirror, [cell for config in wanted(paper) for cell in options.cells(config)], options.out)
+
+
+def make(paper, options) -> int:
+  """Runs what is not there, in this process."""
+  missing = not_run(paper, options)
   if not missing:
     return 0
   from experiments import run
@@ -229,6 +229,32 @@ def make(paper, options) -> int:
     if not run.run_cells(options.cells(config), run.Options(out=options.out)).finished:
       return 130
   return 0
+
+
+def make_side_by_side(papers, options) -> int:
+  """Runs what is not there of all papers, several at a time; the exit status of `experiments.sweep`."""
+  for paper in papers.values():
+    fetch(paper, options)
+  missing = list(dict.fromkeys(config for paper in papers.values() for config in not_run(paper, options)))
+  if not missing:
+    return 0
+  from experiments import sweep
+
+  seeds = [f'--config.seeds=({",".join(map(str, options.seeds))},)'] if options.seeds else []
+  configs = [f'--config={config}' for config in missing]
+  return sweep.main([*configs, *seeds, '--launcher=process', f'--workers={options.workers}', f'--out={options.out}'])
+
+
+def not_run(paper, options) -> list[str]:
+  """The configs whose runs are asked for and are not in the folder of results."""
+  from analysis import tables
+
+  absent = absent_data(paper, options) if options.scope else {}
+  for config, sentence in absent.items():
+    print(f'{config}: left out: {sentence}')
+  asked = wanted(paper) + ([c for c in variants(paper) if c not in absent] if options.scope else [])
+  configs = [c for c in asked if options.slow or c.partition(':')[0] not in paper.SLOW]
+  return [c for c in configs if not all(tables.done(options.cells(c), options.out))]
 
 
 def seeds_text(seeds: tuple[int, ...] | None) -> str:
@@ -251,6 +277,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   for flag in ('--list', '--slow', '--scope', '--register', '--draw_only', '--gallery', '--page'):
     parser.add_argument(flag, action='store_true')
   parser.add_argument('--seeds', type=lambda text: tuple(int(word) for word in text.split(',')))
+  parser.add_argument('--workers', type=int, default=1)
   parser.add_argument('--out', default='results')
   parser.add_argument('--mirror', default='')
   parser.add_argument('--to', default='figures')
@@ -258,6 +285,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   options.out, options.to = command.folder('--out', options.out), command.folder('--to', options.to)
   if any(place.is_file() for place in (options.to, *options.to.parents)):
     raise ConfigError(f'--to is {str(options.to)!r}, which is a file or lies below one; figures go to a folder.')
+  if not 1 <= options.workers <= 10_000:
+    raise ConfigError(f'--workers is {options.workers}; it must be a number of processes, 1 to 10000.')
   for paper in options.papers:
     choose('paper', paper, dict.fromkeys(names()))
   if options.seeds and options.gallery:

@@ -22,7 +22,7 @@ LARGE = 'configs/advani2017_fig2_large.py'
 OVER_ALPHA = 'configs/advani2017_fig4.py'
 START = 'configs/advani2017_start.py'
 WIDTH = 'configs/advani2017_width.py'
-SLOW = ()
+SLOW = (LARGE,)
 
 RATE = {OVER_TIME: shared.RATE, LARGE: shared.RATE, OVER_ALPHA: advani2017_fig4.RATE}
 NOISE = shared.NOISE**2  # variance of the labels' noise; the teacher's weights have 1

@@ -10,7 +10,7 @@ from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
 DESCENT = 'configs/cohen2021_descent.py'
-SLOW = ()
+SLOW = (DESCENT,)
 
 BELOW, *EDGE = cohen2021_descent.RATES  # a learning rate under the edge all along, and those that come to it
 RATES = ', '.join(f'{lr:g}' for lr in EDGE)

@@ -10,7 +10,7 @@ from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
 ADAM = 'configs/cohen2022_adam.py'
-SLOW = ()
+SLOW = (ADAM,)
 
 SMALLER = 'a tanh network of 64 units a layer on 500 digits, for 200 units on 5,000 images of CIFAR10'
 

@@ -13,7 +13,7 @@ from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
 CONFIG = 'configs/init_atlas.py'
-SLOW = ()
+SLOW = (CONFIG,)
 CLAIMS = []
 
 NAMES = [init['name'] for init in INITS]

@@ -19,7 +19,7 @@ TOY = 'configs/li2018_toy.py'
 WIDTHS, WIDTHS_FULL = 'configs/li2018_widths.py', 'configs/li2018_widths_full.py'
 PIXELS, PIXELS_FULL = 'configs/li2018_pixels.py', 'configs/li2018_pixels_full.py'
 LABELS, LABELS_FULL = 'configs/li2018_labels.py', 'configs/li2018_labels_full.py'
-SLOW = ()
+SLOW = (PIXELS,)
 
 SOLVED = 1e-6  # loss below which the toy problem counts as solved
 SHARE = 0.9  # of the performance with all weights free

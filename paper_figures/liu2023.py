@@ -20,7 +20,7 @@ from paper_figures.paper import Get, PaperFigure
 RANK, GAIN = 'configs/liu2023_rank.py', 'configs/liu2023_gain.py'
 ALIGNED, ALIGNED_RELU = 'configs/liu2023_aligned.py', 'configs/liu2023_aligned_relu.py'
 POWER_LAW, BLOCK, DALE = 'configs/liu2023_power_law.py', 'configs/liu2023_block.py', 'configs/liu2023_dale.py'
-SLOW = ()
+SLOW = (RANK, GAIN)
 
 GAINS = liu2023_gain.GAINS
 FEW = 0.1  # the largest share of networks that may never reach the loss level

@@ -15,7 +15,7 @@ from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
 OUTPUTS, EDGE = 'configs/naitsaada2023_outputs.py', 'configs/naitsaada2023_edge.py'
-SLOW = ()
+SLOW = (OUTPUTS,)
 
 GAUSSIAN, *OTHERS = ARMS
 (NOT_PSEUDO_IID,) = FIXED

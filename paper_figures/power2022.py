@@ -13,7 +13,7 @@ from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
 DECAY = 'configs/power2022_decay.py'
-SLOW = ()
+SLOW = (DECAY,)
 
 LEVEL = 0.95  # accuracy at which a set counts as learned
 *_, WEAK, STRONG = DECAYS  # the weight decays that claim 2 compares

@@ -23,7 +23,7 @@ STABLEMAX = 'configs/prieto2025_stablemax.py'
 REFERENCE = 'configs/prieto2025_stablemax_reference.py'
 MULTIPLY = 'configs/prieto2025_multiply.py'
 TRANSFORMER = 'configs/prieto2025_transformer.py'
-SLOW = (STABLEMAX, REFERENCE)  # made on demand only
+SLOW = (ARMS, ARM_STABLEMAX, PRECISION, STABLEMAX, REFERENCE, TRANSFORMER)
 
 ONSET = 0.05  # share of examples with zero loss at which collapse has begun
 (*_, WITHOUT), _, (*_, BUDGET) = BUDGETS  # steps without the projection, and with it as in the authors' scripts

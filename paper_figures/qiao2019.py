@@ -10,7 +10,7 @@ from paper_figures import plots
 from paper_figures.paper import Get, PaperFigure
 
 SMALL = 'configs/qiao2019_micro.py'
-SLOW = ()
+SLOW = (SMALL,)
 
 GN, STANDARDISED, BCN = ARMS
 

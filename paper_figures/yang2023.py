@@ -14,7 +14,7 @@ from paper_figures.paper import Get, PaperFigure
 
 RATE, ABS = 'configs/yang2023_rates.py', 'configs/yang2023_rates.py:abs'
 DIVERSITY = 'configs/yang2023_diversity.py'
-SLOW = ()
+SLOW = (RATE,)
 
 CHANGED = 'width 64, 100 steps on 8 x 8 digits, no mean taken off the branches'
 ARMS = {'depth-muP': DEPTH_MUP, 'muP alone': MUP}

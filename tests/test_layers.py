@@ -19,9 +19,9 @@ ALLOWED = {  # layer -> what its files may import beside themselves and the stan
   'dynamics': {'dynamics', 'jax', 'flax', 'optax', 'numpy', 'pandas', 'sklearn', 'xarray', 'duckdb', 'equinox'},
   'analysis': {'numpy', 'scipy', 'pandas', 'xarray', 'duckdb', 'altair', 'vl_convert', 'jinja2', 'dynamics.frames',
                'dynamics.plan', 'dynamics.progress', 'dynamics.schema', 'dynamics.sealed'},
-  'paper_figures': {'analysis', 'configs', 'matplotlib', 'PIL', 'numpy', 'pandas', 'jinja2', 'pygments', 'sphinx', 'docutils', 'latex2mathml', 'altair',
-                    'vl_convert', 'dynamics.plan',
-                    'dynamics.progress', 'dynamics.schema', 'dynamics.sealed', 'dynamics.theory'},
+  'paper_figures': {'analysis', 'configs', 'matplotlib', 'PIL', 'numpy', 'pandas', 'jinja2', 'pygments', 'sphinx', 'docutils',
+                    'latex2mathml', 'altair', 'vl_convert', 'dynamics.plan', 'dynamics.progress', 'dynamics.schema',
+                    'dynamics.sealed', 'dynamics.theory'},
 }  # fmt: skip
 WITHOUT_JAX = {pathlib.Path('dynamics', name) for name in ('components.py', 'plan.py', 'schema.py', 'sealed.py')}
 

@@ -262,3 +262,20 @@ def test_missing_runs_are_named_with_their_command_and_judged_not_run(tmp_path, 
   printed = capsys.readouterr().out
   assert 'make it with: python -m experiments.run --config=configs/prieto2025_demo.py' in printed
   assert 'not run' in printed
+
+
+def test_workers_are_given_all_missing_runs_at_once_but_the_slow_ones(tmp_path, monkeypatch, capsys):
+  asked = []
+  monkeypatch.setattr('experiments.sweep.main', lambda argv: asked.append(argv) or 0)
+  words = ['--workers=3', f'--out={tmp_path / "runs"}', f'--to={tmp_path / "figures"}']
+  assert command.main(['kumar2017', 'cohen2021', 'schoenholz2017', '--seeds=0,1', *words]) == 3
+  (argv,) = asked
+  configs = [word.partition('=')[2] for word in argv if word.startswith('--config=')]
+  modules = [importlib.import_module(f'paper_figures.{paper}') for paper in ('kumar2017', 'schoenholz2017')]
+  assert configs == list(dict.fromkeys(config for module in modules for config in command.wanted(module)))
+  assert argv[len(configs) :] == ['--config.seeds=(0,1,)', '--launcher=process', '--workers=3', f'--out={tmp_path / "runs"}']
+  assert 'cohen2021_descent.py: not run' in capsys.readouterr().out
+  monkeypatch.setattr('experiments.sweep.main', lambda argv: 130)
+  assert command.main(['kumar2017', *words]) == 130
+  assert command.main(['kumar2017', '--workers=0', *words[1:]]) == 2
+  assert command.main(['kumar2017', '--draw_only', *words]) == 3
