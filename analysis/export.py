@@ -9,17 +9,17 @@
 One row a member and time; seed, hyper values and swept fields as columns. The runs are found by the content of the config.
 """
 
-import argparse
 import pathlib
 import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import duckdb
 
 from analysis import tables
-from dynamics.schema import ConfigError
+from dynamics.schema import ConfigError, choose
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-def write(table, options: argparse.Namespace) -> None:
+def write(table, options: SimpleNamespace) -> None:
   """The table in the format and to the place that were asked for, by duckdb, which takes a quarter of the time of pandas."""
   flags = {name: table[name].map({True: 'True', False: 'False'}) for name in table.select_dtypes('bool')}
   with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
@@ -59,20 +59,12 @@ def write(table, options: argparse.Namespace) -> None:
       print(to.read_text(), end='')
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-  def refuse(message):
-    raise ConfigError(f'{message}.')
+def _parse(words: Sequence[str]) -> SimpleNamespace:
+  from experiments import arguments
 
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.error = refuse  # argparse would print its usage and leave
-  parser.add_argument('--probe', required=True)
-  parser.add_argument('--format', choices=('csv', 'parquet'), default='csv')
-  parser.add_argument('--to', default='')
-  parser.add_argument('--out', default='results')
-  parser.add_argument('--mirror', default='')
-  options, unknown = parser.parse_known_args(list(words))
-  if unknown:
-    raise ConfigError(f'{unknown[0]} is no argument here; there are --config, --probe, --format, --to, --out and --mirror.')
+  texts = {'--probe': None, '--format': 'csv', '--to': '', '--out': 'results', '--mirror': ''}
+  options = arguments.read(words, texts)
+  choose('--format', options.format, dict.fromkeys(('csv', 'parquet')))
   return options
 
 

@@ -29,7 +29,6 @@ resumable.
 """
 
 import contextlib
-import difflib
 import os
 import pathlib
 import shlex
@@ -40,7 +39,7 @@ from typing import NamedTuple
 
 from dynamics import plan, progress
 from dynamics.schema import ConfigError
-from experiments import command, cores, log, processes, share
+from experiments import arguments, command, cores, log, processes, share
 from experiments.disk import StoreError
 from experiments.signals import stop_flag
 
@@ -190,8 +189,7 @@ def parse(words: Sequence[str], flags: Sequence[str] = FLAGS) -> Options:
     elif flag in flags:
       raise ConfigError(f'{flag} takes no value, but is given {value!r}.')
     else:
-      near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, flags, n=1)]
-      raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(flags)}.')
+      raise ConfigError(arguments.unknown(flag, flags))
   if options.processes and (options.log or options.mirror):
     raise ConfigError(f'--{"log" if options.log else "mirror"} does not go with --processes: leave one of them out.')
   return options

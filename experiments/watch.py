@@ -14,7 +14,6 @@ Nothing is locked or written but the PNG. What is shown of a run is what its new
 column 'saved' says. Ctrl-C ends it.
 """
 
-import argparse
 import difflib
 import math
 import pathlib
@@ -22,13 +21,13 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from dynamics.schema import ConfigError
-from experiments import command
+from experiments import arguments, command
 from experiments.disk import StoreError, faults
 
-FLAGS = ('--out', '--config', '--run', '--probe', '--readings', '--png', '--every', '--once', '--help')
 USUAL = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
 HEIGHT, WIDTH = 6, 72  # letters of a curve
 
@@ -55,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
   return 0
 
 
-def watch(cells, options: argparse.Namespace) -> None:
+def watch(cells, options: SimpleNamespace) -> None:
   """Shows, again and again in a terminal."""
   from experiments import glances
 
@@ -74,7 +73,7 @@ def watch(cells, options: argparse.Namespace) -> None:
     time.sleep(options.every)
 
 
-def curves(cells, rows, out: pathlib.Path, options: argparse.Namespace) -> list[str]:
+def curves(cells, rows, out: pathlib.Path, options: SimpleNamespace) -> list[str]:
   """Lines with the curves of the run that is asked for, which are drawn into the PNG, too."""
   from dynamics.plan import identity
   from experiments import curves as drawing
@@ -112,7 +111,7 @@ def chosen(rows, out: pathlib.Path, run: str) -> pathlib.Path | None:
   return out / fitting[0]
 
 
-def wanted(folder: pathlib.Path, options: argparse.Namespace, cell=None) -> tuple[str, dict[str, Any], list[str]]:
+def wanted(folder: pathlib.Path, options: SimpleNamespace, cell=None) -> tuple[str, dict[str, Any], list[str]]:
   """The probe, its readings that are asked for, each (member, step), and the coordinates in which members differ."""
   from experiments import loaded
 
@@ -142,23 +141,10 @@ def _there(name: str, names) -> str:
   return f'{"".join(near)}there are: {", ".join(names) or "none yet"}'
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> SimpleNamespace:
   """The arguments that are not about the config."""
-
-  def refuse(message):
-    raise ConfigError(f'{message}.')
-
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.error = refuse  # argparse would print its usage and leave
-  for flag in ('--run', '--probe', '--readings', '--png'):
-    parser.add_argument(flag, default='')
-  parser.add_argument('--out', default='results')
-  parser.add_argument('--every', default='2')
-  parser.add_argument('--once', action='store_true')
-  options, unknown = parser.parse_known_args(list(words))
-  if unknown:
-    flag = unknown[0].partition('=')[0]
-    raise ConfigError(f'{flag} is no argument here; {_there(flag, FLAGS)}.')
+  texts = dict.fromkeys(('--run', '--probe', '--readings', '--png'), '') | {'--out': 'results', '--every': '2'}
+  options = arguments.read(words, texts, ('--once',))
   try:
     options.every = float(options.every)
   except ValueError:

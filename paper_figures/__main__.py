@@ -18,15 +18,15 @@
 Missing runs are made first. Each figure is written as PDF, PNG and SVG, with the CSV behind it and the hashes of its runs.
 """
 
-import argparse
 import functools
 import importlib
 import pathlib
 import shlex
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 
-from dynamics.schema import ConfigError, choose
+from dynamics.schema import ConfigError
 
 HERE = pathlib.Path(__file__).parent
 GALLERY = HERE.parent / 'docs' / 'gallery'
@@ -265,30 +265,29 @@ def out_text(out: pathlib.Path) -> str:
   return f' --out={shlex.quote(str(out))}' if out != pathlib.Path('results') else ''
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  from experiments import command
+def _seeds(text: str) -> tuple[int, ...] | None:
+  words = text.split(',') if text else []
+  if not all(word.isascii() and word.strip().removeprefix('-').isdigit() for word in words):
+    raise ConfigError(f'--seeds is {text!r}; it must be whole numbers with commas between them, such as 0,1.')
+  return tuple(map(int, words)) or None
 
-  def refuse(message):
-    raise ConfigError(f'{message}.')
 
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.error = refuse  # argparse would print its usage and leave
-  parser.add_argument('papers', nargs='*')
-  for flag in ('--list', '--slow', '--scope', '--register', '--draw_only', '--gallery', '--page'):
-    parser.add_argument(flag, action='store_true')
-  parser.add_argument('--seeds', type=lambda text: tuple(int(word) for word in text.split(',')))
-  parser.add_argument('--workers', type=int, default=1)
-  parser.add_argument('--out', default='results')
-  parser.add_argument('--mirror', default='')
-  parser.add_argument('--to', default='figures')
-  options = parser.parse_args(list(argv))
+def _workers(text: str) -> int:
+  if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
+    raise ConfigError(f'--workers is {text!r}; it must be a whole number of processes, 1 to 10000.')
+  return int(text)
+
+
+def _parse(argv: Sequence[str]) -> SimpleNamespace:
+  from experiments import arguments, command
+
+  texts = {'--seeds': '', '--workers': '1', '--out': 'results', '--mirror': '', '--to': 'figures'}
+  switches = ('--list', '--slow', '--scope', '--register', '--draw_only', '--gallery', '--page')
+  options = arguments.read(argv, texts, switches, names(), before=('--help',))
+  options.papers, options.seeds, options.workers = options.names, _seeds(options.seeds), _workers(options.workers)
   options.out, options.to = command.folder('--out', options.out), command.folder('--to', options.to)
   if any(place.is_file() for place in (options.to, *options.to.parents)):
     raise ConfigError(f'--to is {str(options.to)!r}, which is a file or lies below one; figures go to a folder.')
-  if not 1 <= options.workers <= 10_000:
-    raise ConfigError(f'--workers is {options.workers}; it must be a number of processes, 1 to 10000.')
-  for paper in options.papers:
-    choose('paper', paper, dict.fromkeys(names()))
   if options.seeds and options.gallery:
     raise ConfigError('--gallery shows the seeds that judge; leave out --seeds.')
   if options.register and len([word for word in argv if word.startswith('--')]) > 1:

@@ -9,7 +9,6 @@ and commands. The file needs no network and can be mailed. Runs that are missing
 Needs pip install -e '.[report]'.
 """
 
-import argparse
 import ast
 import importlib.metadata
 import pathlib
@@ -29,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
   if any(word in ('--help', '-h') for word in argv):
     print(__doc__)
     return 0
-  from experiments import command, config
+  from experiments import arguments, command, config
   from experiments.disk import StoreError
 
   try:
@@ -39,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
       raise ConfigError(f"a report needs {error.name}: pip install -e '.[report]'.") from error
     cells, rest = config.read(argv)
     path = config.split(argv)[0][-1]
-    options = _parse(rest)
+    options = arguments.read(rest, {'--to': '', '--out': 'results', '--mirror': ''})
     out = command.folder('--out', options.out)
     to = pathlib.Path(options.to or f'{pathlib.Path(path.partition(":")[0]).stem}.html').expanduser()
     command.fetch(options.mirror, cells, out)
@@ -104,20 +103,6 @@ def _docstring(path: str) -> str:
     return ast.get_docstring(ast.parse(pathlib.Path(path.partition(':')[0]).read_text())) or ''
   except (OSError, SyntaxError):
     return ''
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-  def refuse(message):
-    raise ConfigError(f'{message}.')
-
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.error = refuse  # argparse would print its usage and leave
-  for flag, default in (('--to', ''), ('--out', 'results'), ('--mirror', '')):
-    parser.add_argument(flag, default=default)
-  options, unknown = parser.parse_known_args(list(words))
-  if unknown:
-    raise ConfigError(f'{unknown[0]} is no argument here; there are --config, --to, --out and --mirror.')
-  return options
 
 
 if __name__ == '__main__':

@@ -10,24 +10,36 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-import jupytext
-import nbclient
-import nbconvert
+from dynamics.schema import ConfigError
+from experiments import arguments, command
 
 FOLDER = pathlib.Path(__file__).parent
 LIMIT = 600  # seconds for a cell
 
 
 def main(names: Sequence[str]) -> int:
-  lessons = sorted(FOLDER.glob('[0-9]_*.py'))
-  for path in [path for path in lessons if not names or path.stem in names]:
-    print(f'{path.stem} ...', flush=True)
-    build(path)
+  """Exit status 0, or 2 with a sentence: a lesson that does not exist, or a package that is not installed."""
+  lessons = {path.stem: path for path in sorted(FOLDER.glob('[0-9]_*.py'))}
+  if '--help' in names or '-h' in names:
+    print(__doc__)
+    return 0
+  try:
+    for name in arguments.read(names, {}, names=lessons, before=('--help',)).names or lessons:
+      print(f'{name} ...', flush=True)
+      build(lessons[name])
+  except ImportError as error:
+    return command.refused(f"lessons need {error.name}: .venv/bin/pip install -e '.[lessons]' -c constraints.txt")
+  except ConfigError as error:
+    return command.refused(error)
   return 0
 
 
 def build(path: pathlib.Path) -> None:
   """Writes the notebook and the page of a lesson."""
+  import jupytext
+  import nbclient
+  import nbconvert
+
   notebook = jupytext.read(path)
   notebook.metadata['kernelspec'] = {'name': 'python3', 'display_name': 'Python 3', 'language': 'python'}
   for number, cell in enumerate(notebook.cells):

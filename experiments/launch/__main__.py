@@ -37,7 +37,7 @@ import sys
 from collections.abc import Sequence
 
 from dynamics.schema import ConfigError
-from experiments import command
+from experiments import arguments, command
 from experiments.launch import accelerators, gke, skypilot, slurm, sweep, tpu
 
 TARGETS = {'tpu': tpu.direct, 'queued': tpu.queued, 'gke': gke.launch, 'skypilot': skypilot.launch, 'slurm': slurm.launch}
@@ -87,8 +87,7 @@ def parse(argv: Sequence[str]) -> tuple[dict[str, str], list[list[str]], list[st
       given[name] = 'yes'
       continue
     if flag not in flags and not flag.startswith('--config.'):
-      near = [f'did you mean {word}? ' for word in difflib.get_close_matches(flag, flags, n=1)]
-      raise ConfigError(f'{flag} is no argument here; {"".join(near)}there are: {", ".join(flags)}.')
+      raise ConfigError(arguments.unknown(flag, flags))
     if not equals:
       if not words:
         raise ConfigError(f'{flag} needs a value: {flag}=VALUE.')

@@ -65,8 +65,8 @@ def copy(store, tmp_path):
 def report(store, tmp_path, capsys):
   """out -> (the page, what the command says)."""
 
-  def make(out, *words, status=0):
-    assert command.main([f'--config={store / "mine.py"}', f'--out={out}', f'--to={tmp_path / "page.html"}', *words]) == status
+  def make(out, *words, status=0, to=tmp_path / 'page.html'):
+    assert command.main([f'--config={store / "mine.py"}', f'--out={out}', f'--to={to}', *words]) == status
     said = capsys.readouterr()
     return (tmp_path / 'page.html').read_text() if not status else '', said.out + said.err
 
@@ -188,7 +188,7 @@ def test_runs_of_other_versions_are_told(copy, report):
 def test_a_mistake_is_a_sentence(store, report):
   assert 'data.q is no field of data' in report(store / 'out', '--config.data.q=3', status=2)[1]
   assert '--wrong is no argument here' in report(store / 'out', '--wrong', status=2)[1]
-  assert 'cannot be written' in report(store / 'out', f'--to={store / "mine.py" / "x.html"}', status=2)[1]
+  assert 'cannot be written' in report(store / 'out', status=2, to=store / 'mine.py' / 'x.html')[1]
 
 
 def run_of(count, step=(0, 1, 2)):

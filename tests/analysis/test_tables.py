@@ -111,7 +111,7 @@ def test_export_as_csv_and_parquet_agree(tiny, stored, tmp_path, capsys):
     (['--probe=distance', '--format=xls'], 'xls'),
     (['--probe=distance', '--to=/nowhere/table.csv'], '/nowhere/table.csv cannot be written'),
     (['--probe=distance', '--to=/nowhere/t.parquet', '--format=parquet'], '/nowhere/t.parquet cannot be written'),
-    (['--probe=distance', '--colour=red'], '--colour=red is no argument'),
+    (['--probe=distance', '--colour=red'], '--colour is no argument'),
     (['--probe=distance', '--config.hyper.lrr=1'], "did you mean 'lr'"),
   ],
 )

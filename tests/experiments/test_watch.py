@@ -77,7 +77,7 @@ def test_curves_of_a_run_in_letters_and_as_a_picture(look, copy, tiny, tmp_path)
 @pytest.mark.parametrize(
   ('words', 'said'),
   [
-    (['--pgn=x'], '--pgn is no argument here; did you mean --png? there are: --out, '),
+    (['--pgn=x'], '--pgn is no argument here; did you mean --png? there are: --config, '),
     (['--png=x.png'], 'are about one run: name it with --run or --config'),
     (['--every=0'], '--every must be a number of seconds above 0'),
     (['--run=zzz'], "--run is 'zzz', which is no single run in"),
