@@ -34,7 +34,7 @@ PARTS = {'__init__', '__main__', 'pages', 'panels', 'paper', 'plots', 'output', 
 
 
 def main(argv: Sequence[str]) -> int:
-  """Exit status: 0 all drawn, 2 a mistake, 3 some runs are missing, 130 stopped."""
+  """Exit status: 0 all drawn that was asked for, 2 a mistake, 3 some runs are missing, 130 stopped."""
   if any(word in ('--help', '-h') for word in argv):
     print(__doc__)
     return 0
@@ -188,7 +188,8 @@ def rebuild(name: str, paper, options) -> int:
 
   missing = [c for c in wanted(paper) if c not in available]
   for config in missing:
-    print(f'{config}: not run; {run_time(config)} make it with: {command(config)}')
+    why = 'not run' if is_asked(config, paper, options) else 'slow, not run without --slow'
+    print(f'{config}: {why}; {run_time(config)} make it with: {command(config)}')
   for figure in paper.FIGURES:
     if not set(figure.configs) <= available:
       continue
@@ -207,7 +208,7 @@ def rebuild(name: str, paper, options) -> int:
     output.ledger(name, paper, verdicts, GALLERY, history)
     everything = [importlib.import_module(f'paper_figures.{n}') for n in names()]
     print(f'gallery: {output.gallery(everything, GALLERY)}')
-  return 3 if missing else 0
+  return 3 if any(is_asked(config, paper, options) for config in missing) else 0
 
 
 def fetch(paper, options) -> None:
@@ -253,8 +254,12 @@ def not_run(paper, options) -> list[str]:
   for config, sentence in absent.items():
     print(f'{config}: left out: {sentence}')
   asked = wanted(paper) + ([c for c in variants(paper) if c not in absent] if options.scope else [])
-  configs = [c for c in asked if options.slow or c.partition(':')[0] not in paper.SLOW]
-  return [c for c in configs if not all(tables.done(options.cells(c), options.out))]
+  return [c for c in asked if is_asked(c, paper, options) and not all(tables.done(options.cells(c), options.out))]
+
+
+def is_asked(config: str, paper, options) -> bool:
+  """Whether its runs are made where they are missing: slow ones on demand."""
+  return options.slow or config.partition(':')[0] not in paper.SLOW
 
 
 def seeds_text(seeds: tuple[int, ...] | None) -> str:

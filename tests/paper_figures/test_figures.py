@@ -274,7 +274,9 @@ def test_workers_are_given_all_missing_runs_at_once_but_the_slow_ones(tmp_path, 
   modules = [importlib.import_module(f'paper_figures.{paper}') for paper in ('kumar2017', 'schoenholz2017')]
   assert configs == list(dict.fromkeys(config for module in modules for config in command.wanted(module)))
   assert argv[len(configs) :] == ['--config.seeds=(0,1,)', '--launcher=process', '--workers=3', f'--out={tmp_path / "runs"}']
-  assert 'cohen2021_descent.py: not run' in capsys.readouterr().out
+  assert 'cohen2021_descent.py: slow, not run without --slow; ' in capsys.readouterr().out
+  assert command.main(['cohen2021', *words]) == 0
+  assert command.main(['cohen2021', '--slow', '--draw_only', *words]) == 3
   monkeypatch.setattr('experiments.sweep.main', lambda argv: 130)
   assert command.main(['kumar2017', *words]) == 130
   assert command.main(['kumar2017', '--workers=0', *words[1:]]) == 2
