@@ -13,10 +13,10 @@ from configs._yang2023 import DEPTH_MUP, DIGITS, MUP
 
 DEPTHS = (4, 16, 64)
 RATES = tuple(2.0**power for power in range(-13, -3))
-FEWER = tuple(range(200, 205))
+JUDGES, FEWER = tuple(range(220, 228)), tuple(range(200, 205))
 VARIANTS = {
-  '': {},
-  'abs': {'model.activation': 'abs'},
+  '': {'seeds': JUDGES},
+  'abs': {'model.activation': 'abs', 'seeds': JUDGES},
   'mnist': {'data.source': 'mnist', 'seeds': FEWER},
   'norm': {'model.norm': 'layer', 'seeds': FEWER},
 }
