@@ -23,14 +23,20 @@ def script(name: str, panels: Sequence[Mapping[str, Any]]) -> str:
   return f'charts[{compact(name)}]={{spec:{compact(chart(panels))},panels:{compact(list(panels))}}}'
 
 
-def chart(panels: Sequence[Mapping[str, Any]]) -> dict:
+def chart(panels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
   """All panels, without their numbers. Each is moved by dragging, zoomed by the wheel, and says what is under the pointer."""
-  drawn = [_panel(i, panel).interactive(name=f'zoom_{i}') for i, panel in enumerate(panels)]
-  apart = dict.fromkeys(('x', 'y', 'color'), 'independent')
-  whole = alt.concat(*drawn, columns=COLUMNS, spacing=24).resolve_scale(**apart)
   axis = dict(labelColor=GRAY, titleColor=GRAY, gridColor=f'{GRAY}33', domainColor=GRAY, tickColor=GRAY)
-  whole = whole.configure(background='transparent').configure_axis(**axis).configure_title(color=GRAY, fontSize=12)
-  return whole.configure_legend(labelColor=GRAY, symbolOpacity=1).configure_view(stroke=None).to_dict()
+  style = dict(
+    axis=axis, title=dict(color=GRAY, fontSize=12), legend=dict(labelColor=GRAY, symbolOpacity=1), view=dict(stroke=None)
+  )
+  drawn = [_panel(i, panel).to_dict() for i, panel in enumerate(panels)]
+  for i, panel in enumerate(drawn):
+    del panel['config']  # altair puts its own into each; and it joins charts by copies of copies, which takes seconds
+    schema = panel.pop('$schema')
+    panel['layer'][0]['params'] = [dict(name=f'zoom_{i}', select='interval', bind='scales')]
+  apart = dict.fromkeys(('x', 'y', 'color'), 'independent')
+  whole = dict(columns=COLUMNS, spacing=24, background='transparent', config=style, resolve=dict(scale=apart))
+  return {'$schema': schema, **whole, 'concat': drawn}
 
 
 def _panel(number: int, panel: Mapping[str, Any]) -> alt.LayerChart:
