@@ -27,12 +27,12 @@ def panels(figure: Figure) -> list[dict[str, Any]]:
   a line across the panel has the ends of the axis. Planes of cells, shaded spans and words inside a panel are left out.
   Call it after the figure is drawn, when ticks and limits are settled.
   """
-  found = []
+  of_curves = []
   for ax in figure.axes:
     marks = [] if any(isinstance(mark, QuadMesh) for mark in ax.collections) else list(_marks(ax))
     if marks:
-      found.append(dict(title=plain(ax.get_title()), x=_axis(ax.xaxis), y=_axis(ax.yaxis), marks=marks))
-  return found
+      of_curves.append(dict(title=plain(ax.get_title()), x=_axis(ax.xaxis), y=_axis(ax.yaxis), marks=marks))
+  return of_curves
 
 
 def text(figure: Figure) -> str:
@@ -80,15 +80,12 @@ def _axis(axis: Axis) -> dict[str, Any]:
 
 def _marks(ax: Axes) -> Iterable[dict[str, Any]]:
   for band in (mark for mark in ax.collections if isinstance(mark, FillBetweenPolyCollection)):
-    colors = band.get_facecolor()
     for path in band.get_paths():
       x, edges = np.unique(path.vertices[:, 0], return_inverse=True)
       low, high = np.full(x.shape, np.inf), np.full(x.shape, -np.inf)
       np.minimum.at(low, edges, path.vertices[:, 1])
       np.maximum.at(high, edges, path.vertices[:, 1])
-      yield dict(
-        kind='band', label=_label(band), color=to_hex(colors[0]), opacity=float(colors[0][3]), **_thin(x=x, low=low, high=high)
-      )
+      yield dict(kind='band', label=_label(band), color=to_hex(band.get_facecolor()[0]), **_thin(x=x, low=low, high=high))
   for bars in (mark for mark in ax.collections if isinstance(mark, LineCollection)):
     ends = np.array([segment for segment in bars.get_segments() if len(segment) == 2])
     if ends.size and bars.get_transform() == ax.transData:
@@ -116,7 +113,7 @@ def _line(ax: Axes, line: Line2D) -> dict[str, Any] | None:
     return None  # the last are caps of error bars
   about = dict(kind='line' if drawn else 'points', label=_label(line), color=to_hex(line.get_color()))
   if drawn:
-    about |= dict(dash={'--': [5, 3], ':': [1, 2], '-.': [5, 2, 1, 2]}.get(line.get_linestyle(), []), width=line.get_linewidth())
+    about |= dict(dash={'--': [5, 3], ':': [1, 2], '-.': [5, 2, 1, 2]}.get(line.get_linestyle(), []))
   return about | ({'marked': True} if drawn and pointed else {}) | _thin(x=x, y=y)
 
 
@@ -129,8 +126,8 @@ def _label(mark) -> str:
 def _thin(**values: np.ndarray) -> dict[str, list]:
   """At most POINTS numbers of each, the first and the last among them."""
   length = len(next(iter(values.values())))
-  kept = np.unique(np.linspace(0, length - 1, min(length, POINTS)).round().astype(int))
-  return {name: _numbers(numbers[kept]) for name, numbers in values.items()}
+  places = np.unique(np.linspace(0, length - 1, min(length, POINTS)).round().astype(int))
+  return {name: _numbers(numbers[places]) for name, numbers in values.items()}
 
 
 def _numbers(values: Iterable[float]) -> list[float | None]:

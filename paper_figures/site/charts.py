@@ -44,8 +44,8 @@ def _panel(number: int, panel: Mapping[str, Any]) -> alt.LayerChart:
   x, y = _axis(panel['x'], tilted=True), _axis(panel['y'])
   kinds = {mark['kind'] + ('_x' if 'x' in mark else '_y') * (mark['kind'] == 'bars') for mark in marks}
   of = lambda layer: alt.Chart(alt.NamedData(name=f'{number}_{layer}'))
-  told = [alt.Tooltip('name:N', title='curve'), alt.Tooltip('x:Q', title=panel['x']['label'] or 'x')]
-  told.append(alt.Tooltip('y:Q', title=panel['y']['label'] or 'y'))
+  tooltip = [alt.Tooltip('name:N', title='curve'), alt.Tooltip('x:Q', title=panel['x']['label'] or 'x')]
+  tooltip.append(alt.Tooltip('y:Q', title=panel['y']['label'] or 'y'))
   color = _color(marks)
   size = alt.Size('size:Q', scale=None, legend=None)
   at_x, at_y = alt.X('x:Q', **x), alt.Y('y:Q', **y)
@@ -60,19 +60,19 @@ def _panel(number: int, panel: Mapping[str, Any]) -> alt.LayerChart:
       .encode(at_x, at_y, color, order='order:Q')
       for dash, curves in _dashes(marks).items()
     ],
-    points=[of('points').mark_circle(opacity=1, clip=True).encode(at_x, at_y, color, size, tooltip=told)],
+    points=[of('points').mark_circle(opacity=1, clip=True).encode(at_x, at_y, color, size, tooltip=tooltip)],
   )
-  kept = [layer for name, each in layers.items() if kinds.intersection(LAYERS[name]) for layer in each]
-  return alt.layer(*kept).properties(title=panel['title'], width=WIDTH, height=HEIGHT)
+  drawn = [layer for name, each in layers.items() if kinds.intersection(LAYERS[name]) for layer in each]
+  return alt.layer(*drawn).properties(title=panel['title'], width=WIDTH, height=HEIGHT)
 
 
 def _dashes(marks: Sequence[Mapping[str, Any]]) -> dict[tuple[int, ...], list[int]]:
   """dash -> the lines that have it."""
-  found = {}
+  curves = {}
   for i, mark in enumerate(marks):
     if mark['kind'] == 'line':
-      found.setdefault(tuple(mark['dash'] or (1, 0)), []).append(i)
-  return found
+      curves.setdefault(tuple(mark['dash'] or (1, 0)), []).append(i)
+  return curves
 
 
 def _axis(axis: Mapping[str, Any], tilted: bool = False) -> dict[str, Any]:
