@@ -80,6 +80,21 @@ def test_draws_depend_on_the_name_and_not_on_what_else_there_is():
   assert not np.allclose(long['input']['kernel'], long['hidden_1']['kernel'])
 
 
+@pytest.mark.parametrize(
+  'law', [distributions.gaussian, distributions.orthogonal, distributions.low_rank(2), distributions.dale(0.5)]
+)
+def test_leaves_drawn_in_one_loop_are_those_drawn_one_by_one_to_the_bit(law):
+  """Where a pattern selects some of the leaves of one shape, too."""
+  leaves = network.from_flax(models.mlp(3, widths=(8,) * 6), jnp.zeros((1, 8))).leaves()
+  draw = lambda looped: jax.jit(
+    lambda key: inits.independent(law, 0.7, 'hidden_[23]/*', distributions.uniform, 3.0, looped)(key, leaves, None)
+  )(KEY)
+  looped, apart = draw(True), draw(False)
+  jax.tree.map(np.testing.assert_array_equal, looped, apart)
+  sizes = [float(jnp.abs(looped[f'hidden_{i}']['kernel']).max()) for i in range(1, 6)]
+  assert min(sizes[1:3]) > max(sizes[0], *sizes[3:])  # the gain of 3
+
+
 # ---- some weights otherwise ---------------------------------------------------------------------------------------
 
 SEQUENCES = jnp.zeros((1, 4, 3))
